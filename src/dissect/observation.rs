@@ -1,0 +1,278 @@
+//! The one word between reading and remembering: what a dissector saw.
+//!
+//! Everything here is owned, bounded and free of protocol state; `engine::learn` has the single exhaustive match over it.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Something a dissector read in a device's traffic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// A DNS, mDNS or LLMNR message.
+    Dns(Box<DnsMessage>),
+    /// A TLS ClientHello, over TCP or from QUIC CRYPTO frames.
+    Hello(Box<ClientHello>),
+    /// The head of an HTTP/1 request in the clear.
+    Request(Box<Request>),
+    /// What a DHCPv4 client said of itself, or a server granted.
+    Lease(Box<Lease>),
+}
+
+/// A host name as whither keeps it: lower case, no trailing dot, at most [`Name::MAX`] bytes of UTF-8.
+///
+/// Bytes that are not printable UTF-8 are written as `\DDD` (RFC 1035, 5.1), so a name never carries control characters
+/// into a label, a terminal or a page.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// The longest name kept, in bytes: 255 octets on the wire are at most 253 characters (RFC 1035, 2.3.4); escapes may quadruple them.
+    pub const MAX: usize = 1012;
+
+    /// A name from the labels of a DNS message. The root is the empty name.
+    #[must_use]
+    pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut text = String::new();
+        for label in labels {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            escape(label, true, &mut text);
+            if text.len() > Self::MAX {
+                break;
+            }
+        }
+        Self::cut(text)
+    }
+
+    /// A name written with dots, as in SNI and Host. `None` when it is empty.
+    #[must_use]
+    pub fn from_dotted(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.strip_suffix(b".").unwrap_or(bytes);
+        if bytes.is_empty() {
+            return None;
+        }
+        let mut text = String::new();
+        escape(bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes), false, &mut text);
+        Some(Self::cut(text))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn cut(mut text: String) -> Self {
+        let mut end = Self::MAX.min(text.len());
+        while !text.is_char_boundary(end) {
+            end = end.saturating_sub(1);
+        }
+        text.truncate(end);
+        Self(text.into_boxed_str())
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Text chosen by a device (a host name, a user agent): at most [`Text::MAX`] bytes, control characters replaced.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Box<str>);
+
+impl Text {
+    /// The longest text kept, in bytes.
+    pub const MAX: usize = 256;
+
+    /// Text from bytes of the wire; `None` when nothing is left of it.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes);
+        let text: String =
+            String::from_utf8_lossy(head).trim_matches('\0').chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
+        (!text.is_empty()).then(|| Self(text.into_boxed_str()))
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Writes bytes as lower-case printable text; `dots` says that a dot inside is part of a label and must be escaped.
+fn escape(bytes: &[u8], dots: bool, out: &mut String) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '.' if dots => out.push_str("\\."),
+                '\\' => out.push_str("\\\\"),
+                c if is_unsafe(c) || c == ' ' && !dots => {
+                    let mut buffer = [0; 4];
+                    for byte in c.encode_utf8(&mut buffer).bytes() {
+                        push_decimal(byte, out);
+                    }
+                }
+                c => out.extend(c.to_lowercase()),
+            }
+        }
+        for byte in chunk.invalid() {
+            push_decimal(*byte, out);
+        }
+    }
+}
+
+fn push_decimal(byte: u8, out: &mut String) {
+    use fmt::Write as _;
+    // Writing to a String cannot fail.
+    let _ = write!(out, "\\{byte:03}");
+}
+
+/// Control characters, and the invisible ones that reorder or hide text in a terminal or page.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// A DNS message (RFC 1035), over UDP or TCP, or mDNS (RFC 6762) or LLMNR (RFC 4795), which have its form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsMessage {
+    /// The transaction identifier.
+    pub id: u16,
+    /// QR: this is an answer.
+    pub response: bool,
+    /// RCODE of the header: 0 NOERROR, 2 SERVFAIL, 3 NXDOMAIN.
+    pub rcode: u8,
+    /// What was asked, at most [`DnsMessage::MAX_QUESTIONS`].
+    pub questions: Vec<Question>,
+    /// The answer section, in order, at most [`DnsMessage::MAX_ANSWERS`].
+    pub answers: Vec<Record>,
+    /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do.
+    pub additional: Vec<Record>,
+    /// The message ended before its counts did, was cut (TC), or had records that could not be read.
+    pub partial: bool,
+}
+
+impl DnsMessage {
+    /// Questions kept of one message; mDNS asks several at once.
+    pub const MAX_QUESTIONS: usize = 64;
+    /// Records kept of one section: a 64 KiB answer over TCP could hold thousands.
+    pub const MAX_ANSWERS: usize = 2048;
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// QNAME.
+    pub name: Name,
+    /// QTYPE as a number: 1 A, 28 AAAA, 65 HTTPS.
+    pub qtype: u16,
+}
+
+/// One resource record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The owner.
+    pub name: Name,
+    /// TYPE as a number.
+    pub rtype: u16,
+    /// Seconds that it may be kept; the top bit set reads as 0 (RFC 2181, 8).
+    pub ttl: u32,
+    /// What it says.
+    pub data: RecordData,
+}
+
+/// The content of a record, as far as it matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordData {
+    /// A or AAAA.
+    Address(IpAddr),
+    /// CNAME, DNAME, NS, PTR or another record whose content is one name.
+    Name(Name),
+    /// HTTPS or SVCB (RFC 9460): target name, address hints, and whether an ECH configuration is offered.
+    Service {
+        /// TargetName; the empty name means the owner.
+        target: Name,
+        /// The addresses of `ipv4hint` and `ipv6hint`, at most 16.
+        hints: Vec<IpAddr>,
+        /// The `ech` parameter is there (RFC 9849).
+        ech: bool,
+    },
+    /// TXT: its first strings, joined by a space.
+    Text(Text),
+    /// Any other type: its length in bytes.
+    Other(u16),
+}
+
+/// A TLS ClientHello (RFC 8446, 4.1.2), as far as a passive observer uses it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientHello {
+    /// The server name (RFC 6066, 3), if the client sent one that is a host name.
+    pub name: Option<Name>,
+    /// Application protocols offered (RFC 7301), in order, at most 16.
+    pub alpn: Vec<Text>,
+    /// The highest version offered: supported_versions, else legacy_version; GREASE left out. 0x0304 is TLS 1.3.
+    pub version: u16,
+    /// The encrypted_client_hello extension is there (RFC 9849). GREASE sends it too, so it proves nothing by itself.
+    pub ech: bool,
+    /// JA4 of the hello (TLS client, BSD-3-Clause part), `t...` over TCP and `q...` over QUIC.
+    pub ja4: Option<Text>,
+    /// The QUIC version that carried it, if one did.
+    pub quic_version: Option<u32>,
+}
+
+/// The head of an HTTP/1 request (RFC 9112, 3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Text,
+    /// Host without its port, or the authority of an absolute or CONNECT target.
+    pub host: Option<Name>,
+    /// The path, without the query: a query may carry what only its user should see.
+    pub path: Option<Text>,
+    /// The query, kept apart from the path, for the evidence of known endpoints only.
+    pub query: Option<Text>,
+    /// User-Agent.
+    pub agent: Option<Text>,
+}
+
+/// What a DHCPv4 message says of a client (RFC 2131, RFC 2132).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// chaddr.
+    pub mac: [u8; 6],
+    /// Option 53: 1 DISCOVER, 3 REQUEST, 5 ACK; 0 where there is none (BOOTP).
+    pub kind: u8,
+    /// The address the server acknowledged (yiaddr of an ACK).
+    pub address: Option<Ipv4Addr>,
+    /// Option 12.
+    pub hostname: Option<Text>,
+    /// Option 60.
+    pub vendor_class: Option<Text>,
+    /// Option 55, as sent: the order tells implementations apart. At most 64.
+    pub parameters: Vec<u8>,
+    /// Option 61, at most 32 bytes.
+    pub client_id: Vec<u8>,
+    /// Option 81, the name in it.
+    pub fqdn: Option<Text>,
+}

@@ -1,0 +1,111 @@
+//! What is worth a line in the log: owned, complete, told once. `export::events` writes it as JSON.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dissect::observation::{ClientHello, DnsMessage, Request, Text};
+use crate::engine::geo::Country;
+use crate::engine::snapshot::{Origin, Tally};
+use crate::packet::{Mac, Timestamp};
+
+/// One event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The time of the packet that told it.
+    pub time: Timestamp,
+    /// That packet's number in the capture, from 1.
+    pub packet: u64,
+    /// The device's label; the client's address where no side is ours.
+    pub device: Arc<str>,
+    /// The client's MAC, on links that have them.
+    pub mac: Option<Mac>,
+    /// Between whom; none for a device that is known by MAC only.
+    pub ends: Option<Ends>,
+    /// What happened.
+    pub detail: Detail,
+}
+
+/// The two ends of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Who asked or opened. Port 0 where there is none.
+    pub client: SocketAddr,
+    /// Who was asked. Port 0 where there is none.
+    pub server: SocketAddr,
+    /// IP protocol number: 6 TCP, 17 UDP.
+    pub protocol: u8,
+}
+
+/// What happened, one variant for each `event.action`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Detail {
+    /// `dns-query` or `dns-answer`, by `message.response`.
+    Dns {
+        /// `dns`, `mdns` or `llmnr`.
+        protocol: &'static str,
+        /// The message.
+        message: Box<DnsMessage>,
+    },
+    /// `tls-client-hello`; over QUIC when `quic_version` is there.
+    Hello(Box<ClientHello>, Where),
+    /// `http-request`.
+    Request(Box<Request>, Where),
+    /// `device`.
+    Device(Box<DeviceNews>),
+    /// `association`: a station joined or roamed.
+    Association,
+    /// `flow`.
+    Flow(Box<FlowEnd>),
+}
+
+/// Where the server is, as far as the databases know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Where {
+    /// Its country.
+    pub country: Option<Country>,
+    /// Its autonomous system.
+    pub asn: Option<u32>,
+    /// The organisation of that.
+    pub organisation: Option<Arc<str>>,
+}
+
+/// A device first seen, or something new learnt of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceNews {
+    /// Its MAC.
+    pub mac: Option<Mac>,
+    /// Its host name.
+    pub hostname: Option<Text>,
+    /// The maker of its MAC.
+    pub vendor: Option<Arc<str>>,
+    /// Its DHCP vendor class.
+    pub vendor_class: Option<Text>,
+    /// Its MAC is locally administered.
+    pub randomized: bool,
+    /// Its addresses, sorted.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A flow that ended or fell idle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FlowEnd {
+    /// First packet.
+    pub first: Timestamp,
+    /// First to last packet.
+    pub duration: Duration,
+    /// What the client sent.
+    pub client: Tally,
+    /// What the server sent.
+    pub server: Tally,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Its registrable domain.
+    pub domain: Option<Arc<str>>,
+    /// What named it.
+    pub origin: Origin,
+    /// Handshake time at the sensor: TCP SYN to SYN-ACK.
+    pub rtt: Option<Duration>,
+    /// Where it is.
+    pub place: Where,
+}

@@ -1,0 +1,5 @@
+//! All the memory there is.
+
+pub mod event;
+pub mod geo;
+pub mod snapshot;

@@ -1,0 +1,218 @@
+//! Plain sorted rows: the exporters' whole world. A snapshot owns its data, so formatting needs no lock.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::engine::geo::Country;
+use crate::packet::{Mac, Timestamp};
+
+/// Frames and bytes on the wire of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+}
+
+/// Both directions, seen from the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Both {
+    /// What the device sent.
+    pub transmit: Tally,
+    /// What the device received.
+    pub receive: Tally,
+}
+
+/// What named a destination, in words of the metric label `origin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// The server name of a ClientHello over TCP.
+    Sni,
+    /// The server name of a ClientHello over QUIC.
+    Quic,
+    /// The Host of an HTTP request.
+    Host,
+    /// An answer to this device's own DNS question.
+    Dns,
+    /// Only the public name of an Encrypted ClientHello: not the destination.
+    Ech,
+    /// Nothing.
+    None,
+}
+
+impl Origin {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sni => "sni",
+            Self::Quic => "quic",
+            Self::Host => "host",
+            Self::Dns => "dns",
+            Self::Ech => "ech",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Where traffic went, in words of the metric label `country`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A country, by the address database.
+    Country(Country),
+    /// The same side of the access point.
+    Local,
+    /// A multicast or broadcast group.
+    Multicast,
+    /// No database knows.
+    Unknown,
+}
+
+impl Place {
+    /// The label value: ISO 3166-1 alpha-2, `local`, `multicast` or `unknown`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Country(country) => country.as_str(),
+            Self::Local => "local",
+            Self::Multicast => "multicast",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// The metric label: alias, else MAC, else address.
+    pub id: Arc<str>,
+    /// Its MAC, on links that have them.
+    pub mac: Option<Mac>,
+    /// Its addresses, sorted, at most 16.
+    pub addresses: Vec<IpAddr>,
+    /// The name it gave by DHCP or mDNS.
+    pub hostname: Option<Arc<str>>,
+    /// The maker of its MAC, by the IEEE registry.
+    pub vendor: Option<Arc<str>>,
+    /// Its MAC is locally administered, as randomised ones are.
+    pub randomized: bool,
+    /// It forwards for others: it sends Router Advertisements or packets from addresses that are not ours.
+    pub router: bool,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// All its traffic.
+    pub total: Both,
+    /// Of that, what has no destination yet.
+    pub pending: Both,
+    /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
+    pub flows: [u64; PROTOCOLS.len()],
+}
+
+/// The values of the label `protocol`.
+pub const PROTOCOLS: [&str; 7] = ["tls", "quic", "http", "dns", "dot", "doq", "other"];
+
+/// A device's traffic with one country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountryRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// Where.
+    pub place: Place,
+    /// How much.
+    pub total: Both,
+}
+
+/// A device's traffic with one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// Registrable domain; `AS<n>`; `local`; `multicast`; `unknown` (no name, no AS); `other` (past the cap).
+    pub destination: Arc<str>,
+    /// What named it.
+    pub origin: Origin,
+    /// Where it is.
+    pub place: Place,
+    /// Its autonomous system, if known.
+    pub asn: Option<u32>,
+    /// The organisation of that, if known.
+    pub organisation: Option<Arc<str>>,
+    /// Flows that went there.
+    pub flows: u64,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// How much.
+    pub total: Both,
+}
+
+/// A bounded table's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// Its name.
+    pub table: &'static str,
+    /// Entries now.
+    pub entries: u64,
+    /// Entries at most.
+    pub limit: u64,
+    /// Entries that left because they were stale or to make room.
+    pub evicted: u64,
+    /// Newcomers that found no room.
+    pub refused: u64,
+}
+
+/// An address database in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseRow {
+    /// What it is called: `dbip-country`, a file's name.
+    pub database: Arc<str>,
+    /// When it was built, seconds since the epoch.
+    pub built: u64,
+}
+
+/// Handshake times with one country, in the buckets of [`RTT_BUCKETS`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct RttRow {
+    /// Where.
+    pub place: Place,
+    /// Handshakes not longer than each bucket's bound (cumulative).
+    pub buckets: [u64; RTT_BUCKETS.len()],
+    /// All handshakes.
+    pub count: u64,
+    /// Their times added up, seconds.
+    pub sum: f64,
+}
+
+/// Upper bounds of `handshake_rtt_seconds`, seconds: chosen so that 2/3 c from a European bench tells continents apart.
+pub const RTT_BUCKETS: [f64; 12] = [0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0];
+
+/// Everything there is to tell, at one moment. All rows are sorted by their labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// The last packet's time.
+    pub last_packet: Option<Timestamp>,
+    /// Frames read, of all kinds.
+    pub packets: u64,
+    /// Devices, by label.
+    pub devices: Vec<DeviceRow>,
+    /// Device × country.
+    pub countries: Vec<CountryRow>,
+    /// Device × destination.
+    pub destinations: Vec<DestinationRow>,
+    /// Handshake times by country.
+    pub rtts: Vec<RttRow>,
+    /// Frames that could not be charged to a device, by reason.
+    pub skipped: Vec<(&'static str, u64)>,
+    /// Messages that could not be read, by protocol.
+    pub input_errors: Vec<(&'static str, u64)>,
+    /// Bounded tables.
+    pub tables: Vec<TableRow>,
+    /// Address databases.
+    pub databases: Vec<DatabaseRow>,
+    /// Events that were dropped because nobody took them.
+    pub events_dropped: u64,
+}
