@@ -1,0 +1,293 @@
+//! A pcap or pcapng file, plain or gzip-compressed.
+//!
+//! Road taken: `pcap-parser`, because one file may hold several interfaces of different link types and snap lengths (libpcap
+//! refuses those), and because reading files then needs no C library. Road not taken: `mmap`, which is unsafe on files that
+//! others may truncate.
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use pcap_parser::pcapng::Block;
+use pcap_parser::traits::PcapReaderIterator;
+use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
+
+use crate::packet::{Frame, Link, Timestamp};
+
+/// Bytes read at a time.
+const BUFFER: usize = 1 << 18;
+/// The largest block that is read: a forged length would otherwise claim all memory.
+const MAX_BLOCK: usize = 1 << 26;
+/// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
+const MAX_INTERFACES: usize = 4096;
+
+/// Why a capture could not be opened, in words for a person.
+#[derive(Debug)]
+pub struct OpenError(String);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Where a capture broke off; everything before was handed over.
+#[derive(Debug)]
+pub struct Damage {
+    /// Frames that were read before.
+    pub after: u64,
+    /// What is wrong, in words for a person.
+    pub what: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after packet {}; the {} before it are counted", self.what, self.after, self.after)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// What a file yields.
+#[derive(Debug)]
+pub enum Item<'a> {
+    /// A frame.
+    Frame(Frame<'a>),
+    /// A frame of a link layer that cannot be read, and that layer's number.
+    Unreadable(u64, i32),
+}
+
+/// An open capture file.
+pub struct File {
+    reader: Box<dyn PcapReaderIterator + Send>,
+    interfaces: Vec<Interface>,
+    number: u64,
+    last: Timestamp,
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Interface {
+    linktype: i32,
+    link: Option<Link>,
+    units_per_second: u64,
+    offset_seconds: i64,
+    snaplen: u32,
+}
+
+impl File {
+    /// Opens a capture; `-` is standard input.
+    ///
+    /// # Errors
+    /// No such file, a directory, no permission, empty, not a capture, or a link layer that cannot be read.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let input: Box<dyn Read + Send> = if path.as_os_str() == "-" {
+            Box::new(io::stdin())
+        } else {
+            #[expect(clippy::disallowed_types, reason = "the only way in")]
+            let file = std::fs::File::open(path).map_err(|error| OpenError(words(path, &error)))?;
+            if file.metadata().is_ok_and(|meta| meta.is_dir()) {
+                return Err(OpenError(format!("{}: is a directory; name the capture files in it", path.display())));
+            }
+            Box::new(file)
+        };
+        Self::from_reader(input).map_err(|what| OpenError(format!("{}: {what}", path.display())))
+    }
+
+    /// Reads a capture from bytes as they come.
+    ///
+    /// # Errors
+    /// Words that say why these bytes are no capture that can be read.
+    pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, String> {
+        let mut input = BufReader::with_capacity(BUFFER, input);
+        let magic = input.fill_buf().map_err(|error| error.to_string())?.first_chunk::<2>().copied();
+        let input: Box<dyn Read + Send> =
+            if magic == Some([0x1f, 0x8b]) { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
+        let reader = create_reader(BUFFER, Fill(input)).map_err(|error| match error {
+            PcapError::Eof => "is empty".to_owned(),
+            PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
+            PcapError::ReadError => "cannot be read (damaged compression, or a read error)".to_owned(),
+            _ => "is not a pcap or pcapng capture".to_owned(),
+        })?;
+        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default() };
+        file.check_link()?;
+        Ok(file)
+    }
+
+    /// A pcap file has one link layer for all: say at once if it cannot be read.
+    fn check_link(&mut self) -> Result<(), String> {
+        if let Ok((used, PcapBlockOwned::LegacyHeader(header))) = self.reader.next() {
+            let interface = Interface::of_pcap(&header);
+            self.interfaces.push(interface);
+            self.reader.consume(used);
+            if interface.link.is_none() {
+                return Err(format!(
+                    "link type {} cannot be read; whither reads Ethernet, Linux cooked, raw IP, BSD loopback, PPP and 802.11",
+                    interface.linktype
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands every frame over, in order.
+    ///
+    /// # Errors
+    /// Where the capture breaks off, if it does.
+    pub fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), Damage> {
+        let mut wanted = BUFFER;
+        loop {
+            match self.reader.next() {
+                Ok((used, block)) => {
+                    let told = take(&mut self.interfaces, &mut self.number, &mut self.last, &block, each);
+                    self.reader.consume(used);
+                    told.map_err(|what| self.damage(what))?;
+                }
+                Err(PcapError::Eof) => return Ok(()),
+                Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {
+                    let before = self.reader.data().len();
+                    if before >= wanted {
+                        wanted = wanted.saturating_mul(4);
+                        if wanted > MAX_BLOCK {
+                            return Err(self.damage("a block claims more bytes than any capture has,"));
+                        }
+                        self.reader.grow(wanted);
+                    }
+                    if self.reader.refill().is_err() {
+                        return Err(self.damage("a read error (or damaged compression)"));
+                    }
+                    if self.reader.data().len() == before && self.reader.reader_exhausted() {
+                        return Err(self.damage("the capture is truncated: it ends inside a record"));
+                    }
+                }
+                Err(PcapError::UnexpectedEof) => return Err(self.damage("the capture is truncated: it ends inside a record")),
+                Err(_) => return Err(self.damage("the capture is damaged: no record can be read")),
+            }
+        }
+    }
+
+    fn damage(&self, what: &str) -> Damage {
+        Damage { after: self.number, what: what.to_owned() }
+    }
+}
+
+fn words(path: &Path, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{}: no such file", path.display()),
+        io::ErrorKind::PermissionDenied => format!("{}: no permission to read it", path.display()),
+        _ => format!("{}: {error}", path.display()),
+    }
+}
+
+impl Interface {
+    fn of_pcap(header: &PcapHeader) -> Self {
+        let linktype = header.network.0 & 0x0fff_ffff; // the upper bits tell of a frame check sequence
+        Self {
+            linktype,
+            link: Link::from_linktype(linktype),
+            units_per_second: if header.is_nanosecond_precision() { 1_000_000_000 } else { 1_000_000 },
+            offset_seconds: 0,
+            snaplen: header.snaplen,
+        }
+    }
+
+    fn of_block(block: &InterfaceDescriptionBlock<'_>) -> Self {
+        Self {
+            linktype: block.linktype.0,
+            link: Link::from_linktype(block.linktype.0),
+            units_per_second: block.ts_resolution().unwrap_or(1_000_000).max(1),
+            offset_seconds: block.ts_offset(),
+            snaplen: if block.snaplen == 0 { u32::MAX } else { block.snaplen },
+        }
+    }
+
+    fn time(&self, units: u64) -> Timestamp {
+        let units = u128::from(units);
+        let per_second = u128::from(self.units_per_second);
+        let nanos = (units / per_second) * 1_000_000_000 + (units % per_second) * 1_000_000_000 / per_second;
+        let offset = i128::from(self.offset_seconds) * 1_000_000_000;
+        let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
+        Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+fn take(
+    interfaces: &mut Vec<Interface>,
+    number: &mut u64,
+    last: &mut Timestamp,
+    block: &PcapBlockOwned<'_>,
+    each: &mut dyn FnMut(Item<'_>),
+) -> Result<(), &'static str> {
+    let (interface, time, wire_len, data) = match block {
+        PcapBlockOwned::LegacyHeader(header) => {
+            interfaces.push(Interface::of_pcap(header));
+            return Ok(());
+        }
+        PcapBlockOwned::Legacy(packet) => {
+            let interface = interfaces.first().ok_or("the capture is damaged: a record without a header")?;
+            let scale = 1_000_000_000 / interface.units_per_second.max(1);
+            let nanos = u64::from(packet.ts_sec) * 1_000_000_000 + u64::from(packet.ts_usec).saturating_mul(scale);
+            (interface, Timestamp::from_nanos(nanos), packet.origlen, packet.data)
+        }
+        PcapBlockOwned::NG(Block::SectionHeader(_)) => {
+            interfaces.clear();
+            return Ok(());
+        }
+        PcapBlockOwned::NG(Block::InterfaceDescription(description)) => {
+            if interfaces.len() >= MAX_INTERFACES {
+                return Err("the capture describes more interfaces than any machine has,");
+            }
+            interfaces.push(Interface::of_block(description));
+            return Ok(());
+        }
+        PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+            let index = usize::try_from(packet.if_id).unwrap_or(usize::MAX);
+            let interface = interfaces.get(index).ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
+            let caplen = usize::try_from(packet.caplen).unwrap_or(usize::MAX).min(packet.data.len());
+            (interface, interface.time(units), packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
+        }
+        PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+            let interface = interfaces.first().ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let caplen = usize::try_from(packet.origlen.min(interface.snaplen)).unwrap_or(usize::MAX).min(packet.data.len());
+            (interface, *last, packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
+        }
+        PcapBlockOwned::NG(_) => return Ok(()),
+    };
+    *number = number.saturating_add(1);
+    *last = time;
+    match interface.link {
+        Some(link) => {
+            let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            each(Item::Frame(Frame { number: *number, time, link, wire_len: wire_len.max(captured), data }));
+        }
+        None => each(Item::Unreadable(*number, interface.linktype)),
+    }
+    Ok(())
+}
+
+/// Fills the buffer it is given as far as it can: the block reader takes a short read (as of a pipe) for the end.
+struct Fill<R>(R);
+
+impl<R: Read> Read for Fill<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.0.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled = filled.saturating_add(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before the error is handed over first.
+                Err(error) => return if filled == 0 { Err(error) } else { Ok(filled) },
+            }
+        }
+        Ok(filled)
+    }
+}

@@ -1,0 +1,226 @@
+//! When a flow is charged, and to whom. Bytes go from the flow to the device's ledger in one step, so every sum is equal at
+//! every moment: total and country at once, the destination as soon as it is known, and what waits for it is `pending`.
+
+use std::sync::Arc;
+
+use crate::engine::Core;
+use crate::engine::device::DeviceKey;
+use crate::engine::event::{Detail, Ends, Event, FlowEnd};
+use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
+use crate::engine::learn::where_is;
+use crate::engine::ledger::Destination;
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::table::Id;
+use crate::packet::{TCP, Timestamp, UDP};
+
+const SIDES: [Side; 2] = [Side::Low, Side::High];
+
+impl Core {
+    /// Tells the ledgers what a flow has carried since they were told last.
+    pub(super) fn flush(&mut self, key: &FlowKey, flow: &mut Flow) {
+        let now = flow.last;
+        for side in SIDES {
+            let owed = flow.owed(side);
+            let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            let Some(mut end) = self.alive(end, now) else {
+                self.health.skip("device-table-full");
+                *flow.ends.of_mut(side) = None;
+                continue;
+            };
+            if flow.settled && end.account.is_none() {
+                end.account = Some(self.open_account(key, flow, side, end.device));
+            }
+            *flow.ends.of_mut(side) = Some(end);
+            if let Some(device) = self.devices.get_mut(end.device) {
+                device.last = device.last.max(now);
+                device.ledger.charge(flow.place, owed);
+                if let Some(account) = end.account {
+                    device.ledger.give(account, owed, now);
+                }
+            }
+        }
+        flow.told = flow.seen;
+    }
+
+    /// Fixes a flow's account, once and for all.
+    pub(super) fn settle(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
+        self.flush(key, flow);
+        flow.settled = true;
+        let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
+        if flow.name.is_none() {
+            flow.name = self.name_by_dns(key, flow, now);
+        }
+        for side in SIDES {
+            let Some(mut end) = *flow.ends.of(side) else { continue };
+            let known = flow.known(side);
+            let account = self.open_account(key, flow, side, end.device);
+            if let Some(device) = self.devices.get_mut(end.device) {
+                device.ledger.give(account, known, flow.last);
+                if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
+                    account.flows = account.flows.saturating_add(1);
+                    account.first = account.first.min(flow.first);
+                }
+                if let Some(count) = device.ledger.flows.get_mut(protocol) {
+                    *count = count.saturating_add(1);
+                }
+            }
+            end.account = Some(account);
+            *flow.ends.of_mut(side) = Some(end);
+        }
+    }
+
+    /// The end of a flow: everything is charged, and told.
+    pub(super) fn retire(&mut self, key: &FlowKey, mut flow: Flow) {
+        let now = flow.last;
+        if flow.settled {
+            self.flush(key, &mut flow);
+        } else {
+            self.settle(key, &mut flow, now);
+        }
+        if !self.events.wanted() {
+            return;
+        }
+        let client = flow.client;
+        let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
+        let mac = flow.ends.of(client).and_then(|end| match end.key {
+            DeviceKey::Mac(mac) => Some(mac),
+            DeviceKey::Address(_) => None,
+        });
+        let named = flow.name.as_ref();
+        let place = match flow.place {
+            Place::Local | Place::Multicast => crate::engine::event::Where::default(),
+            Place::Country(_) | Place::Unknown => where_is(&self.geo, self.far(key, &flow)),
+        };
+        let told = FlowEnd {
+            first: flow.first,
+            duration: now.since(flow.first),
+            client: *flow.seen.of(client),
+            server: *flow.seen.of(client.other()),
+            name: named.map(|named| Arc::clone(&named.name)),
+            domain: named.and_then(|named| registrable(&named.name)).map(Arc::from),
+            origin: named.map_or(Origin::None, |named| named.origin),
+            rtt: flow.rtt,
+            place,
+        };
+        let label = self.label(&flow, client, ends.client.ip());
+        let event = Event { time: now, packet: flow.packet, device: label, mac, ends: Some(ends), detail: Detail::Flow(Box::new(told)) };
+        self.events.push(event, &mut self.health);
+    }
+
+    /// Charges a frame that belongs to no flow.
+    pub(super) fn charge_frame(&mut self, device: Id, place: Place, sent: bool, wire_len: u32, now: Timestamp) {
+        let tally = Tally { packets: 1, bytes: u64::from(wire_len) };
+        let some =
+            if sent { Both { transmit: tally, receive: Tally::default() } } else { Both { transmit: Tally::default(), receive: tally } };
+        let inside = matches!(place, Place::Local | Place::Multicast);
+        let room = self.has_room(device);
+        let Some(device) = self.devices.get_mut(device) else { return };
+        device.last = device.last.max(now);
+        device.ledger.charge(place, some);
+        let before = device.ledger.named();
+        let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
+        let account = device.ledger.open(destination, inside && room, now);
+        device.ledger.give(account, some, now);
+        if device.ledger.named() > before {
+            self.devices.opened_account();
+        }
+    }
+
+    /// The address that a flow is located by: the side that is not ours, else the server's.
+    pub(super) fn far(&self, key: &FlowKey, flow: &Flow) -> std::net::IpAddr {
+        let side = match (flow.ends.of(Side::Low), flow.ends.of(Side::High)) {
+            (Some(_), None) => Side::High,
+            (None, Some(_)) => Side::Low,
+            _ => flow.client.other(),
+        };
+        key.endpoint(side).ip()
+    }
+
+    fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
+        let destination = match flow.place {
+            Place::Local | Place::Multicast => Destination::inside(flow.place),
+            place => Destination {
+                label: label(flow),
+                origin: flow.name.as_ref().map_or(Origin::None, |named| named.origin),
+                place,
+                asn: flow.asn,
+            },
+        };
+        let room = self.has_room(device);
+        let located = flow.asn.map(|_| self.geo.locate(key.endpoint(side.other()).ip()));
+        let Some(device) = self.devices.get_mut(device) else { return u32::MAX };
+        let before = device.ledger.named();
+        let account = device.ledger.open(destination, room, flow.first);
+        let opened = device.ledger.named() > before;
+        if let Some(account) = device.ledger.accounts.get_mut(account as usize)
+            && account.organisation.is_none()
+            && account.destination.asn.is_some()
+        {
+            account.organisation = located.and_then(|located| located.organisation);
+        }
+        if opened {
+            self.devices.opened_account();
+        }
+        account
+    }
+
+    fn has_room(&self, device: Id) -> bool {
+        let own = self.devices.table().get(device).map_or(0, |device| device.ledger.named());
+        own < self.limits.accounts_per_device && self.devices.accounts() < self.limits.accounts
+    }
+
+    fn name_by_dns(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Named> {
+        if matches!(flow.place, Place::Local | Place::Multicast) {
+            return None;
+        }
+        let side = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some())?;
+        let end = flow.ends.of(side).as_ref()?;
+        let candidate = self.names.of(end.device, key.endpoint(side.other()).ip(), now).next()?;
+        Some(Named { name: Arc::clone(&candidate.name), origin: Origin::Dns })
+    }
+
+    /// The end with its device still there: a device that left and speaks again is opened anew.
+    fn alive(&mut self, end: End, now: Timestamp) -> Option<End> {
+        if self.devices.table().get(end.device).is_some() {
+            return Some(end);
+        }
+        let (device, _) = self.devices.open(end.key, now, &self.limits)?;
+        Some(End { device, account: None, ..end })
+    }
+}
+
+/// The label of a destination on the internet.
+fn label(flow: &Flow) -> Arc<str> {
+    if let Some(named) = &flow.name {
+        return match registrable(&named.name) {
+            Some(domain) => Arc::from(domain),
+            None => Arc::clone(&named.name),
+        };
+    }
+    match flow.asn {
+        Some(asn) => Arc::from(format!("AS{asn}")),
+        None => Arc::from("unknown"),
+    }
+}
+
+/// The registrable domain of a host name by the public suffix list; none for addresses, single labels and names that are not
+/// in the public tree.
+pub(super) fn registrable(name: &str) -> Option<&str> {
+    let public = name.contains('.')
+        && !name.contains('\\')
+        && name.parse::<std::net::IpAddr>().is_err()
+        && ![".local", ".arpa", ".internal", ".lan", ".home"].iter().any(|end| name.ends_with(end));
+    if public { psl::domain_str(name) } else { None }
+}
+
+/// What a flow that nothing was read of is by its port.
+fn guess(key: &FlowKey, client: Side) -> u8 {
+    let port = key.endpoint(client.other()).port();
+    let name = match (key.protocol(), port) {
+        (TCP | UDP, 53) => "dns",
+        (TCP, 853) => "dot",
+        (UDP, 853) => "doq",
+        _ => "other",
+    };
+    PROTOCOLS.iter().zip(0_u8..).find(|(other, _)| **other == name).map_or(0, |(_, index)| index)
+}

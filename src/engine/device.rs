@@ -1,0 +1,269 @@
+//! Who is on our side of the access point.
+//!
+//! A device is a MAC; on links without MACs, or when told so, it is an address. An address is ours when it is private,
+//! link-local or ULA, in a prefix that we were given or that a Router Advertisement announced, or when its owner said so by ARP
+//! or neighbour discovery *and* the frame bears that owner's MAC. The last condition matters: a phone that claims a server's
+//! address cannot make its traffic to that server look local, because those frames go to the router's MAC.
+//! Where neither side is ours by these rules, who opens the conversation is ours.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use ipnet::{IpNet, Ipv6Net};
+
+use crate::dissect::observation::Text;
+use crate::engine::ledger::Ledger;
+use crate::engine::limits::Limits;
+use crate::engine::table::{Id, Table};
+use crate::packet::{Mac, Macs, Timestamp};
+
+/// Addresses kept of one device: privacy addresses change daily, a forger's with every packet.
+const ADDRESSES: usize = 16;
+/// Prefixes learned from Router Advertisements: a forger could announce without end.
+const PREFIXES: usize = 8;
+/// Routers remembered.
+const ROUTERS: usize = 8;
+
+/// What tells devices apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceKey {
+    /// Its MAC.
+    Mac(Mac),
+    /// Its address.
+    Address(IpAddr),
+}
+
+/// One device.
+#[derive(Debug)]
+pub struct Device {
+    /// What tells it apart.
+    pub key: DeviceKey,
+    /// Its label.
+    pub label: Arc<str>,
+    /// Its addresses, in the order of their appearance.
+    pub addresses: ArrayVec<IpAddr, ADDRESSES>,
+    /// The name it gave.
+    pub hostname: Option<Text>,
+    /// Its DHCP vendor class.
+    pub vendor_class: Option<Text>,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// What it sent where.
+    pub ledger: Ledger,
+}
+
+/// Which side is whose, as the user knows it.
+#[derive(Clone, Debug, Default)]
+pub struct OurSide {
+    /// Prefixes of our side beside the private ones.
+    pub nets: Vec<IpNet>,
+    /// Devices are addresses even where there are MACs: a capture taken behind a router, where one MAC stands for many.
+    pub by_address: bool,
+}
+
+/// All devices, and whose address is whose.
+#[derive(Debug)]
+pub struct Devices {
+    side: OurSide,
+    table: Table<DeviceKey, Device>,
+    neighbours: Table<IpAddr, Mac>,
+    prefixes: ArrayVec<Ipv6Net, PREFIXES>,
+    routers: ArrayVec<Mac, ROUTERS>,
+    accounts: usize,
+}
+
+impl Devices {
+    /// No devices yet.
+    #[must_use]
+    pub fn new(side: OurSide, limits: &Limits) -> Self {
+        Self {
+            side,
+            table: Table::new("devices", limits.devices),
+            neighbours: Table::new("neighbours", limits.neighbours),
+            prefixes: ArrayVec::new(),
+            routers: ArrayVec::new(),
+            accounts: 0,
+        }
+    }
+
+    /// The devices themselves.
+    #[must_use]
+    pub fn table(&self) -> &Table<DeviceKey, Device> {
+        &self.table
+    }
+
+    /// The state of the table of address owners, for the metrics.
+    #[must_use]
+    pub fn neighbours(&self) -> &Table<IpAddr, Mac> {
+        &self.neighbours
+    }
+
+    /// A device.
+    #[must_use]
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut Device> {
+        self.table.get_mut(id)
+    }
+
+    /// Accounts open in all ledgers.
+    #[must_use]
+    pub fn accounts(&self) -> usize {
+        self.accounts
+    }
+
+    /// Counts an account that was opened.
+    pub fn opened_account(&mut self) {
+        self.accounts = self.accounts.saturating_add(1);
+    }
+
+    /// Whether an address, seen on the side of `mac`, is on our side.
+    #[must_use]
+    pub fn ours(&self, address: IpAddr, mac: Option<Mac>) -> bool {
+        if is_inside(address) || self.side.nets.iter().any(|net| net.contains(&address)) {
+            return true;
+        }
+        if let IpAddr::V6(v6) = address
+            && self.prefixes.iter().any(|prefix| prefix.contains(&v6))
+            && mac.is_none_or(|mac| !self.is_router(mac))
+        {
+            return true;
+        }
+        // On links without MACs an owner is filed under the zero address.
+        let owner = mac.unwrap_or(Mac([0; 6]));
+        self.neighbours.find(&address).and_then(|id| self.neighbours.get(id)).is_some_and(|known| *known == owner)
+    }
+
+    /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.
+    pub fn own(&mut self, address: IpAddr, mac: Option<Mac>, now: Timestamp, limits: &Limits) {
+        let mac = mac.unwrap_or(Mac([0; 6]));
+        if mac.is_group() || address.is_multicast() || address.is_unspecified() {
+            return;
+        }
+        if let Some(id) = self.neighbours.find(&address) {
+            self.neighbours.touch(id, now);
+            if let Some(known) = self.neighbours.get_mut(id) {
+                *known = mac;
+            }
+            return;
+        }
+        self.neighbours.make_room(now, |_, silent| silent >= limits.stale);
+        self.neighbours.insert(address, mac, now);
+    }
+
+    /// Notes a prefix that a router announced for our link (RFC 4861, 4.6.2). Only /64, which is what hosts use (RFC 4862): a wider one could swallow the world.
+    pub fn announce(&mut self, prefix: Ipv6Addr, length: u8) {
+        if length != 64 || is_inside(IpAddr::V6(prefix)) || prefix.is_multicast() {
+            return;
+        }
+        if let Ok(net) = Ipv6Net::new(prefix, length).map(|net| net.trunc())
+            && !self.prefixes.contains(&net)
+        {
+            // Full: the first ones stay. A flood of announcements must not push out the true one.
+            let _ = self.prefixes.try_push(net);
+        }
+    }
+
+    /// Notes that a MAC forwards for others.
+    pub fn forwards(&mut self, mac: Mac) {
+        if !self.is_router(mac) && !mac.is_group() {
+            let _ = self.routers.try_push(mac);
+        }
+    }
+
+    /// Whether a MAC forwards for others.
+    #[must_use]
+    pub fn is_router(&self, mac: Mac) -> bool {
+        self.routers.contains(&mac)
+    }
+
+    /// What tells the device apart that has `address` on the side of `mac`.
+    #[must_use]
+    pub fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
+        match mac {
+            Some(mac) if !self.side.by_address => DeviceKey::Mac(mac),
+            _ => DeviceKey::Address(address.to_canonical()),
+        }
+    }
+
+    /// The device of a key; `true` when it is new. `None` when the table is full of living devices.
+    pub fn open(&mut self, key: DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
+        if let Some(id) = self.table.find(&key) {
+            self.table.touch(id, now);
+            return Some((id, false));
+        }
+        if let Some((_, gone)) = self.table.make_room(now, |_, silent| silent >= limits.device_stale) {
+            self.accounts = self.accounts.saturating_sub(gone.ledger.named());
+        }
+        let label = match key {
+            DeviceKey::Mac(mac) => mac.to_string(),
+            DeviceKey::Address(address) => address.to_string(),
+        };
+        let device = Device {
+            key,
+            label: Arc::from(label),
+            addresses: ArrayVec::new(),
+            hostname: None,
+            vendor_class: None,
+            first: now,
+            last: now,
+            ledger: Ledger::default(),
+        };
+        self.table.insert(key, device, now).map(|id| (id, true))
+    }
+
+    /// Lets a device go that was silent for very long: its series end. Called once per packet.
+    pub fn expire(&mut self, now: Timestamp, limits: &Limits) {
+        let recheck = limits.device_stale;
+        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |device, _| now.since(device.last) >= limits.device_idle) {
+            self.accounts = self.accounts.saturating_sub(gone.ledger.named());
+        }
+    }
+}
+
+impl Device {
+    /// Notes an address of the device; true when it is new.
+    pub fn has(&mut self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        if address.is_unspecified() || address.is_multicast() || self.addresses.contains(&address) {
+            return false;
+        }
+        if self.addresses.is_full() {
+            self.addresses.remove(0);
+        }
+        self.addresses.push(address);
+        true
+    }
+
+    /// Its MAC, if that is what tells it apart.
+    #[must_use]
+    pub fn mac(&self) -> Option<Mac> {
+        match self.key {
+            DeviceKey::Mac(mac) => Some(mac),
+            DeviceKey::Address(_) => None,
+        }
+    }
+}
+
+/// Private, shared, loopback, link-local and ULA addresses: never a place on the internet (RFC 6890).
+/// Documentation ranges are not among them: tests and simulations put servers there.
+fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || a == 0 || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Whether a packet goes to a group: by its address, or (a subnet's own broadcast address) by its frame.
+#[must_use]
+pub fn to_group(target: IpAddr, macs: Option<Macs>) -> bool {
+    let by_address = match target {
+        IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_multicast(),
+    };
+    by_address || macs.is_some_and(|macs| macs.target.is_group())
+}

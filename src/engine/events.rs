@@ -1,0 +1,49 @@
+//! Events waiting to be taken: bounded, and free of cost while nobody listens.
+
+use crate::engine::event::Event;
+use crate::engine::health::Health;
+
+/// A bounded queue.
+#[derive(Debug)]
+pub struct Events {
+    wanted: bool,
+    limit: usize,
+    waiting: Vec<Event>,
+}
+
+impl Events {
+    /// An empty queue of at most `limit` events; `wanted` says whether anybody takes them.
+    #[must_use]
+    pub fn new(wanted: bool, limit: usize) -> Self {
+        Self { wanted, limit, waiting: Vec::new() }
+    }
+
+    /// Whether anybody takes events.
+    #[must_use]
+    pub fn wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory.
+    pub fn push(&mut self, event: Event, health: &mut Health) {
+        if !self.wanted {
+            return;
+        }
+        if self.waiting.len() >= self.limit {
+            health.events_dropped = health.events_dropped.saturating_add(1);
+        } else {
+            self.waiting.push(event);
+        }
+    }
+
+    /// Takes all of them.
+    pub fn take(&mut self) -> std::vec::Drain<'_, Event> {
+        self.waiting.drain(..)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}

@@ -1,0 +1,307 @@
+//! A conversation: both directions of a pair of endpoints, what it is called, and what is still owed to an account.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::device::DeviceKey;
+use crate::engine::limits::Limits;
+use crate::engine::reading::Reading;
+use crate::engine::snapshot::{Both, Origin, Place, Tally};
+use crate::engine::table::Id;
+use crate::packet::{Datagram, TCP, Tcp, Timestamp};
+
+/// The same key for both directions: the lower endpoint first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    low: u128,
+    high: u128,
+    ports: (u16, u16),
+    protocol: u8,
+    v4: bool,
+}
+
+/// One of the two endpoints of a [`FlowKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The lower endpoint.
+    Low,
+    /// The higher endpoint.
+    High,
+}
+
+/// One value for each side.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sides<T> {
+    low: T,
+    high: T,
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub struct Flow {
+    /// The sides that are ours.
+    pub ends: Sides<Option<End>>,
+    /// Who opened it, as far as is known.
+    pub client: Side,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// What each side sent.
+    pub seen: Sides<Tally>,
+    /// Of that, what the ledgers know.
+    pub told: Sides<Tally>,
+    /// Where the other side is.
+    pub place: Place,
+    /// The other side's AS.
+    pub asn: Option<u32>,
+    /// What it is called, once that is known.
+    pub name: Option<Named>,
+    /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
+    pub protocol: Option<u8>,
+    /// The number of its first packet.
+    pub packet: u64,
+    /// Its account is fixed.
+    pub settled: bool,
+    /// TCP's opening and closing.
+    pub life: Life,
+    /// Client's SYN to server's SYN-ACK at the sensor.
+    pub rtt: Option<Duration>,
+    /// Packets with payload so far, and the first one's time.
+    pub waited: (u8, Timestamp),
+    /// What is still being read of it.
+    pub reading: Option<Box<Reading>>,
+}
+
+/// A side that is ours.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// What tells the device apart.
+    pub key: DeviceKey,
+    /// The device.
+    pub device: Id,
+    /// Its account for this flow, once fixed.
+    pub account: Option<u32>,
+}
+
+/// A name and what gave it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The full name.
+    pub name: Arc<str>,
+    /// What gave it.
+    pub origin: Origin,
+}
+
+/// How far a conversation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Nothing seen of an opening.
+    Unknown,
+    /// A SYN was sent, at this time; `true` when it was repeated, so that an answer's time means nothing (Karn and Partridge, 1987).
+    Opening(Timestamp, bool),
+    /// Both sides have spoken.
+    Open,
+    /// FIN or RST was seen.
+    Closed,
+}
+
+impl FlowKey {
+    /// The key of a packet, and which side sent it.
+    #[must_use]
+    pub fn of(packet: &Datagram<'_>) -> (Self, Side) {
+        let (source, target) = (wide(packet.source.ip()), wide(packet.target.ip()));
+        let (source_port, target_port) = (packet.source.port(), packet.target.port());
+        let (protocol, v4) = (packet.protocol, packet.source.is_ipv4());
+        if (source, source_port) <= (target, target_port) {
+            (Self { low: source, high: target, ports: (source_port, target_port), protocol, v4 }, Side::Low)
+        } else {
+            (Self { low: target, high: source, ports: (target_port, source_port), protocol, v4 }, Side::High)
+        }
+    }
+
+    /// The endpoint of a side.
+    #[must_use]
+    pub fn endpoint(&self, side: Side) -> SocketAddr {
+        let (address, port) = match side {
+            Side::Low => (self.low, self.ports.0),
+            Side::High => (self.high, self.ports.1),
+        };
+        SocketAddr::new(narrow(address, self.v4), port)
+    }
+
+    /// IP protocol number.
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        self.protocol
+    }
+
+    /// Both ports, the lower endpoint's first.
+    #[must_use]
+    pub fn ports(&self) -> (u16, u16) {
+        self.ports
+    }
+}
+
+impl Side {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+impl<T> Sides<T> {
+    /// A value for each side.
+    pub fn new(low: T, high: T) -> Self {
+        Self { low, high }
+    }
+
+    /// One side's value.
+    pub fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Low => &self.low,
+            Side::High => &self.high,
+        }
+    }
+
+    /// One side's value, to change it.
+    pub fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Low => &mut self.low,
+            Side::High => &mut self.high,
+        }
+    }
+}
+
+impl Flow {
+    /// A new conversation, opened by the sender of its first packet unless TCP's flags or the ports say otherwise.
+    #[must_use]
+    pub fn new(packet: &Datagram<'_>, number: u64, sender: Side, now: Timestamp) -> Self {
+        let answer = match packet.tcp {
+            Some(tcp) if tcp.syn => tcp.ack,
+            // Seen from its middle: servers listen on low ports.
+            _ => packet.source.port() != 0 && packet.source.port() < 1024 && packet.target.port() >= 1024,
+        };
+        Self {
+            ends: Sides::default(),
+            client: if answer { sender.other() } else { sender },
+            first: now,
+            last: now,
+            seen: Sides::default(),
+            told: Sides::default(),
+            place: Place::Unknown,
+            asn: None,
+            name: None,
+            protocol: None,
+            packet: number,
+            settled: false,
+            life: Life::Unknown,
+            rtt: None,
+            waited: (0, now),
+            reading: Reading::of(packet).map(Box::new),
+        }
+    }
+
+    /// Counts a packet of `sender`.
+    pub fn count(&mut self, sender: Side, wire_len: u32, payload: bool, now: Timestamp) {
+        self.last = now;
+        self.seen.of_mut(sender).add(Tally { packets: 1, bytes: u64::from(wire_len) });
+        if payload {
+            if self.waited.0 == 0 {
+                self.waited.1 = now;
+            }
+            self.waited.0 = self.waited.0.saturating_add(1);
+        }
+    }
+
+    /// Follows TCP's opening and closing.
+    pub fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
+        match self.life {
+            _ if tcp.end => self.life = Life::Closed,
+            Life::Unknown if tcp.syn && !tcp.ack => self.life = Life::Opening(now, false),
+            Life::Opening(since, _) if tcp.syn && !tcp.ack && sender == self.client => self.life = Life::Opening(since, true),
+            Life::Opening(since, repeated) if tcp.syn && tcp.ack && sender != self.client => {
+                self.rtt = (!repeated).then(|| now.since(since));
+                self.life = Life::Open;
+            }
+            Life::Closed | Life::Open => {}
+            Life::Unknown | Life::Opening(..) if !tcp.syn => self.life = Life::Open,
+            Life::Unknown | Life::Opening(..) => {}
+        }
+    }
+
+    /// Whether a SYN begins another connection between the same endpoints.
+    #[must_use]
+    pub fn is_over(&self, tcp: Option<Tcp>) -> bool {
+        self.life == Life::Closed && tcp.is_some_and(|tcp| tcp.syn && !tcp.ack)
+    }
+
+    /// Whether the account must be fixed now: it has a name, or it waited long enough for one.
+    #[must_use]
+    pub fn is_due(&self, protocol: u8, now: Timestamp, limits: &Limits) -> bool {
+        if self.name.is_some() || matches!(self.place, Place::Local | Place::Multicast) {
+            return true;
+        }
+        if !matches!(protocol, TCP | crate::packet::UDP) {
+            return true;
+        }
+        let (packets, since) = self.waited;
+        let (most, span) = match &self.reading {
+            Some(reading) if reading.is_gathering() => (limits.naming_packets_reading, limits.naming.saturating_mul(5)),
+            _ => (limits.naming_packets, limits.naming),
+        };
+        packets > 0 && (packets >= most || now.since(since) >= span)
+    }
+
+    /// Whether it is over, given how long it has been silent.
+    #[must_use]
+    pub fn may_leave(&self, silent: Duration, limits: &Limits) -> bool {
+        silent
+            >= match self.life {
+                Life::Closed | Life::Opening(..) => limits.closed_idle,
+                Life::Open => limits.tcp_idle,
+                Life::Unknown => limits.flow_idle,
+            }
+    }
+
+    /// What a side sent and received since the ledgers were told.
+    #[must_use]
+    pub fn owed(&self, side: Side) -> Both {
+        Both {
+            transmit: self.seen.of(side).since(*self.told.of(side)),
+            receive: if self.place == Place::Multicast {
+                Tally::default()
+            } else {
+                self.seen.of(side.other()).since(*self.told.of(side.other()))
+            },
+        }
+    }
+
+    /// What the ledgers know of a side.
+    #[must_use]
+    pub fn known(&self, side: Side) -> Both {
+        Both {
+            transmit: *self.told.of(side),
+            receive: if self.place == Place::Multicast { Tally::default() } else { *self.told.of(side.other()) },
+        }
+    }
+}
+
+fn wide(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6),
+    }
+}
+
+fn narrow(wide: u128, v4: bool) -> IpAddr {
+    match u32::try_from(wide) {
+        Ok(bits) if v4 => IpAddr::V4(bits.into()),
+        _ => IpAddr::V6(wide.into()),
+    }
+}

@@ -1,0 +1,140 @@
+//! What one device sent where: exact totals, its countries, its destinations.
+//!
+//! Road taken: one ledger inside each device, whose rows never leave while the device stays: a row that left would make a sum
+//! fall, and folding it into `other` would make `other` jump. Past the cap, newcomers begin in `other`. Road not taken: one
+//! table for all devices with eviction; it cannot keep counters monotone and sums equal at once.
+
+use std::sync::Arc;
+
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
+use crate::packet::Timestamp;
+
+/// The tallies of one device.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Everything.
+    pub total: Both,
+    /// By country: bounded by the number of countries.
+    pub countries: Vec<(Place, Both)>,
+    /// By destination; the first [`Ledger::named`] of them count against the cap, `other` rows (one for each place) do not.
+    pub accounts: Vec<Account>,
+    /// Flows begun, by protocol.
+    pub flows: [u64; PROTOCOLS.len()],
+    named: usize,
+}
+
+/// The traffic of one device with one destination.
+#[derive(Debug)]
+pub struct Account {
+    /// Which.
+    pub destination: Destination,
+    /// The organisation of its AS.
+    pub organisation: Option<Arc<str>>,
+    /// Flows that went there.
+    pub flows: u64,
+    /// First packet.
+    pub first: Timestamp,
+    /// Last packet.
+    pub last: Timestamp,
+    /// How much.
+    pub total: Both,
+}
+
+/// A destination as an account knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The label.
+    pub label: Arc<str>,
+    /// What named it.
+    pub origin: Origin,
+    /// Where it is.
+    pub place: Place,
+    /// Its AS.
+    pub asn: Option<u32>,
+}
+
+impl Destination {
+    /// The account of what found no room, in one place.
+    #[must_use]
+    pub fn other(place: Place) -> Self {
+        Self { label: Arc::from("other"), origin: Origin::None, place, asn: None }
+    }
+
+    /// Traffic that stays on our side, or goes to a group.
+    #[must_use]
+    pub fn inside(place: Place) -> Self {
+        Self { label: Arc::from(place.as_str()), origin: Origin::None, place, asn: None }
+    }
+}
+
+impl Ledger {
+    /// Accounts that count against the cap.
+    #[must_use]
+    pub fn named(&self) -> usize {
+        self.named
+    }
+
+    /// Opens the account of a destination, or finds it. `room` says whether a new one may be opened; if not, it is `other`'s.
+    pub fn open(&mut self, destination: Destination, room: bool, now: Timestamp) -> u32 {
+        if let Some(index) = self.find(&destination) {
+            return index;
+        }
+        let destination = if room {
+            self.named = self.named.saturating_add(1);
+            destination
+        } else {
+            let other = Destination::other(destination.place);
+            if let Some(index) = self.find(&other) {
+                return index;
+            }
+            other
+        };
+        let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        self.accounts.push(Account { destination, organisation: None, flows: 0, first: now, last: now, total: Both::default() });
+        index
+    }
+
+    /// Adds to the device's total and to a country's.
+    pub fn charge(&mut self, place: Place, some: Both) {
+        self.total.add(some);
+        match self.countries.iter_mut().find(|(other, _)| *other == place) {
+            Some((_, total)) => total.add(some),
+            None => self.countries.push((place, some)),
+        }
+    }
+
+    /// Adds to an account.
+    pub fn give(&mut self, account: u32, some: Both, now: Timestamp) {
+        if let Some(account) = self.accounts.get_mut(account as usize) {
+            account.total.add(some);
+            account.last = account.last.max(now);
+        }
+    }
+
+    fn find(&self, destination: &Destination) -> Option<u32> {
+        let index = self.accounts.iter().position(|account| account.destination == *destination)?;
+        u32::try_from(index).ok()
+    }
+}
+
+impl Both {
+    /// Adds another.
+    pub fn add(&mut self, other: Self) {
+        self.transmit.add(other.transmit);
+        self.receive.add(other.receive);
+    }
+}
+
+impl Tally {
+    /// Adds another.
+    pub fn add(&mut self, other: Self) {
+        self.packets = self.packets.saturating_add(other.packets);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
+    /// What came on top of an earlier state.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self { packets: self.packets.saturating_sub(earlier.packets), bytes: self.bytes.saturating_sub(earlier.bytes) }
+    }
+}

@@ -1,0 +1,82 @@
+//! Every cap and every age, with the attack it stops. Caps bound memory; ages only say when something is over, so a clock
+//! that leaps or stands still cannot leak.
+
+use std::time::Duration;
+
+/// The limits of one engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows followed at once: a SYN flood, or a port scan from a phone.
+    pub flows: usize,
+    /// Devices known at once: a flood of forged MAC addresses.
+    pub devices: usize,
+    /// (device, address) pairs with a name: a million DNS answers.
+    pub names: usize,
+    /// Address owners learned from ARP and neighbour discovery: forged advertisements.
+    pub neighbours: usize,
+    /// Device × destination accounts in all, which bounds the series of `/metrics`: connections to a million names.
+    pub accounts: usize,
+    /// Accounts of one device, so that one phone cannot use up everybody's: the same, from one device.
+    pub accounts_per_device: usize,
+    /// Streams whose first bytes are gathered at once: a million half-open handshakes.
+    pub streams: usize,
+    /// Bytes gathered of one stream: a handshake that never ends.
+    pub stream_bytes: usize,
+    /// Bytes gathered of a DNS stream: one message has at most 65,535 and its length (RFC 1035, 4.2.2).
+    pub dns_stream_bytes: usize,
+    /// Datagrams of one flow that are tried as QUIC: each costs a key derivation.
+    pub datagrams: u8,
+    /// Requests that are read of one HTTP connection.
+    pub requests: u8,
+    /// Events waiting to be taken.
+    pub events: usize,
+    /// How long after its first payload a flow may wait for a name.
+    pub naming: Duration,
+    /// How many packets with payload may pass meanwhile.
+    pub naming_packets: u8,
+    /// The same while a handshake is arriving in pieces: it may take as many segments as it has bytes.
+    pub naming_packets_reading: u8,
+    /// When a TCP connection without packets is over. Push connections are silent for half an hour; re-opening one loses its name.
+    pub tcp_idle: Duration,
+    /// When any other flow without packets is over.
+    pub flow_idle: Duration,
+    /// When a connection that has closed, or never opened, is over; and the age from which it may be pushed out.
+    pub closed_idle: Duration,
+    /// How long a flow or name must be silent before a newcomer may push it out.
+    pub stale: Duration,
+    /// How long a device must be silent before its series end.
+    pub device_idle: Duration,
+    /// How long a device must be silent before a newcomer may push it out.
+    pub device_stale: Duration,
+    /// How long a name from DNS is used at least, whatever its TTL: applications keep answers longer than resolvers do (Bermudez et al., IMC 2012).
+    pub name_life: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            flows: 65_536,
+            devices: 1_024,
+            names: 32_768,
+            neighbours: 4_096,
+            accounts: 16_384,
+            accounts_per_device: 1_024,
+            streams: 4_096,
+            stream_bytes: 16_384,
+            dns_stream_bytes: 65_537,
+            datagrams: 16,
+            requests: 32,
+            events: 4_096,
+            naming: Duration::from_secs(2),
+            naming_packets: 10,
+            naming_packets_reading: 64,
+            tcp_idle: Duration::from_hours(1),
+            flow_idle: Duration::from_mins(3),
+            closed_idle: Duration::from_secs(15),
+            stale: Duration::from_secs(30),
+            device_idle: Duration::from_hours(7 * 24),
+            device_stale: Duration::from_hours(1),
+            name_life: Duration::from_hours(1),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Names from DNS answers, by the device that asked and the address that it was told.
+//!
+//! The key has the device in it: one phone's question never names another phone's flow (as a table by address alone would;
+//! the idea is DN-Hunter's, Bermudez et al., IMC 2012). An answer is used for its lifetime, and at least for
+//! [`Limits::name_life`](crate::engine::limits::Limits), since applications keep answers longer than their TTL.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrayvec::ArrayVec;
+
+use crate::engine::limits::Limits;
+use crate::engine::snapshot::TableRow;
+use crate::engine::table::{Id, Table};
+use crate::packet::Timestamp;
+
+/// Names kept for one (device, address): a content network's address serves many.
+const CANDIDATES: usize = 4;
+
+/// (device, address) → the names that were answered with it.
+#[derive(Debug)]
+pub struct NameTable {
+    table: Table<(Id, IpAddr), ArrayVec<Candidate, CANDIDATES>>,
+}
+
+/// A name that an address was given for.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The name that was asked for.
+    pub name: Arc<str>,
+    /// When it was last answered.
+    pub seen: Timestamp,
+    /// How long it may be used.
+    pub life: Duration,
+}
+
+impl NameTable {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        Self { table: Table::new("names", limits.names) }
+    }
+
+    /// Notes that `device` was told that `name` is at `address`, for `ttl`.
+    pub fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
+        let candidate = Candidate { name: Arc::clone(name), seen: now, life: ttl.max(limits.name_life) };
+        let key = (device, address.to_canonical());
+        if let Some(id) = self.table.find(&key) {
+            self.table.touch(id, now);
+            if let Some(known) = self.table.get_mut(id) {
+                known.retain(|other| other.name != candidate.name);
+                if known.is_full() {
+                    known.remove(0);
+                }
+                known.push(candidate);
+            }
+            return;
+        }
+        self.table.make_room(now, |_, silent| silent >= limits.stale);
+        let mut first = ArrayVec::new();
+        first.push(candidate);
+        self.table.insert(key, first, now);
+    }
+
+    /// The names that `device` knows `address` by, the latest first.
+    pub fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
+        let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
+        known.into_iter().flatten().rev().filter(move |candidate| now.since(candidate.seen) <= candidate.life)
+    }
+
+    /// Lets a name go whose time is over; called once per packet.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.table
+            .pop_stale(now, Duration::from_mins(1), |known, _| known.iter().all(|candidate| now.since(candidate.seen) > candidate.life));
+    }
+
+    /// Its state, for the metrics.
+    #[must_use]
+    pub fn row(&self) -> TableRow {
+        self.table.row()
+    }
+}

@@ -1,0 +1,81 @@
+//! Who owns which address: ARP, IPv6 neighbour discovery and router advertisements, and the frames that say a station joined.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::engine::Core;
+use crate::packet::{ARP, Datagram, Mac, Macs, Timestamp};
+
+/// EAPOL's EtherType (IEEE 802.1X).
+const EAPOL: u16 = 0x888e;
+/// Options looked at in one advertisement: a packet could hold hundreds.
+const MAX_OPTIONS: usize = 16;
+
+impl Core {
+    /// Learns from a frame without IP, and says whether its sender is a station of ours.
+    pub(super) fn link_speaker(&mut self, macs: Macs, kind: u16, payload: &[u8], now: Timestamp) -> bool {
+        if macs.source.is_group() || macs.source.is_zero() {
+            return false;
+        }
+        match kind {
+            // Hardware Ethernet, protocol IPv4, then operation and the sender's addresses (RFC 826).
+            ARP => match payload.first_chunk::<18>() {
+                Some([0, 1, 8, 0, 6, 4, _, _, h0, h1, h2, h3, h4, h5, a, b, c, d]) => {
+                    let address = IpAddr::V4(Ipv4Addr::new(*a, *b, *c, *d));
+                    let says = Mac([*h0, *h1, *h2, *h3, *h4, *h5]);
+                    if says == macs.source && !address.is_unspecified() {
+                        self.devices.own(address, Some(says), now, &self.limits);
+                    }
+                    true
+                }
+                _ => false,
+            },
+            EAPOL => true,
+            _ => is_association(macs, kind, payload),
+        }
+    }
+
+    /// Learns from IPv6 neighbour discovery (RFC 4861). Only with hop limit 255: it was sent on this very link.
+    pub(super) fn neighbour_discovery(&mut self, datagram: &Datagram<'_>, macs: Option<Macs>, now: Timestamp) {
+        if datagram.hop_limit != 255 {
+            return;
+        }
+        let Some(macs) = macs else { return };
+        let Some((kind, rest)) = datagram.payload.split_first() else { return };
+        match (kind, datagram.source.ip()) {
+            (134, IpAddr::V6(source)) if source.is_unicast_link_local() => {
+                self.devices.forwards(macs.source);
+                // Type, code, checksum, hop limit, flags, lifetime, two timers: options follow at 16 (4.2).
+                self.prefixes(rest.get(15..).unwrap_or_default());
+            }
+            // A solicitation from the unspecified address asks whether anybody has the target before taking it (RFC 4862, 5.4).
+            (135, IpAddr::V6(source)) if source.is_unspecified() => self.owns_target(rest, macs, now),
+            (136, _) => self.owns_target(rest, macs, now),
+            _ => {}
+        }
+    }
+
+    fn owns_target(&mut self, after_kind: &[u8], macs: Macs, now: Timestamp) {
+        let Some(target) = after_kind.get(7..).and_then(<[u8]>::first_chunk::<16>) else { return };
+        self.devices.own(IpAddr::V6(Ipv6Addr::from(*target)), Some(macs.source), now, &self.limits);
+    }
+
+    fn prefixes(&mut self, mut options: &[u8]) {
+        for _ in 0..MAX_OPTIONS {
+            let [kind, units, ..] = options else { return };
+            let length = usize::from(*units).saturating_mul(8);
+            let Some(option) = options.get(..length).filter(|option| !option.is_empty()) else { return };
+            // Prefix information: length, flags, two lifetimes, reserved, prefix (4.6.2).
+            if let (3, Some([_, _, bits, _, .., _])) = (*kind, option.first_chunk::<32>())
+                && let Some(prefix) = option.get(16..).and_then(<[u8]>::first_chunk::<16>)
+            {
+                self.devices.announce(Ipv6Addr::from(*prefix), *bits);
+            }
+            options = options.get(length..).unwrap_or_default();
+        }
+    }
+}
+
+/// The 802.2 XID broadcast that an access point sends in a station's name when it joins or roams (IEEE 802.11F, as hostapd does).
+pub(super) fn is_association(macs: Macs, kind: u16, payload: &[u8]) -> bool {
+    kind == 0 && macs.target == Mac([0xff; 6]) && matches!(payload, [0, 0 | 1, 0xaf | 0xbf, ..])
+}

@@ -1,0 +1,375 @@
+//! Feeding the dissectors: gathers the first bytes of each direction until one of [`DISSECTORS`] knows what they are.
+//!
+//! Nothing is copied while a whole message comes in one packet; only what is incomplete is kept, in a bounded table.
+
+use arrayvec::ArrayVec;
+
+use crate::dissect::observation::Observation;
+use crate::dissect::{DISSECTORS, Over, Verdict, http, quic, tls};
+use crate::engine::flow::{Side, Sides};
+use crate::engine::limits::Limits;
+use crate::engine::stream::Stream;
+use crate::engine::table::{Id, Table};
+use crate::packet::{Datagram, TCP, Timestamp, UDP};
+
+/// Streams with bytes in them, by flow and sender.
+pub type Streams = Table<(Id, Side), Stream>;
+
+/// Connection IDs remembered of one flow: the first one, and one after a Retry (RFC 9001, 5.2).
+const KEY_IDS: usize = 3;
+/// A segment this far before the first one that was seen still moves the beginning.
+const MAX_SHIFT: u32 = 65_536;
+
+/// What is still being read of a flow.
+#[derive(Debug)]
+pub struct Reading {
+    lanes: Sides<Lane>,
+    key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
+    quic_version: u32,
+    tried: u8,
+    requests: u8,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Lane {
+    /// TCP: the sequence number of offset 0.
+    start: Option<u32>,
+    /// The SYN was seen, so `start` is the true beginning.
+    anchored: bool,
+    /// Dissectors still in the race, one bit each.
+    racing: u16,
+    /// Where reading goes on.
+    done: u64,
+    /// Bytes that must be there before asking again.
+    need: usize,
+    /// What is held, if anything is.
+    stream: Option<Id>,
+    /// An HTTP connection between two requests.
+    between: bool,
+}
+
+/// What one packet brought to light.
+#[derive(Debug, Default)]
+pub struct Harvest {
+    /// What was seen, and the dissector's name.
+    pub seen: Vec<(&'static str, Observation)>,
+    /// A message that could not be read: the dissector's name.
+    pub malformed: Option<&'static str>,
+}
+
+/// A flow's packet as the reading needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The flow.
+    pub flow: Id,
+    /// Who sent it.
+    pub sender: Side,
+    /// When.
+    pub now: Timestamp,
+    /// The packet.
+    pub packet: &'a Datagram<'a>,
+}
+
+impl Reading {
+    /// What there is to read of a flow that begins with this packet, if anything.
+    #[must_use]
+    pub fn of(packet: &Datagram<'_>) -> Option<Self> {
+        if !matches!(packet.protocol, TCP | UDP) || packet.source.port() == 0 && packet.target.port() == 0 {
+            return None;
+        }
+        let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
+        let racing = race(over, packet.source.port(), packet.target.port());
+        let lane = || Lane { racing, ..Lane::default() };
+        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, tried: 0, requests: 0 })
+    }
+
+    /// Whether part of a message is held.
+    #[must_use]
+    pub fn is_gathering(&self) -> bool {
+        self.lanes.of(Side::Low).stream.is_some() || self.lanes.of(Side::High).stream.is_some()
+    }
+
+    /// Shows a packet to the dissectors. False when there is nothing more to read of this flow.
+    pub fn read(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+        if part.packet.protocol == UDP {
+            return self.datagram(part, streams, limits, harvest);
+        }
+        self.segment(part, streams, limits, harvest);
+        let lane = self.lanes.of(part.sender);
+        !(lane.is_over() && self.lanes.of(part.sender.other()).is_over())
+    }
+
+    /// Reads what can be read of unfinished messages, and lets them go.
+    pub fn finish(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
+        for side in [Side::Low, Side::High] {
+            let lane = self.lanes.of_mut(side);
+            let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) else { continue };
+            if self.key_ids.is_empty()
+                && lane.races("tls")
+                && let Some(hello) = tls::partial(stream.ready())
+            {
+                harvest.seen.push(("tls", Observation::Hello(Box::new(hello))));
+            }
+        }
+    }
+
+    fn datagram(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+        let bytes = part.packet.payload;
+        let mut limited = false;
+        for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
+            let lane = self.lanes.of_mut(part.sender);
+            if lane.racing & (1 << bit) == 0 || dissector.ports.is_empty() {
+                continue;
+            }
+            limited = true;
+            match (dissector.read)(bytes) {
+                Verdict::Saw { seen, .. } => harvest.seen.push((dissector.name, seen)),
+                Verdict::Malformed(_) => harvest.malformed = Some(dissector.name),
+                Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
+            }
+        }
+        limited || self.quic(part, streams, limits, harvest)
+    }
+
+    fn quic(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+        self.tried = self.tried.saturating_add(1);
+        let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
+        if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
+            drop(key_ids);
+            self.quic_version = pieces.version;
+            if !self.key_ids.iter().any(|known| known.as_slice() == pieces.key_id.as_slice())
+                && let Ok(id) = ArrayVec::try_from(pieces.key_id.as_slice())
+            {
+                // Full: an attacker is changing it on each packet; the first ones stay.
+                let _ = self.key_ids.try_push(id);
+            }
+            let lane = self.lanes.of_mut(part.sender);
+            for (offset, bytes) in &pieces.pieces {
+                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes, limits) {
+                    return false;
+                }
+            }
+            let ready = lane.stream.and_then(|id| streams.get(id)).map_or(&[][..], Stream::ready);
+            if ready.len() >= lane.need {
+                match tls::handshake(ready, Some(self.quic_version)) {
+                    Verdict::Saw { seen, .. } => {
+                        harvest.seen.push(("quic", seen));
+                        lane.let_go(streams);
+                        return false;
+                    }
+                    Verdict::NeedMore(need) => lane.need = need,
+                    _ => {
+                        harvest.malformed = Some("quic");
+                        lane.let_go(streams);
+                        return false;
+                    }
+                }
+            }
+        }
+        if self.tried >= limits.datagrams {
+            self.lanes.of_mut(Side::Low).let_go(streams);
+            self.lanes.of_mut(Side::High).let_go(streams);
+            return false;
+        }
+        true
+    }
+
+    fn segment(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) {
+        let Some(tcp) = part.packet.tcp else { return };
+        let lane = self.lanes.of_mut(part.sender);
+        if tcp.syn {
+            lane.start = Some(tcp.seq.wrapping_add(1));
+            lane.anchored = true;
+            return;
+        }
+        let payload = part.packet.payload;
+        if payload.is_empty() || lane.is_over() {
+            return;
+        }
+        let offset = lane.offset(tcp.seq, streams);
+        if lane.between {
+            // The rest of a request's body may lie here; a segment that begins like a request is one.
+            if !http::looks_like_request(payload) || offset < lane.done {
+                return;
+            }
+            lane.between = false;
+            lane.done = offset;
+        }
+        let limit =
+            if part.packet.source.port() == 53 || part.packet.target.port() == 53 { limits.dns_stream_bytes } else { limits.stream_bytes };
+        if lane.stream.is_none() && offset == lane.done {
+            let used = lane.race(payload, &mut self.requests, limits, harvest);
+            lane.done = offset.saturating_add(used as u64);
+            let rest = payload.get(used..).unwrap_or_default();
+            if !rest.is_empty() && lane.wants_more() && !lane.hold(part, streams, limit, lane.done, rest, limits) {
+                lane.give_up(streams, harvest);
+            }
+        } else if lane.hold(part, streams, limit, offset, payload, limits) {
+            lane.race_held(streams, &mut self.requests, limits, harvest);
+        } else {
+            lane.give_up(streams, harvest);
+        }
+        if part.packet.cut {
+            lane.give_up(streams, harvest); // what the snap length cut off never comes
+        }
+    }
+}
+
+impl Lane {
+    fn is_over(&self) -> bool {
+        self.racing == 0
+    }
+
+    fn wants_more(&self) -> bool {
+        self.racing != 0 && !self.between
+    }
+
+    fn races(&self, name: &str) -> bool {
+        DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
+    }
+
+    /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
+    fn offset(&mut self, seq: u32, streams: &mut Streams) -> u64 {
+        let start = *self.start.get_or_insert(seq);
+        let ahead = seq.wrapping_sub(start);
+        if ahead < 1 << 31 {
+            return u64::from(ahead);
+        }
+        let behind = start.wrapping_sub(seq);
+        if self.anchored || self.done != 0 || behind > MAX_SHIFT {
+            // Known bytes again, or from before what was read: past the end of what can be pushed.
+            return u64::MAX;
+        }
+        self.start = Some(seq);
+        self.need = 0;
+        if let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)) {
+            stream.shift(u64::from(behind));
+        }
+        0
+    }
+
+    /// Keeps a piece; false when the stream must be given up.
+    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8], limits: &Limits) -> bool {
+        if offset == u64::MAX {
+            return true;
+        }
+        let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
+            Some(id) => id,
+            None => {
+                // A table full of unfinished handshakes: those that stand still make room.
+                streams.make_room(part.now, |_, silent| silent >= limits.naming);
+                let mut stream = Stream::default();
+                stream.skip_to(self.done);
+                match streams.insert((part.flow, part.sender), stream, part.now) {
+                    Some(id) => id,
+                    None => return false,
+                }
+            }
+        };
+        self.stream = Some(id);
+        streams.touch(id, part.now);
+        streams.get_mut(id).is_some_and(|stream| stream.push(offset, bytes, limit))
+    }
+
+    fn race_held(&mut self, streams: &mut Streams, requests: &mut u8, limits: &Limits, harvest: &mut Harvest) {
+        let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)) else { return };
+        if stream.ready().is_empty() || stream.ready().len() < self.need {
+            return;
+        }
+        let used = self.race(stream.ready(), requests, limits, harvest);
+        stream.consume(used);
+        self.done = self.done.saturating_add(used as u64);
+        if stream.is_empty() || !self.wants_more() {
+            self.done = stream.end();
+            self.let_go(streams);
+        }
+    }
+
+    /// Shows bytes to every dissector in the race until none can say more; returns how many are done with.
+    fn race(&mut self, bytes: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> usize {
+        let mut used: usize = 0;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                self.need = 0;
+                return used;
+            }
+            match self.round(rest, requests, limits, harvest) {
+                Some(more) => used = used.saturating_add(more.max(1)),
+                None => return used,
+            }
+        }
+    }
+
+    /// One round of the race; the bytes used when somebody saw something and there may be more.
+    fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
+        let mut need = usize::MAX;
+        let was_http = *requests > 0 && self.races("http");
+        for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
+            let mask = 1 << bit;
+            if self.racing & mask == 0 {
+                continue;
+            }
+            match (dissector.read)(rest) {
+                Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
+                Verdict::NeedMore(more) => need = need.min(more),
+                Verdict::Malformed(_) => {
+                    harvest.malformed = Some(dissector.name);
+                    self.racing &= !mask;
+                }
+                Verdict::Saw { seen, used, more } => {
+                    harvest.seen.push((dissector.name, seen));
+                    self.racing = if more { mask } else { 0 };
+                    if dissector.name == "http" {
+                        *requests = requests.saturating_add(1);
+                        if *requests >= limits.requests {
+                            self.racing = 0;
+                        }
+                    }
+                    return more.then_some(used);
+                }
+            }
+        }
+        if self.racing == 0 && was_http {
+            // A body follows the request: go on at the next segment that looks like one.
+            self.racing = race_of("http");
+            self.between = true;
+            self.need = 0;
+            return None;
+        }
+        self.need = if need == usize::MAX { 0 } else { need };
+        None
+    }
+
+    fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
+        if self.races("tls")
+            && let Some(hello) = self.stream.and_then(|id| streams.get(id)).and_then(|stream| tls::partial(stream.ready()))
+        {
+            harvest.seen.push(("tls", Observation::Hello(Box::new(hello))));
+        }
+        self.racing = 0;
+        self.let_go(streams);
+    }
+
+    fn let_go(&mut self, streams: &mut Streams) {
+        if let Some(id) = self.stream.take() {
+            streams.take(id);
+        }
+    }
+}
+
+fn race(over: Over, source: u16, target: u16) -> u16 {
+    let mut racing = 0;
+    for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
+        let ports = dissector.ports;
+        if dissector.over == over && (ports.is_empty() || ports.contains(&source) || ports.contains(&target)) {
+            racing |= 1 << bit;
+        }
+    }
+    racing
+}
+
+fn race_of(name: &str) -> u16 {
+    DISSECTORS.iter().zip(0_u16..).filter(|(dissector, _)| dissector.name == name).fold(0, |mask, (_, bit)| mask | 1 << bit)
+}

@@ -1,0 +1,171 @@
+//! The contiguous beginning of a byte stream, from pieces at offsets: a TCP direction and QUIC's CRYPTO stream alike.
+//!
+//! Road taken: an in-order prefix and a few pieces that came early, because only the first flight of a connection is read.
+//! Road not taken: a full reassembler, which has to hold a window per connection. Bytes that came first win: a retransmission
+//! that says something else is what an evader sends.
+
+/// Pieces that came early; more than these are kept by no honest sender's first flight.
+const MAX_HOLES: usize = 16;
+
+/// A prefix of a stream.
+#[derive(Debug, Default)]
+pub struct Stream {
+    /// Offset of `ready`'s first byte in the stream.
+    start: u64,
+    ready: Vec<u8>,
+    /// Sorted by offset, not overlapping `ready`.
+    early: Vec<(u64, Box<[u8]>)>,
+}
+
+impl Stream {
+    /// The bytes that are ready to be read.
+    #[must_use]
+    pub fn ready(&self) -> &[u8] {
+        &self.ready
+    }
+
+    /// Whether nothing at all is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.early.is_empty()
+    }
+
+    /// Where the next byte is expected.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.ready.len() as u64)
+    }
+
+    /// Adds a piece; false when the stream must be given up because it would hold more than `limit` bytes or too many holes.
+    pub fn push(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {
+        let end = self.end();
+        let Some(piece) = usize::try_from(end.saturating_sub(offset)).ok().and_then(|known| piece.get(known..)) else {
+            return true; // all of it is known
+        };
+        if piece.is_empty() {
+            return true;
+        }
+        let offset = offset.max(end);
+        if offset > end {
+            return self.keep_early(offset, piece, limit);
+        }
+        self.ready.extend_from_slice(piece);
+        self.join_early();
+        self.held() <= limit
+    }
+
+    /// Forgets the first `count` bytes of [`Self::ready`].
+    pub fn consume(&mut self, count: usize) {
+        let count = count.min(self.ready.len());
+        self.ready.drain(..count);
+        self.start = self.start.saturating_add(count as u64);
+    }
+
+    /// Moves everything `by` bytes up: the stream turned out to begin earlier than where it was first seen.
+    /// Only before anything was consumed.
+    pub fn shift(&mut self, by: u64) {
+        let ready = std::mem::take(&mut self.ready);
+        if !ready.is_empty() {
+            self.early.insert(0, (0, ready.into_boxed_slice()));
+        }
+        for (offset, _) in &mut self.early {
+            *offset = offset.saturating_add(by);
+        }
+    }
+
+    /// Goes on at `offset`: what is missing before it was never captured.
+    pub fn skip_to(&mut self, offset: u64) {
+        self.start = offset;
+        self.ready.clear();
+        self.early.clear();
+    }
+
+    fn held(&self) -> usize {
+        self.early.iter().fold(self.ready.len(), |sum, (_, piece)| sum.saturating_add(piece.len()))
+    }
+
+    fn keep_early(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {
+        let at = self.early.partition_point(|(other, _)| *other <= offset);
+        let same = at.checked_sub(1).and_then(|before| self.early.get_mut(before)).filter(|(other, _)| *other == offset);
+        match same {
+            // The longer of two at the same offset: its head is the same bytes unless somebody lies.
+            Some((_, known)) if known.len() >= piece.len() => return true,
+            Some((_, known)) => {
+                let mut longer = known.to_vec();
+                longer.extend_from_slice(piece.get(known.len()..).unwrap_or_default());
+                *known = longer.into_boxed_slice();
+            }
+            None => self.early.insert(at, (offset, piece.into())),
+        }
+        self.early.len() <= MAX_HOLES && self.held() <= limit
+    }
+
+    fn join_early(&mut self) {
+        while let Some((offset, piece)) = self.early.first() {
+            let end = self.end();
+            if *offset > end {
+                break;
+            }
+            if let Some(rest) = usize::try_from(end.saturating_sub(*offset)).ok().and_then(|known| piece.get(known..)) {
+                self.ready.extend_from_slice(rest);
+            }
+            self.early.remove(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever the cuts, the order and the repeats, the bytes are the same.
+        #[test]
+        fn splits_order_and_repeats_do_not_matter(
+            bytes in proptest::collection::vec(any::<u8>(), 1..400),
+            cuts in proptest::collection::vec((0usize..400, 1usize..80), 1..12),
+        ) {
+            let mut stream = Stream::default();
+            for (from, length) in &cuts {
+                let from = from % bytes.len();
+                let to = (from + length).min(bytes.len());
+                prop_assert!(stream.push(from as u64, &bytes[from..to], 4096));
+                prop_assert_eq!(stream.ready(), &bytes[..stream.ready().len()]);
+            }
+            prop_assert!(stream.push(0, &bytes, 4096));
+            prop_assert_eq!(stream.ready(), &bytes[..]);
+            prop_assert!(stream.early.is_empty());
+        }
+
+        /// No sequence of pieces makes it hold more than its limit and one piece.
+        #[test]
+        fn it_never_holds_more_than_its_limit(pieces in proptest::collection::vec((0u64..5000, 1usize..200), 0..200)) {
+            let mut stream = Stream::default();
+            for (offset, length) in pieces {
+                if !stream.push(offset, &vec![0; length], 1000) {
+                    break;
+                }
+                prop_assert!(stream.held() <= 1000 && stream.early.len() <= MAX_HOLES);
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_seen_from_its_middle_can_still_find_its_beginning() {
+        let mut stream = Stream::default();
+        assert!(stream.push(0, b"world", 100));
+        stream.shift(6);
+        assert_eq!(stream.ready(), b"");
+        assert!(stream.push(0, b"hello ", 100));
+        assert_eq!(stream.ready(), b"hello world");
+    }
+
+    #[test]
+    fn what_came_first_wins() {
+        let mut stream = Stream::default();
+        assert!(stream.push(0, b"abc", 100));
+        assert!(stream.push(1, b"XYZ", 100));
+        assert_eq!(stream.ready(), b"abcZ");
+    }
+}

@@ -1,0 +1,326 @@
+//! The only map in the crate: it cannot outgrow its capacity, and ids of entries that left find nothing.
+//!
+//! Road taken: slots in one vector, a keyed hash index over them (keys are chosen by the devices under suspicion), and a
+//! queue in the order of filing. A packet only notes the time in its slot; the queue's head is looked at once per packet and
+//! filed again if it turns out to be alive, so keeping order costs nothing per packet. Road not taken: exact LRU, which
+//! relinks three entries on each packet.
+
+use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
+
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::engine::snapshot::TableRow;
+use crate::packet::Timestamp;
+
+/// Names an entry; after the entry has left, it finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    index: u32,
+    generation: u32,
+}
+
+/// A map with a capacity.
+#[derive(Debug)]
+pub struct Table<K, V> {
+    name: &'static str,
+    limit: usize,
+    hasher: RandomState,
+    index: HashTable<u32>,
+    slots: Vec<Slot<K, V>>,
+    free: Vec<u32>,
+    head: u32,
+    tail: u32,
+    evicted: u64,
+    refused: u64,
+}
+
+#[derive(Debug)]
+struct Slot<K, V> {
+    generation: u32,
+    filed: Timestamp,
+    last: Timestamp,
+    next: u32,
+    previous: u32,
+    entry: Option<(K, V)>,
+}
+
+const NONE: u32 = u32::MAX;
+/// Entries looked at to make room for one: a bound on the work that one packet can cause.
+const PROBES: usize = 8;
+
+impl<K: Hash + Eq + Clone, V> Table<K, V> {
+    /// An empty table of at most `limit` entries; `name` is its label in metrics.
+    #[must_use]
+    pub fn new(name: &'static str, limit: usize) -> Self {
+        Self {
+            name,
+            limit: limit.min(NONE as usize - 1),
+            hasher: RandomState::new(),
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            head: NONE,
+            tail: NONE,
+            evicted: 0,
+            refused: 0,
+        }
+    }
+
+    /// Finds an entry by its key.
+    #[must_use]
+    pub fn find(&self, key: &K) -> Option<Id> {
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        let index = *self.index.find(hash, |&index| slot_key(slots, index) == Some(key))?;
+        let generation = self.slots.get(index as usize)?.generation;
+        Some(Id { index, generation })
+    }
+
+    /// The value of an entry, if it is still there.
+    #[must_use]
+    pub fn get(&self, id: Id) -> Option<&V> {
+        let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.entry.as_ref().map(|(_, value)| value)
+    }
+
+    /// The value of an entry, to change it.
+    #[must_use]
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut V> {
+        let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.entry.as_mut().map(|(_, value)| value)
+    }
+
+    /// The key of an entry.
+    #[must_use]
+    pub fn key(&self, id: Id) -> Option<&K> {
+        let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        slot.entry.as_ref().map(|(key, _)| key)
+    }
+
+    /// Notes that an entry was in use.
+    pub fn touch(&mut self, id: Id, now: Timestamp) {
+        if let Some(slot) = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation) {
+            slot.last = now;
+        }
+    }
+
+    /// Adds an entry under a key that is not there; `None`, and counted, when the table is full.
+    pub fn insert(&mut self, key: K, value: V, now: Timestamp) -> Option<Id> {
+        if self.is_full() {
+            self.refused = self.refused.saturating_add(1);
+            return None;
+        }
+        let hash = self.hasher.hash_one(&key);
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => {
+                let index = u32::try_from(self.slots.len()).ok()?;
+                self.slots.push(Slot { generation: 0, filed: now, last: now, next: NONE, previous: NONE, entry: None });
+                index
+            }
+        };
+        let slot = self.slots.get_mut(index as usize)?;
+        slot.filed = now;
+        slot.last = now;
+        slot.entry = Some((key, value));
+        let generation = slot.generation;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, index, |&index| slot_key(slots, index).map_or(0, |key| hasher.hash_one(key)));
+        self.link(index);
+        Some(Id { index, generation })
+    }
+
+    /// Makes room when the table is full: the stalest of the first few in the queue that `may_leave`, given its value and how long it was silent.
+    pub fn make_room(&mut self, now: Timestamp, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
+        if !self.is_full() {
+            return None;
+        }
+        for _ in 0..PROBES {
+            match self.look(now, Duration::ZERO, &may_leave) {
+                Look::Left(entry) => return Some(entry),
+                Look::Stays => {}
+                Look::TooSoon => break,
+            }
+        }
+        None
+    }
+
+    /// Takes out the head of the queue if `may_leave`. An entry that stays is looked at again after `recheck`.
+    pub fn pop_stale(&mut self, now: Timestamp, recheck: Duration, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
+        match self.look(now, recheck, &may_leave) {
+            Look::Left(entry) => Some(entry),
+            Look::Stays | Look::TooSoon => None,
+        }
+    }
+
+    /// Takes out the oldest entry, whatever its age.
+    pub fn pop(&mut self) -> Option<(K, V)> {
+        self.remove(self.head)
+    }
+
+    /// Takes out an entry.
+    pub fn take(&mut self, id: Id) -> Option<(K, V)> {
+        self.get(id)?;
+        self.remove(id.index)
+    }
+
+    /// Every entry, in no order that means anything.
+    pub fn iter(&self) -> impl Iterator<Item = (Id, &K, &V)> {
+        self.slots.iter().zip(0_u32..).filter_map(|(slot, index)| {
+            let (key, value) = slot.entry.as_ref()?;
+            Some((Id { index, generation: slot.generation }, key, value))
+        })
+    }
+
+    /// Every entry's value, to change it.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(_, value)| value))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Its state, for the metrics.
+    #[must_use]
+    pub fn row(&self) -> TableRow {
+        TableRow { table: self.name, entries: self.len() as u64, limit: self.limit as u64, evicted: self.evicted, refused: self.refused }
+    }
+
+    fn is_full(&self) -> bool {
+        self.index.len() >= self.limit
+    }
+
+    fn look(&mut self, now: Timestamp, recheck: Duration, may_leave: &impl Fn(&V, Duration) -> bool) -> Look<(K, V)> {
+        let index = self.head;
+        let Some(slot) = self.slots.get_mut(index as usize) else { return Look::TooSoon };
+        if now.since(slot.filed) < recheck {
+            return Look::TooSoon;
+        }
+        let leaves = slot.entry.as_ref().is_some_and(|(_, value)| may_leave(value, now.since(slot.last)));
+        if !leaves {
+            slot.filed = now;
+            self.unlink(index);
+            self.link(index);
+            return Look::Stays;
+        }
+        self.evicted = self.evicted.saturating_add(1);
+        self.remove(index).map_or(Look::TooSoon, Look::Left)
+    }
+
+    fn remove(&mut self, index: u32) -> Option<(K, V)> {
+        let entry = {
+            let slot = self.slots.get_mut(index as usize)?;
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.entry.take()?
+        };
+        let hash = self.hasher.hash_one(&entry.0);
+        if let Ok(found) = self.index.find_entry(hash, |&other| other == index) {
+            found.remove();
+        }
+        self.unlink(index);
+        self.free.push(index);
+        Some(entry)
+    }
+
+    fn link(&mut self, index: u32) {
+        let tail = self.tail;
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.previous = tail;
+            slot.next = NONE;
+        }
+        match self.slots.get_mut(tail as usize) {
+            Some(last) => last.next = index,
+            None => self.head = index,
+        }
+        self.tail = index;
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let Some(slot) = self.slots.get(index as usize) else { return };
+        let (previous, next) = (slot.previous, slot.next);
+        match self.slots.get_mut(previous as usize) {
+            Some(slot) => slot.next = next,
+            None => self.head = next,
+        }
+        match self.slots.get_mut(next as usize) {
+            Some(slot) => slot.previous = previous,
+            None => self.tail = previous,
+        }
+    }
+}
+
+enum Look<E> {
+    Left(E),
+    Stays,
+    TooSoon,
+}
+
+fn slot_key<K, V>(slots: &[Slot<K, V>], index: u32) -> Option<&K> {
+    slots.get(index as usize)?.entry.as_ref().map(|(key, _)| key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn a_full_table_refuses_newcomers_while_its_entries_live() {
+        let mut table = Table::new("t", 2);
+        assert!(table.insert(1, 'a', at(0)).is_some());
+        assert!(table.insert(2, 'b', at(0)).is_some());
+        assert!(table.make_room(at(5), |_, silent| silent >= Duration::from_secs(10)).is_none());
+        assert!(table.insert(3, 'c', at(5)).is_none());
+        assert_eq!((table.len(), table.row().refused), (2, 1));
+    }
+
+    #[test]
+    fn the_silent_leave_and_the_living_stay() {
+        let mut table = Table::new("t", 2);
+        let one = table.insert(1, 'a', at(0)).unwrap();
+        table.insert(2, 'b', at(1)).unwrap();
+        table.touch(one, at(20));
+        assert_eq!(table.make_room(at(21), |_, silent| silent >= Duration::from_secs(10)), Some((2, 'b')));
+        assert_eq!(table.get(one), Some(&'a'));
+        assert_eq!(table.find(&2), None);
+    }
+
+    #[test]
+    fn an_id_of_an_entry_that_left_finds_nothing() {
+        let mut table = Table::new("t", 1);
+        let one = table.insert(1, 'a', at(0)).unwrap();
+        assert_eq!(table.take(one), Some((1, 'a')));
+        let two = table.insert(2, 'b', at(0)).unwrap();
+        assert_eq!(table.get(one), None);
+        assert_eq!(table.get(two), Some(&'b'));
+    }
+
+    #[test]
+    fn the_queue_survives_any_order_of_leaving() {
+        let mut table = Table::new("t", 64);
+        let ids: Vec<Id> = (0..64).map(|key| table.insert(key, key, at(0)).unwrap()).collect();
+        for id in ids.iter().skip(1).step_by(2) {
+            table.take(*id).unwrap();
+        }
+        let mut left = Vec::new();
+        while let Some((key, _)) = table.pop_stale(at(100), Duration::from_secs(1), |_, _| true) {
+            left.push(key);
+        }
+        assert_eq!(left, (0..64).step_by(2).collect::<Vec<_>>());
+        assert!(table.is_empty());
+    }
+}
