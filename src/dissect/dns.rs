@@ -179,3 +179,228 @@ fn text<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Option<Text> {
     }
     Text::from_bytes(&joined)
 }
+
+#[cfg(test)]
+mod samples;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::name::{Effort, walk};
+    use super::samples::{self, QUERY, REPLY, message, pointer, question, record, wire};
+    use super::*;
+    use crate::dissect::observation::{Record, RecordData};
+
+    fn seen(datagram: &[u8]) -> DnsMessage {
+        match read(datagram) {
+            Verdict::Saw { seen: Observation::Dns(message), used, more: false } if used == datagram.len() => *message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn asked(message: &DnsMessage) -> Vec<(&str, u16)> {
+        message.questions.iter().map(|question| (question.name.as_str(), question.qtype)).collect()
+    }
+
+    fn owners(records: &[Record]) -> Vec<(&str, u16, u32)> {
+        records.iter().map(|record| (record.name.as_str(), record.rtype, record.ttl)).collect()
+    }
+
+    fn address(text: &str) -> RecordData {
+        RecordData::Address(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_query_gives_its_question_in_lower_case() {
+        let message = seen(&samples::query("wWw.ExAmple.com", 28));
+        assert_eq!((message.id, message.response, message.rcode, message.partial), (0x1234, false, 0, false));
+        assert_eq!(asked(&message), [("www.example.com", 28)]);
+        assert_eq!(asked(&seen(&samples::query("", 2))), [("", 2)]);
+        assert_eq!(asked(&seen(&samples::query("epc.example", 35))), [("epc.example", 35)], "NAPTR: dns-parser refuses it");
+    }
+
+    #[test]
+    fn a_reply_gives_aliases_addresses_and_glue_but_no_authority() {
+        let message = seen(&samples::reply());
+        assert!(message.response && !message.partial);
+        assert_eq!(
+            owners(&message.answers),
+            [("www.example.com", 5, 300), ("edge.example.net", 1, 60), ("edge.example.net", 28, 0)],
+            "a TTL with the top bit is 0"
+        );
+        assert!(matches!(&message.answers[0].data, RecordData::Name(name) if name.as_str() == "edge.example.net"));
+        assert_eq!(message.answers[1].data, address("192.0.2.7"));
+        assert_eq!(message.answers[2].data, address("2001:db8::7"));
+        assert_eq!(owners(&message.additional), [("ns.example.net", 1, 60)]);
+    }
+
+    #[test]
+    fn https_records_give_target_hints_and_ech() {
+        let message = seen(&samples::https());
+        let hints = ["192.0.2.7", "192.0.2.8", "2001:db8::7"].map(|text| text.parse::<IpAddr>().unwrap()).to_vec();
+        let RecordData::Service { target, hints: got, ech } = &message.answers[0].data else { panic!("{message:?}") };
+        assert_eq!((target.as_str(), got, *ech), ("", &hints, true));
+        let RecordData::Service { target, hints: got, ech } = &message.additional[0].data else { panic!("{message:?}") };
+        assert_eq!((target.as_str(), got.len(), *ech), ("alt.example", 0, false));
+        assert!(!message.partial);
+    }
+
+    #[test]
+    fn mdns_keeps_the_name_a_person_gave() {
+        let message = seen(&samples::announcement());
+        let name = "jonas’s iphone._airplay._tcp.local";
+        assert!(matches!(&message.answers[0].data, RecordData::Name(target) if target.as_str() == name), "{message:?}");
+        assert_eq!(owners(&message.answers)[1..], [(name, 33, 120), (name, 16, 4500)]);
+        assert!(matches!(&message.answers[2].data, RecordData::Text(text) if text.as_str() == "a=b1 c=2"));
+        assert_eq!(message.additional[0].data, address("192.0.2.20"));
+        let message = seen(&samples::known_answer());
+        assert_eq!(asked(&message), [("_airplay._tcp.local", 12), ("_googlecast._tcp.local", 12)]);
+        assert!(
+            !message.response && matches!(&message.answers[0].data, RecordData::Name(name) if name.as_str() == "tv._airplay._tcp.local")
+        );
+    }
+
+    #[test]
+    fn odd_bytes_in_names_are_escaped() {
+        let label = b"\x0aa.b\\c\x00\xff\nd!\x00";
+        let message = seen(&message(QUERY, [&[question(label, 1, 1)], &[], &[], &[]]));
+        assert_eq!(asked(&message), [("a\\.b\\\\c\\000\\255\\010d!", 1)]);
+    }
+
+    #[test]
+    fn a_cut_reply_keeps_what_was_there() {
+        let tc = message(REPLY | 0x0200, [&[question(&wire("a.example"), 1, 1)], &[], &[], &[]]);
+        assert!(seen(&tc).partial && asked(&seen(&tc)) == [("a.example", 1)]);
+        let whole = samples::reply();
+        let cut = seen(&whole[..whole.len() - 60]);
+        assert!(cut.partial && cut.answers.len() >= 2 && cut.additional.is_empty(), "{cut:?}");
+        let longer = seen(&[&whole[..], b"rubbish"].concat());
+        assert_eq!(DnsMessage { partial: false, ..longer.clone() }, seen(&whole));
+        assert!(longer.partial);
+    }
+
+    #[test]
+    fn bad_data_spoils_one_record_only() {
+        let short = record(&pointer(12), 1, 1, 60, &[192, 0, 2]);
+        let chaos = record(&pointer(12), 1, 3, 60, &[192, 0, 2, 1]);
+        let empty = record(&pointer(12), 16, 1, 60, &[]);
+        let good = record(&pointer(12), 1, 1, 60, &[192, 0, 2, 1]);
+        let question = [question(&wire("a.example"), 1, 1)];
+        let seen_all = seen(&message(REPLY, [&question, &[short, good.clone()], &[], &[]]));
+        assert_eq!((&seen_all.answers[0].data, &seen_all.answers[1].data), (&RecordData::Other(3), &address("192.0.2.1")));
+        assert!(seen_all.partial);
+        let legal = seen(&message(REPLY, [&question, &[chaos, empty, good], &[], &[]]));
+        assert_eq!((&legal.answers[0].data, &legal.answers[1].data), (&RecordData::Other(4), &RecordData::Other(0)));
+        assert!(!legal.partial);
+    }
+
+    #[test]
+    fn an_update_names_its_zone_and_answers_nothing() {
+        let prerequisite = record(&wire("host.example"), 1, 1, 0, &[192, 0, 2, 1]);
+        let update = seen(&message(0x2800, [&[question(&wire("example"), 6, 1)], &[prerequisite], &[], &[]]));
+        assert_eq!((asked(&update), update.answers.len()), (vec![("example", 6)], 0));
+    }
+
+    #[test]
+    fn what_is_not_dns_is_left_alone() {
+        assert_eq!(read(b""), Verdict::NotMine);
+        assert_eq!(read(b"\x12\x34\x01\x00"), Verdict::Malformed("short-header"));
+        assert_eq!(read(b"GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"), Verdict::NotMine);
+        assert_eq!(read(&[0xff; 64]), Verdict::NotMine);
+        assert_eq!(read(&message(0x7800, [&[question(&wire("a"), 1, 1)], &[], &[], &[]])), Verdict::NotMine, "opcode 15");
+    }
+
+    #[test]
+    fn a_message_without_a_readable_question_is_malformed() {
+        let with = |name: &[u8]| read(&message(QUERY, [&[question(name, 1, 1)], &[], &[], &[]]));
+        assert_eq!(with(&pointer(12)), Verdict::Malformed("pointer-loop"));
+        assert_eq!(with(&pointer(13)), Verdict::Malformed("pointer-loop"));
+        assert_eq!(with(b"\x41a"), Verdict::Malformed("bad-name"));
+        assert_eq!(with(&wire(&["abcdefg"; 32].join("."))), Verdict::Malformed("long-name"));
+        assert_eq!(with(b"\x3fa"), Verdict::Malformed("cut"));
+    }
+
+    #[test]
+    fn a_stream_gives_its_messages_one_after_the_other() {
+        let (first, second) = (samples::query("a.example", 1), samples::query("b.example", 65));
+        let mut stream = Vec::new();
+        for message in [&first, &second] {
+            stream.extend_from_slice(&u16::try_from(message.len()).unwrap().to_be_bytes());
+            stream.extend_from_slice(message);
+        }
+        for cut in 0..first.len() + 2 {
+            match read_stream(&stream[..cut]) {
+                Verdict::NeedMore(more) => assert!(more > cut && more <= first.len() + 2, "{cut}: {more}"),
+                other => panic!("{cut}: {other:?}"),
+            }
+        }
+        let Verdict::Saw { seen: Observation::Dns(message), used, more: true } = read_stream(&stream) else { panic!() };
+        assert_eq!((asked(&message), used), (vec![("a.example", 1)], first.len() + 2));
+        let Verdict::Saw { seen: Observation::Dns(message), .. } = read_stream(&stream[used..]) else { panic!() };
+        assert_eq!(asked(&message), [("b.example", 65)]);
+    }
+
+    #[test]
+    fn other_protocols_on_the_stream_are_not_waited_for() {
+        assert_eq!(read_stream(b"\x00\x0b"), Verdict::NotMine);
+        assert_eq!(read_stream(b"GET / HTTP/1.1\r\n"), Verdict::NotMine);
+        assert_eq!(read_stream(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x55\x55\x55"), Verdict::NotMine);
+        assert_eq!(read_stream(b"SSH-2.0-OpenSSH_9.2\r\n"), Verdict::NotMine);
+    }
+
+    /// Whatever the capture cut off, what is left is told the same and nothing else is.
+    #[test]
+    fn every_cut_of_every_sample_gives_a_prefix() {
+        for sample in samples::all() {
+            let whole = seen(&sample);
+            for cut in 0..sample.len() {
+                match read(&sample[..cut]) {
+                    Verdict::Saw { seen: Observation::Dns(part), .. } => {
+                        assert!(part.partial, "{cut} of {}", sample.len());
+                        assert!(whole.questions.starts_with(&part.questions));
+                        assert!(whole.answers.starts_with(&part.answers));
+                        assert!(whole.additional.starts_with(&part.additional));
+                        assert!(part.additional.is_empty() || part.answers == whole.answers);
+                    }
+                    Verdict::NotMine | Verdict::Malformed(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    /// Sixteen kilobytes in which every name leads through all that come before it: 12 s of CPU with `dns-parser` alone.
+    fn chain() -> Vec<u8> {
+        let mut links = b"\x01a\x00".to_vec();
+        let start = 12 + wire("a.example").len() + 4 + 11;
+        while links.len() < 16_000 {
+            let previous = start + links.len() - if links.len() == 3 { 3 } else { 4 };
+            links.extend_from_slice(b"\x01a");
+            links.extend_from_slice(&pointer(previous));
+        }
+        let last = pointer(start + links.len() - 4);
+        let carrier = record(&[0], 10, 1, 0, &links);
+        let victim = record(&last, 1, 1, 60, &[192, 0, 2, 1]);
+        message(REPLY, [&[question(&wire("a.example"), 1, 1)], &[carrier, victim], &[], &[]])
+    }
+
+    #[test]
+    fn a_chain_of_pointers_costs_its_sender_more_than_us() {
+        let attack = chain();
+        let message = seen(&attack);
+        assert!(message.partial && message.answers.len() == 1, "the question and the record before the chain are told");
+        let mut effort = Effort::new();
+        assert_eq!(walk(&attack, attack.len() - 16, &mut effort).map(|_| ()), Err("pointer-loop"));
+        assert!(effort.spent() <= 17 * 4, "{} octets visited", effort.spent());
+    }
+
+    #[test]
+    fn many_records_with_one_long_name_do_not_become_megabytes() {
+        let long = wire(&["x".repeat(62).as_str(); 3].join("."));
+        let records = vec![record(&pointer(12), 12, 1, 60, &pointer(12)); 1500];
+        let message = seen(&message(REPLY, [&[question(&long, 1, 1)], &records, &[], &[]]));
+        let text: usize = message.answers.iter().map(|record| record.name.as_str().len()).sum();
+        assert!(message.partial && text <= Effort::MESSAGE && message.answers.len() > 300, "{text}");
+    }
+}

@@ -169,7 +169,7 @@ pub struct DnsMessage {
     pub answers: Vec<Record>,
     /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do.
     pub additional: Vec<Record>,
-    /// The message ended before its counts did, was cut (TC), or had records that could not be read.
+    /// The message ended before its counts did or after them, was cut (TC), or had records that could not be read.
     pub partial: bool,
 }
 

@@ -28,6 +28,12 @@ impl Effort {
         Self(Self::MESSAGE)
     }
 
+    /// Octets visited so far.
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> usize {
+        Self::MESSAGE - self.0
+    }
+
     fn spend(&mut self, octets: usize) -> Result<(), Reason> {
         self.0 = self.0.checked_sub(octets).ok_or("long-names")?;
         Ok(())
