@@ -2,8 +2,8 @@
 //!
 //! The road: a message that [`classic`] can vouch for is read by `dns-parser`; everything else, from HTTPS records to a
 //! reply cut by the snap length, is read record by record with `domain` in [`rest`]. Both give the same [`DnsMessage`].
-//! Each alone would not do: `dns-parser` is all or nothing, knows no type past 2000, and spends 12 s of CPU on one message
-//! of 16 kB with chained compression pointers. So [`name::walk`] looks at every name first, whoever reads it afterwards.
+//! Each alone would not do: `dns-parser` is all or nothing, knows few types, and spends 12 s of CPU on one message of
+//! 16 kB with chained compression pointers. So [`name::walk`] looks at every name first, whoever reads it afterwards.
 //!
 //! Road not taken: guessing DNS on any port. What is not on 53, 5353 or 5355 is more often something else.
 
@@ -110,11 +110,6 @@ impl Header {
         self.flags >> 11 & 0xf
     }
 
-    /// The Z bit, always 0 (RFC 6895, 2.1).
-    fn reserved(&self) -> bool {
-        self.flags & 0x0040 != 0
-    }
-
     /// What the header alone says.
     fn message(&self) -> DnsMessage {
         let [_, low] = self.flags.to_be_bytes();
@@ -217,6 +212,8 @@ mod tests {
         assert_eq!((message.id, message.response, message.rcode, message.partial), (0x1234, false, 0, false));
         assert_eq!(asked(&message), [("www.example.com", 28)]);
         assert_eq!(asked(&seen(&samples::query("", 2))), [("", 2)]);
+        let reserved = samples::message(QUERY | 0x0040, [&[question(&wire("z.example"), 1, 1)], &[], &[], &[]]);
+        assert_eq!(asked(&seen(&reserved)), [("z.example", 1)], "the Z bit: dns-parser refuses it");
         assert_eq!(asked(&seen(&samples::query("epc.example", 35))), [("epc.example", 35)], "NAPTR: dns-parser refuses it");
     }
 
@@ -241,6 +238,7 @@ mod tests {
         let hints = ["192.0.2.7", "192.0.2.8", "2001:db8::7"].map(|text| text.parse::<IpAddr>().unwrap()).to_vec();
         let RecordData::Service { target, hints: got, ech } = &message.answers[0].data else { panic!("{message:?}") };
         assert_eq!((target.as_str(), got, *ech), ("", &hints, true));
+        assert_eq!(owners(&message.additional), [("svc.example.com", 64, 60)], "OPT says nothing of a server");
         let RecordData::Service { target, hints: got, ech } = &message.additional[0].data else { panic!("{message:?}") };
         assert_eq!((target.as_str(), got.len(), *ech), ("alt.example", 0, false));
         assert!(!message.partial);

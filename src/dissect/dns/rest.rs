@@ -111,8 +111,7 @@ impl Reader<'_> {
             rtype::TXT => true,
             _ => name_offset(rtype).is_some(),
         };
-        // Empty data is legal in updates, and some send an empty TXT.
-        if !told || length == 0 {
+        if !told {
             return other;
         }
         if let Some(offset) = name_offset(rtype) {

@@ -72,7 +72,7 @@ pub(super) fn https() -> Vec<u8> {
     data.extend_from_slice(b"\x00\x06\x00\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07");
     let asked = question(&wire("www.example.com"), 65, 1);
     let hint = record(&wire("svc.example.com"), 64, 1, 60, b"\x00\x00\x03alt\x07example\x00");
-    message(REPLY, [&[asked], &[record(&pointer(12), 65, 1, 300, &data)], &[], &[hint]])
+    message(REPLY, [&[asked], &[record(&pointer(12), 65, 1, 300, &data)], &[], &[opt(), hint]])
 }
 
 /// A phone announces itself: PTR, SRV and TXT of an instance with spaces and a typographic apostrophe, cache-flush set.
