@@ -151,7 +151,9 @@ fn push_decimal(byte: u8, out: &mut String) {
 
 /// Control characters, and the invisible ones that reorder or hide text in a terminal or page.
 fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A DNS message (RFC 1035), over UDP or TCP, or mDNS (RFC 6762) or LLMNR (RFC 4795), which have its form.
@@ -169,7 +171,7 @@ pub struct DnsMessage {
     pub answers: Vec<Record>,
     /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do.
     pub additional: Vec<Record>,
-    /// The message ended before its counts did, was cut (TC), or had records that could not be read.
+    /// The message ended before its counts did or after them, was cut (TC), or had records that could not be read.
     pub partial: bool,
 }
 
@@ -275,4 +277,44 @@ pub struct Lease {
     pub client_id: Vec<u8>,
     /// Option 81, the name in it.
     pub fqdn: Option<Text>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(labels: &[&[u8]]) -> String {
+        Name::from_labels(labels.iter().copied()).to_string()
+    }
+
+    #[test]
+    fn names_from_labels_are_lower_case_and_unambiguous() {
+        assert_eq!(name(&[b"WWW", b"Example", b"COM"]), "www.example.com");
+        assert_eq!(name(&[]), "");
+        assert_eq!(name(&["Jonas’s iPhone".as_bytes(), b"local"]), "jonas’s iphone.local");
+        assert_eq!(name(&["Kęstučio".as_bytes()]), "kęstučio");
+        assert_eq!(name(&[b"goo.com"]), "goo\\.com");
+        assert_eq!(name(&[b"a\\b"]), "a\\\\b");
+        assert_eq!(name(&[b"a\0\n\x1b[31m"]), "a\\000\\010\\027[31m");
+        assert_eq!(name(&[b"\xff\xc3"]), "\\255\\195");
+        assert_eq!(name(&["a\u{202e}b".as_bytes()]), "a\\226\\128\\174b", "a mark that turns the text around");
+    }
+
+    #[test]
+    fn names_stay_within_their_bound() {
+        let label = [0xff; 63];
+        let longest = name(&[&label, &label, &label, &label[..61]]);
+        assert!(longest.len() <= Name::MAX && longest.ends_with("\\255"), "{}", longest.len());
+        let many = vec![&label[..]; 100];
+        assert!(name(&many).len() <= Name::MAX);
+        assert!(Name::from_dotted(&[b'a'; 5000]).unwrap().as_str().len() <= Name::MAX);
+    }
+
+    #[test]
+    fn names_with_dots_lose_the_last_one() {
+        let dotted = |text: &str| Name::from_dotted(text.as_bytes()).map(|name| name.to_string());
+        assert_eq!(dotted("Example.COM."), Some("example.com".to_owned()));
+        assert_eq!(dotted("."), None);
+        assert_eq!(dotted("a b"), Some("a\\032b".to_owned()));
+    }
 }

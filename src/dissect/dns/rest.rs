@@ -1,0 +1,148 @@
+//! Every other message, record by record with `domain`: newer types, odd bytes in names, and messages that are not whole.
+//!
+//! What was read before an error stays. A record with bad data but a sound frame is told as [`RecordData::Other`], and reading
+//! goes on behind it; a bad name or a cut ends it, since nothing after that is where it seems to be.
+
+use std::net::IpAddr;
+
+use domain::base::message::RecordSection;
+use domain::base::name::{Label, ParsedName};
+use domain::base::{Message, ParsedRecord};
+use domain::rdata::AllRecordData;
+use domain::rdata::svcb::SvcParams;
+use domain::rdata::svcb::value::{Ech, Ipv4Hint, Ipv6Hint};
+
+use super::name::{CUT, Effort, walk};
+use super::{CLASS, Header, IN, Reason, lifetime, name_offset, rtype, text};
+use crate::dissect::observation::{DnsMessage, Name, Question, Record, RecordData};
+
+/// Address hints kept of one HTTPS record: more than any service publishes; the parameter could hold 16,000.
+const MAX_HINTS: usize = 16;
+
+/// Reads what can be read. An error only if that is nothing at all.
+pub(super) fn read(bytes: &[u8], header: &Header) -> Result<DnsMessage, Reason> {
+    let mut seen = header.message();
+    match read_sections(bytes, header, &mut seen) {
+        Err(reason) if seen.questions.is_empty() && seen.answers.is_empty() && seen.additional.is_empty() => return Err(reason),
+        Err(_) => seen.partial = true,
+        Ok(()) => {}
+    }
+    Ok(seen)
+}
+
+fn read_sections(bytes: &[u8], header: &Header, seen: &mut DnsMessage) -> Result<(), Reason> {
+    let message = Message::from_slice(bytes).map_err(|_| "short-header")?;
+    let mut effort = Effort::new();
+    let mut questions = message.question();
+    for _ in 0..header.questions {
+        if seen.questions.len() >= DnsMessage::MAX_QUESTIONS {
+            return Err("many-questions");
+        }
+        walk(bytes, questions.pos(), &mut effort)?;
+        let Some(asked) = questions.next() else { break };
+        let asked = asked.map_err(|_| CUT)?;
+        seen.questions.push(Question { name: name(asked.qname()), qtype: asked.qtype().to_int() });
+    }
+    if header.opcode() != 0 {
+        return Ok(());
+    }
+    let mut reader = Reader { bytes, effort, damaged: false };
+    let mut answers = questions.answer().map_err(|_| CUT)?;
+    let done = reader.records(header.answers, &mut answers, &mut seen.answers, |_| true);
+    seen.partial |= reader.damaged;
+    done?;
+    // Authority names servers of zones, not of devices: skipped, without following its names.
+    let authority = answers.next_section().map_err(|_| CUT)?.ok_or(CUT)?;
+    let mut additional = authority.next_section().map_err(|_| CUT)?.ok_or(CUT)?;
+    let done = reader.records(header.additional, &mut additional, &mut seen.additional, |rtype| {
+        matches!(rtype, rtype::A | rtype::AAAA | rtype::SVCB | rtype::HTTPS)
+    });
+    // Bytes behind the last record: a count is wrong, or the sender is.
+    seen.partial |= reader.damaged || additional.pos() < bytes.len();
+    done
+}
+
+/// Reads records of one message.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    effort: Effort,
+    /// The data of a record could not be read.
+    damaged: bool,
+}
+
+impl Reader<'_> {
+    /// Reads a section of `count` records and keeps those whose type is `kept`.
+    fn records(
+        &mut self,
+        count: u16,
+        section: &mut RecordSection<'_, [u8]>,
+        into: &mut Vec<Record>,
+        kept: fn(u16) -> bool,
+    ) -> Result<(), Reason> {
+        for _ in 0..count {
+            walk(self.bytes, section.pos(), &mut self.effort)?;
+            let Some(record) = section.next() else { break };
+            let record = record.map_err(|_| CUT)?;
+            let rtype = record.rtype().to_int();
+            if !kept(rtype) {
+                continue;
+            }
+            if into.len() >= DnsMessage::MAX_ANSWERS {
+                return Err("many-records");
+            }
+            let data = self.data(&record, section.pos()).unwrap_or_else(|| {
+                self.damaged = true;
+                RecordData::Other(record.rdlen())
+            });
+            into.push(Record { name: name(&record.owner()), rtype, ttl: lifetime(record.ttl().as_secs()), data });
+        }
+        Ok(())
+    }
+
+    /// The data of a record that ends at `end`; `None` if it is not what its type says.
+    fn data(&mut self, record: &ParsedRecord<'_, [u8]>, end: usize) -> Option<RecordData> {
+        let rtype = record.rtype().to_int();
+        let length = record.rdlen();
+        let other = Some(RecordData::Other(length));
+        let internet = record.class().to_int() & CLASS == IN;
+        let told = match rtype {
+            // An address of another class is not one of the Internet.
+            rtype::A | rtype::AAAA | rtype::SVCB | rtype::HTTPS => internet,
+            rtype::TXT => true,
+            _ => name_offset(rtype).is_some(),
+        };
+        if !told {
+            return other;
+        }
+        if let Some(offset) = name_offset(rtype) {
+            walk(self.bytes, end.checked_sub(usize::from(length))?.checked_add(offset)?, &mut self.effort).ok()?;
+        }
+        Some(match record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>().ok()?.into_data() {
+            AllRecordData::A(a) => RecordData::Address(a.addr().into()),
+            AllRecordData::Aaaa(aaaa) => RecordData::Address(aaaa.addr().into()),
+            AllRecordData::Cname(cname) => RecordData::Name(name(cname.cname())),
+            AllRecordData::Dname(dname) => RecordData::Name(name(dname.dname())),
+            AllRecordData::Ns(ns) => RecordData::Name(name(ns.nsdname())),
+            AllRecordData::Ptr(ptr) => RecordData::Name(name(ptr.ptrdname())),
+            AllRecordData::Mx(mx) => RecordData::Name(name(mx.exchange())),
+            AllRecordData::Srv(srv) => RecordData::Name(name(srv.target())),
+            AllRecordData::Svcb(svcb) => service(name(svcb.target()), svcb.params()),
+            AllRecordData::Https(https) => service(name(https.target()), https.params()),
+            AllRecordData::Txt(txt) => return text(txt.iter()).map(RecordData::Text).or(other),
+            _ => return other,
+        })
+    }
+}
+
+fn service(target: Name, params: &SvcParams<&[u8]>) -> RecordData {
+    let v4 = params.first::<Ipv4Hint<_>>();
+    let v6 = params.first::<Ipv6Hint<_>>();
+    let v4 = v4.iter().flat_map(Ipv4Hint::iter).map(IpAddr::from);
+    let v6 = v6.iter().flat_map(Ipv6Hint::iter).map(IpAddr::from);
+    RecordData::Service { target, hints: v4.chain(v6).take(MAX_HINTS).collect(), ech: params.first::<Ech<_>>().is_some() }
+}
+
+fn name(raw: &ParsedName<&[u8]>) -> Name {
+    // By raw labels: `domain` itself prints UTF-8 as \196\153.
+    Name::from_labels(raw.iter().filter(|label| !label.is_root()).map(Label::as_slice))
+}
