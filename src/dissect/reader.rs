@@ -40,6 +40,11 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
+    /// Four bytes in network order.
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
     /// A run of bytes behind a length of one byte.
     pub(super) fn vec8(&mut self) -> Option<&'a [u8]> {
         let mut ahead = *self;
