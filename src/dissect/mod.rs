@@ -9,8 +9,10 @@
 pub mod dhcp;
 pub mod dns;
 pub mod http;
+mod ja4;
 pub mod observation;
 pub mod quic;
+mod reader;
 pub mod tls;
 
 use observation::Observation;
