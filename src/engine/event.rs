@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dissect::observation::{ClientHello, DnsMessage, Request, Text};
+pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Origin, Tally};
-use crate::packet::{Mac, Timestamp};
+pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +62,9 @@ pub enum Detail {
 /// Where the server is, as far as the databases know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Where {
+    /// The registrable domain of the name in the hello or request; none where that name is not the destination's own
+    /// (the public name of an Encrypted ClientHello).
+    pub domain: Option<Arc<str>>,
     /// Its country.
     pub country: Option<Country>,
     /// Its autonomous system.
@@ -75,6 +78,8 @@ pub struct Where {
 pub struct DeviceNews {
     /// Its MAC.
     pub mac: Option<Mac>,
+    /// Its name in the devices file.
+    pub name: Option<Arc<str>>,
     /// Its host name.
     pub hostname: Option<Text>,
     /// The maker of its MAC.

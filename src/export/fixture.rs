@@ -1,0 +1,1 @@
+//! A snapshot and its parts for the tests of the exporters.

@@ -1,0 +1,215 @@
+//! The snapshot as JSON: the API that the page reads, and the summary of `read --json`.
+//!
+//! Road taken: structs of borrowed fields beside the rows, so that the engine's types can change without the API changing.
+//! Road not taken: `Serialize` on the rows themselves.
+
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+
+use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
+use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot};
+
+/// The page `/api/v1/devices`.
+pub(super) fn devices(scrape: Scrape) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        sensor: &'a str,
+        last_packet: Option<String>,
+        attribution: &'static str,
+        devices: Vec<Device<'a>>,
+        countries: Vec<Country<'a>>,
+    }
+    text(&Page {
+        sensor: &scrape.sensor,
+        last_packet: last_packet(&scrape.snapshot),
+        attribution: ATTRIBUTION,
+        devices: scrape.snapshot.devices.iter().map(Device::from).collect(),
+        countries: scrape.snapshot.countries.iter().map(Country::from).collect(),
+    })
+}
+
+/// The page `/api/v1/destinations`.
+pub(super) fn destinations(scrape: Scrape) -> Result<String, String> {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        sensor: &'a str,
+        last_packet: Option<String>,
+        attribution: &'static str,
+        destinations: Vec<Destination<'a>>,
+    }
+    text(&Page {
+        sensor: &scrape.sensor,
+        last_packet: last_packet(&scrape.snapshot),
+        attribution: ATTRIBUTION,
+        destinations: scrape.snapshot.destinations.iter().map(Destination::from).collect(),
+    })
+}
+
+/// All rows of a snapshot as one object, for `read --json`. The same snapshot gives the same bytes.
+#[must_use]
+pub fn summary_json(snapshot: &Snapshot) -> String {
+    #[derive(Serialize)]
+    struct Summary<'a> {
+        whither: &'static str,
+        packets: u64,
+        last_packet: Option<String>,
+        skipped: Counts,
+        input_errors: Counts,
+        databases: Vec<Database<'a>>,
+        attribution: &'static str,
+        devices: Vec<Device<'a>>,
+        countries: Vec<Country<'a>>,
+        destinations: Vec<Destination<'a>>,
+    }
+    text(&Summary {
+        whither: VERSION,
+        packets: snapshot.packets,
+        last_packet: last_packet(snapshot),
+        skipped: Counts(snapshot.skipped.clone()),
+        input_errors: Counts(snapshot.input_errors.clone()),
+        databases: snapshot.databases.iter().map(Database::from).collect(),
+        attribution: ATTRIBUTION,
+        devices: snapshot.devices.iter().map(Device::from).collect(),
+        countries: snapshot.countries.iter().map(Country::from).collect(),
+        destinations: snapshot.destinations.iter().map(Destination::from).collect(),
+    })
+    // Plain structs of text and numbers always serialise.
+    .unwrap_or_default()
+}
+
+fn text(value: &impl Serialize) -> Result<String, String> {
+    let mut text = serde_json::to_string(value).map_err(|error| error.to_string())?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn last_packet(snapshot: &Snapshot) -> Option<String> {
+    snapshot.last_packet.map(|time| rfc3339(time.as_nanos(), 9))
+}
+
+#[derive(Serialize)]
+struct Device<'a> {
+    device: &'a str,
+    mac: Option<String>,
+    randomized_mac: bool,
+    vendor: Option<&'a str>,
+    hostname: Option<&'a str>,
+    addresses: Vec<String>,
+    router: bool,
+    first_seen: String,
+    last_seen: String,
+    #[serde(flatten)]
+    total: Total,
+    pending_bytes: u64,
+    flows: Counts,
+}
+
+impl<'a> From<&'a DeviceRow> for Device<'a> {
+    fn from(row: &'a DeviceRow) -> Self {
+        Self {
+            device: &row.id,
+            mac: row.mac.map(|mac| mac.to_string()),
+            randomized_mac: row.randomized,
+            vendor: row.vendor.as_deref(),
+            hostname: row.hostname.as_deref(),
+            addresses: row.addresses.iter().map(ToString::to_string).collect(),
+            router: row.router,
+            first_seen: rfc3339(row.first.as_nanos(), 9),
+            last_seen: rfc3339(row.last.as_nanos(), 9),
+            total: Total::from(&row.total),
+            pending_bytes: row.pending.transmit.bytes.saturating_add(row.pending.receive.bytes),
+            flows: Counts(PROTOCOLS.into_iter().zip(row.flows).collect()),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Country<'a> {
+    device: &'a str,
+    country: &'a str,
+    #[serde(flatten)]
+    total: Total,
+}
+
+impl<'a> From<&'a CountryRow> for Country<'a> {
+    fn from(row: &'a CountryRow) -> Self {
+        Self { device: &row.device, country: row.place.as_str(), total: Total::from(&row.total) }
+    }
+}
+
+#[derive(Serialize)]
+struct Destination<'a> {
+    device: &'a str,
+    destination: &'a str,
+    origin: &'a str,
+    country: &'a str,
+    asn: Option<u32>,
+    organization: Option<&'a str>,
+    flows: u64,
+    first_seen: String,
+    last_seen: String,
+    #[serde(flatten)]
+    total: Total,
+}
+
+impl<'a> From<&'a DestinationRow> for Destination<'a> {
+    fn from(row: &'a DestinationRow) -> Self {
+        Self {
+            device: &row.device,
+            destination: &row.destination,
+            origin: row.origin.as_str(),
+            country: row.place.as_str(),
+            asn: row.asn,
+            organization: row.organisation.as_deref(),
+            flows: row.flows,
+            first_seen: rfc3339(row.first.as_nanos(), 9),
+            last_seen: rfc3339(row.last.as_nanos(), 9),
+            total: Total::from(&row.total),
+        }
+    }
+}
+
+/// Both directions, in the words of the metrics.
+#[derive(Serialize)]
+struct Total {
+    transmit_bytes: u64,
+    receive_bytes: u64,
+    transmit_packets: u64,
+    receive_packets: u64,
+}
+
+impl From<&Both> for Total {
+    fn from(both: &Both) -> Self {
+        Self {
+            transmit_bytes: both.transmit.bytes,
+            receive_bytes: both.receive.bytes,
+            transmit_packets: both.transmit.packets,
+            receive_packets: both.receive.packets,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Database<'a> {
+    database: &'a str,
+    built: String,
+}
+
+impl<'a> From<&'a DatabaseRow> for Database<'a> {
+    fn from(row: &'a DatabaseRow) -> Self {
+        Self { database: &row.database, built: day(row.built) }
+    }
+}
+
+/// Named counts, as an object in the order given.
+struct Counts(Vec<(&'static str, u64)>);
+
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, count) in &self.0 {
+            map.serialize_entry(name, count)?;
+        }
+        map.end()
+    }
+}

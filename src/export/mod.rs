@@ -1,0 +1,144 @@
+//! The only way out: metrics, pages, event lines and the table of `read`.
+//!
+//! Pulled: a page is a function of a [`Scrape`], which owns its data, and one row in [`ROUTES`]. Pushed: [`log::EventLog`]
+//! writes each event as a line. Neither sees the engine, so nothing here can hold its lock while it formats.
+//!
+//! Road not taken: a trait for exporters. Two shapes (a function of a snapshot, a function of an event) need none.
+
+use std::borrow::Cow;
+
+use crate::engine::snapshot::Snapshot;
+
+mod community;
+mod dns;
+pub mod events;
+pub mod http;
+pub mod json;
+pub mod log;
+mod page;
+pub mod prometheus;
+pub mod table;
+
+/// What must stand where locations are shown (CC BY 4.0, the licence of the embedded databases).
+pub const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com)";
+
+/// This program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The revision that it was built from, where the build said so.
+pub const REVISION: Option<&str> = option_env!("WHITHER_REVISION");
+
+/// One interface that is, or was, captured on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceRow {
+    /// Its name.
+    pub interface: String,
+    /// It is being captured on now.
+    pub up: bool,
+    /// Frames taken from it.
+    pub packets: u64,
+    /// Frames that the kernel dropped because nobody took them in time.
+    pub dropped_kernel: u64,
+    /// Frames that the interface or its driver dropped.
+    pub dropped_interface: u64,
+}
+
+/// Everything that one scrape tells, owned: whoever makes it holds the engine's lock no longer than the copy takes.
+#[derive(Clone, Debug, Default)]
+pub struct Scrape {
+    /// The engine's rows. Events that the log dropped are to be added to its `events_dropped`.
+    pub snapshot: Snapshot,
+    /// The interfaces, by name; empty when files are read.
+    pub capture: Vec<InterfaceRow>,
+    /// The sensor's name.
+    pub sensor: String,
+}
+
+/// One page.
+#[derive(Clone, Copy)]
+pub struct Route {
+    /// Where it is.
+    pub path: &'static str,
+    /// What it is.
+    pub content_type: &'static str,
+    /// How it is made.
+    pub page: Page,
+}
+
+/// How a page is made.
+#[derive(Clone, Copy)]
+pub enum Page {
+    /// The same text always.
+    Fixed(fn() -> String),
+    /// 503 until the first capture is open.
+    Ready,
+    /// From a scrape.
+    Of(fn(Scrape) -> Result<String, String>),
+}
+
+/// Every page that is served: one row each.
+pub const ROUTES: &[Route] = &[
+    Route { path: "/", content_type: HTML, page: Page::Fixed(page::landing) },
+    Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
+    Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
+    Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
+    Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
+    Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
+];
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Text that is safe in a label, a terminal and a page: control characters, and the invisible ones that reorder or hide
+/// text, are written as `\u{..}`. Names from the wire come clean; aliases and vendors come from files.
+fn printable(text: &str) -> Cow<'_, str> {
+    let hidden =
+        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    if !text.contains(hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        match hidden(c) {
+            true => clean.extend(c.escape_unicode()),
+            false => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+/// A time in UTC, RFC 3339, with so many digits of a second; `nanos` since the epoch.
+fn rfc3339(nanos: u64, digits: usize) -> String {
+    // Nanoseconds in a u64 end in 2554, jiff's range in 9999.
+    jiff::Timestamp::from_nanosecond(i128::from(nanos)).map(|time| format!("{time:.digits$}")).unwrap_or_default()
+}
+
+/// A day in UTC, `2026-06-01`; `seconds` since the epoch.
+fn day(seconds: u64) -> String {
+    rfc3339(seconds.saturating_mul(1_000_000_000), 0).chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod fixture;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hidden_characters_become_visible_and_all_others_stay() {
+        assert_eq!(printable("žemaitis \"x\" \\ 東京"), "žemaitis \"x\" \\ 東京");
+        assert_eq!(printable("a\u{1b}[31mb\0c\nd\u{202e}e"), "a\\u{1b}[31mb\\u{0}c\\u{a}d\\u{202e}e");
+    }
+
+    #[test]
+    fn times_are_utc_with_the_digits_asked_for() {
+        assert_eq!(rfc3339(1_632_200_000_000_000_042, 9), "2021-09-21T04:53:20.000000042Z");
+        assert_eq!(rfc3339(1_632_200_000_999_999_999, 0), "2021-09-21T04:53:20Z");
+        assert_eq!(rfc3339(0, 9), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(rfc3339(u64::MAX, 9), "2554-07-21T23:34:33.709551615Z");
+        assert_eq!(day(1_780_272_000), "2026-06-01");
+    }
+}

@@ -1,0 +1,14 @@
+//! The landing page: what runs here and where to look.
+
+use super::{ROUTES, VERSION};
+
+/// Plain HTML, no script, nothing loaded from elsewhere.
+pub(super) fn landing() -> String {
+    let links: String =
+        ROUTES.iter().filter(|route| route.path != "/").map(|route| format!("<li><a href=\"{0}\">{0}</a></li>\n", route.path)).collect();
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>whither</title></head>\n<body>\n\
+         <h1>whither</h1>\n<p>Where does each device send its data? Version {VERSION}.</p>\n<ul>\n{links}</ul>\n\
+         <p><a href=\"https://db-ip.com\">IP Geolocation by DB-IP</a></p>\n</body>\n</html>\n"
+    )
+}

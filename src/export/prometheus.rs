@@ -1,0 +1,262 @@
+//! The exposition for Prometheus. Every metric name of the project stands in [`FAMILIES`], one row each.
+//!
+//! Road taken: one Collector over the snapshot, in a fresh registry at each scrape. Rows come sorted, so the registry's own
+//! sorting finds its work done. Road not taken: `CounterVec` and kin. They are slower to scrape, never forget a series that
+//! left, and would be a second memory beside the engine's.
+
+use prometheus::core::{Collector, Desc};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Registry, TextEncoder};
+
+use super::{REVISION, Scrape, VERSION, printable};
+use crate::engine::snapshot::{Both, PROTOCOLS, RTT_BUCKETS};
+
+/// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
+///
+/// # Errors
+/// When two metrics of the project had one name, which its tests exclude.
+pub fn render(scrape: Scrape, process: bool) -> prometheus::Result<String> {
+    let registry = Registry::new();
+    registry.register(Box::new(Collected::new(scrape)?))?;
+    if process {
+        registry.register(Box::new(ProcessCollector::for_self()))?;
+    }
+    TextEncoder::new().encode_to_string(&registry.gather())
+}
+
+/// The page `/metrics`.
+pub(super) fn live(scrape: Scrape) -> Result<String, String> {
+    render(scrape, true).map_err(|error| error.to_string())
+}
+
+/// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    labels: &'static [&'static str],
+    samples: fn(&Scrape, &mut Samples),
+}
+
+const PREFIX: &str = "whither_";
+use MetricType::{COUNTER, GAUGE, HISTOGRAM};
+
+const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
+
+#[rustfmt::skip] // a table: one metric, one row of three lines
+const FAMILIES: [Family; 23] = [
+    Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
+        help: "The version that runs; always 1." },
+    Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
+        help: "Frames that never reached the sensor: dropped by the kernel's ring or by the interface." },
+    Family { name: "capture_packets_total", kind: COUNTER, labels: &["interface"],
+        samples: |from, to| from.capture.iter().for_each(|row| to.add([&row.interface], row.packets)),
+        help: "Frames taken from the interface." },
+    Family { name: "capture_up", kind: GAUGE, labels: &["interface"],
+        samples: |from, to| from.capture.iter().for_each(|row| to.add([&row.interface], u64::from(row.up))),
+        help: "1 while the interface is captured on, 0 while it is down or gone." },
+    Family { name: "country_receive_bytes_total", kind: COUNTER, labels: &["device", "country"],
+        samples: |from, to| countries(from, to, received),
+        help: "Bytes on the wire that the device received, by the other end's country." },
+    Family { name: "country_transmit_bytes_total", kind: COUNTER, labels: &["device", "country"],
+        samples: |from, to| countries(from, to, sent),
+        help: "Bytes on the wire that the device sent, by the other end's country." },
+    Family { name: "destination_receive_bytes_total", kind: COUNTER, labels: DESTINATION,
+        samples: |from, to| destinations(from, to, received),
+        help: "Bytes on the wire that the device received, by destination and by what named it." },
+    Family { name: "destination_transmit_bytes_total", kind: COUNTER, labels: DESTINATION,
+        samples: |from, to| destinations(from, to, sent),
+        help: "Bytes on the wire that the device sent, by destination and by what named it." },
+    Family { name: "device_info", kind: GAUGE, labels: &["device", "mac", "vendor", "hostname", "randomized"], samples: device_info,
+        help: "What is known of the device; always 1." },
+    Family { name: "device_receive_bytes_total", kind: COUNTER, labels: &["device"],
+        samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], received(&row.total))),
+        help: "Bytes on the wire that the device received." },
+    Family { name: "device_transmit_bytes_total", kind: COUNTER, labels: &["device"],
+        samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], sent(&row.total))),
+        help: "Bytes on the wire that the device sent." },
+    Family { name: "events_dropped_total", kind: COUNTER, labels: &[],
+        samples: |from, to| to.add([], from.snapshot.events_dropped),
+        help: "Events that were not written because the log could not follow." },
+    Family { name: "flows_total", kind: COUNTER, labels: &["device", "protocol"], samples: flows,
+        help: "Conversations that the device took part in, by protocol." },
+    Family { name: "geoip_build_timestamp_seconds", kind: GAUGE, labels: &["database"],
+        samples: |from, to| from.snapshot.databases.iter().for_each(|row| to.add([&row.database], row.built)),
+        help: "When the address database was built." },
+    Family { name: "handshake_rtt_seconds", kind: HISTOGRAM, labels: &["country"], samples: handshakes,
+        help: "Time from TCP SYN to SYN-ACK at the sensor, by the server's country." },
+    Family { name: "input_errors_total", kind: COUNTER, labels: &["protocol"],
+        samples: |from, to| from.snapshot.input_errors.iter().for_each(|(protocol, count)| to.add([protocol], *count)),
+        help: "Messages that could not be read, by protocol." },
+    Family { name: "last_packet_timestamp_seconds", kind: GAUGE, labels: &[], samples: last_packet,
+        help: "When the last frame was captured." },
+    Family { name: "packets_skipped_total", kind: COUNTER, labels: &["reason"],
+        samples: |from, to| from.snapshot.skipped.iter().for_each(|(reason, count)| to.add([reason], *count)),
+        help: "Frames that could not be charged to a device, by reason." },
+    Family { name: "pending_bytes", kind: GAUGE, labels: &["device"],
+        samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], received(&row.pending).saturating_add(sent(&row.pending)))),
+        help: "Bytes of the device, both directions, that are counted but not yet given to a destination." },
+    Family { name: "table_entries", kind: GAUGE, labels: &["table"],
+        samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.entries)),
+        help: "Entries in a bounded table." },
+    Family { name: "table_evicted_total", kind: COUNTER, labels: &["table"],
+        samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.evicted)),
+        help: "Entries that left a bounded table because they were stale or to make room." },
+    Family { name: "table_limit", kind: GAUGE, labels: &["table"],
+        samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.limit)),
+        help: "Entries that a bounded table holds at most." },
+    Family { name: "table_refused_total", kind: COUNTER, labels: &["table"],
+        samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.refused)),
+        help: "Newcomers that found a bounded table full." },
+];
+
+fn sent(both: &Both) -> u64 {
+    both.transmit.bytes
+}
+
+fn received(both: &Both) -> u64 {
+    both.receive.bytes
+}
+
+fn build_info(_: &Scrape, to: &mut Samples) {
+    // An empty label is the same as none to Prometheus.
+    to.add([VERSION, REVISION.unwrap_or_default()], 1);
+}
+
+fn capture_dropped(from: &Scrape, to: &mut Samples) {
+    for row in &from.capture {
+        to.add([&row.interface, "interface"], row.dropped_interface);
+        to.add([&row.interface, "kernel"], row.dropped_kernel);
+    }
+}
+
+fn device_info(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        let mac = row.mac.map(|mac| mac.to_string()).unwrap_or_default();
+        let randomized = if row.randomized { "true" } else { "false" };
+        to.add([&row.id, &mac, row.vendor.as_deref().unwrap_or_default(), row.hostname.as_deref().unwrap_or_default(), randomized], 1);
+    }
+}
+
+fn countries(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
+    for row in &from.snapshot.countries {
+        to.add([&row.device, row.place.as_str()], way(&row.total));
+    }
+}
+
+fn destinations(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
+    for row in &from.snapshot.destinations {
+        let asn = row.asn.map(|asn| asn.to_string()).unwrap_or_default();
+        to.add([&row.device, &row.destination, row.origin.as_str(), row.place.as_str(), &asn], way(&row.total));
+    }
+}
+
+fn flows(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        for (protocol, count) in PROTOCOLS.iter().zip(row.flows) {
+            to.add([&row.id, protocol], count);
+        }
+    }
+}
+
+fn handshakes(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.rtts {
+        let bucket = |(bound, count): (&f64, &u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(*bound);
+            bucket.set_cumulative_count(*count);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(RTT_BUCKETS.iter().zip(&row.buckets).map(bucket).collect());
+        histogram.set_sample_count(row.count);
+        histogram.set_sample_sum(row.sum);
+        let mut metric = to.labelled([row.place.as_str()]);
+        metric.set_histogram(histogram);
+        to.out.push(metric);
+    }
+}
+
+fn last_packet(from: &Scrape, to: &mut Samples) {
+    if let Some(time) = from.snapshot.last_packet {
+        // Milliseconds: what Prometheus itself resolves, and exact in a float.
+        to.put([], (time.as_nanos() / 1_000_000) as f64 / 1000.0);
+    }
+}
+
+/// The samples of one family in the making.
+struct Samples {
+    kind: MetricType,
+    labels: &'static [&'static str],
+    out: Vec<Metric>,
+}
+
+impl Samples {
+    /// One whole number. Exact up to 2^53, which is nine petabytes.
+    fn add<const N: usize>(&mut self, values: [&str; N], value: u64) {
+        self.put(values, value as f64);
+    }
+
+    fn put<const N: usize>(&mut self, values: [&str; N], value: f64) {
+        let mut metric = self.labelled(values);
+        if self.kind == COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.out.push(metric);
+    }
+
+    fn labelled<const N: usize>(&self, values: [&str; N]) -> Metric {
+        debug_assert_eq!(N, self.labels.len(), "one value for each label");
+        let pair = |(name, value): (&&str, &str)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value(printable(value).into_owned());
+            pair
+        };
+        Metric::from_label(self.labels.iter().zip(values).map(pair).collect())
+    }
+}
+
+/// The Collector: a scrape, and the descriptions that the registry wants before it.
+struct Collected {
+    scrape: Scrape,
+    descriptions: Vec<Desc>,
+}
+
+impl Collected {
+    fn new(scrape: Scrape) -> prometheus::Result<Self> {
+        let describe = |family: &Family| {
+            let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
+            Desc::new(format!("{PREFIX}{}", family.name), family.help.to_owned(), labels, Default::default())
+        };
+        let descriptions = FAMILIES.iter().map(describe).collect::<prometheus::Result<_>>()?;
+        Ok(Self { scrape, descriptions })
+    }
+}
+
+impl Collector for Collected {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let fill = |family: &Family| {
+            let mut samples = Samples { kind: family.kind, labels: family.labels, out: Vec::new() };
+            (family.samples)(&self.scrape, &mut samples);
+            let mut filled = MetricFamily::default();
+            filled.set_name(format!("{PREFIX}{}", family.name));
+            filled.set_help(family.help.to_owned());
+            filled.set_field_type(family.kind);
+            filled.set_metric(samples.out);
+            filled
+        };
+        FAMILIES.iter().map(fill).collect()
+    }
+}

@@ -1,0 +1,169 @@
+//! The table that `read` prints, for a person: a line for each destination, a total for each device, and what was left out.
+//!
+//! Each line carries its device, so `grep` and `sort` work on it. No colour: it says the same in a pipe as on a terminal.
+
+use std::cmp::Reverse;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::{ATTRIBUTION, day, printable, rfc3339};
+use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
+
+/// The table, made to fit `width` columns where one is given.
+#[must_use]
+pub fn destinations(snapshot: &Snapshot, width: Option<usize>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(HEADER);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
+    }
+    for column in RIGHT {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for device in &snapshot.devices {
+        let mut rows: Vec<&DestinationRow> = snapshot.destinations.iter().filter(|row| row.device == device.id).collect();
+        rows.sort_by_key(|row| Reverse(bytes(&row.total))); // stable: equals stay in the order of their labels
+        let label = label(device);
+        for row in &rows {
+            table.add_row(line(&label, row));
+        }
+        table.add_row(total(&label, device, &rows));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    footer(snapshot, &mut text);
+    text
+}
+
+const HEADER: [&str; 9] = ["DEVICE", "COUNTRY", "DESTINATION", "ORIGIN", "UP", "DOWN", "FLOWS", "FIRST SEEN (UTC)", "LAST SEEN (UTC)"];
+
+/// The columns of numbers.
+const RIGHT: [usize; 3] = [4, 5, 6];
+
+fn line(device: &str, row: &DestinationRow) -> [Cell; 9] {
+    let destination = match &row.organisation {
+        Some(organisation) if row.origin == Origin::None => format!("{} ({})", row.destination, organisation),
+        _ => row.destination.to_string(),
+    };
+    [
+        cell(device),
+        cell(country(&row.place)),
+        cell(&destination),
+        cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() }),
+        cell(&size(row.total.transmit.bytes)),
+        cell(&size(row.total.receive.bytes)),
+        cell(&row.flows.to_string()),
+        cell(&seconds(row.first.as_nanos())),
+        cell(&seconds(row.last.as_nanos())),
+    ]
+}
+
+fn total(label: &str, device: &DeviceRow, rows: &[&DestinationRow]) -> [Cell; 9] {
+    let flows = device.flows.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
+    [
+        cell(label),
+        cell("TOTAL"),
+        cell(&named_share(device, rows)),
+        cell(""),
+        cell(&size(device.total.transmit.bytes)),
+        cell(&size(device.total.receive.bytes)),
+        cell(&flows.to_string()),
+        cell(&seconds(device.first.as_nanos())),
+        cell(&seconds(device.last.as_nanos())),
+    ]
+}
+
+/// How much of what went outside had a name: a "not seen" is worth no more than that. Local and multicast traffic needs none.
+fn named_share(device: &DeviceRow, rows: &[&DestinationRow]) -> String {
+    let outside = || rows.iter().filter(|row| !matches!(row.place, Place::Local | Place::Multicast));
+    let sum = |sum: u64, row: &&DestinationRow| sum.saturating_add(bytes(&row.total));
+    let all = outside().fold(bytes(&device.pending), sum);
+    let named = outside().filter(|row| !matches!(row.origin, Origin::None | Origin::Ech)).fold(0, sum);
+    match all {
+        0 => "nothing went outside".to_owned(),
+        all => {
+            let permille = u128::from(named) * 1000 / u128::from(all);
+            format!("{}.{} % of outside bytes named", permille / 10, permille % 10)
+        }
+    }
+}
+
+fn footer(snapshot: &Snapshot, text: &mut String) {
+    let counts = |counts: &[(&str, u64)]| {
+        let told: Vec<String> =
+            counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+        told.join(", ")
+    };
+    text.push_str(&format!("Frames read: {}", grouped(snapshot.packets)));
+    let skipped = snapshot.skipped.iter().fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    if skipped > 0 {
+        text.push_str(&format!("; of these not charged to a device: {} ({})", grouped(skipped), counts(&snapshot.skipped)));
+    }
+    text.push('\n');
+    if snapshot.input_errors.iter().any(|(_, count)| *count > 0) {
+        text.push_str(&format!("Messages that could not be read: {}\n", counts(&snapshot.input_errors)));
+    }
+    if !snapshot.databases.is_empty() {
+        let dated = snapshot.databases.iter().map(|row| format!("{} of {}", printable(&row.database), day(row.built)));
+        text.push_str(&format!("{ATTRIBUTION}; databases: {}\n", dated.collect::<Vec<_>>().join(", ")));
+    }
+}
+
+/// Who it is, and its label where that says more.
+fn label(device: &DeviceRow) -> String {
+    match device.hostname.as_deref().or(device.vendor.as_deref()) {
+        Some(name) if *name != *device.id => format!("{name} {}", device.id),
+        _ => device.id.to_string(),
+    }
+}
+
+/// A place in words.
+fn country(place: &Place) -> &str {
+    place.as_str()
+}
+
+fn cell(text: &str) -> Cell {
+    Cell::new(printable(text))
+}
+
+fn bytes(both: &Both) -> u64 {
+    both.transmit.bytes.saturating_add(both.receive.bytes)
+}
+
+fn seconds(nanos: u64) -> String {
+    rfc3339(nanos, 0).replace('T', " ").trim_end_matches('Z').to_owned()
+}
+
+/// Bytes as a person says them: `532 B`, `1.2 MB`; decimal, rounded down so that no share exceeds its whole.
+fn size(bytes: u64) -> String {
+    let mut unit = 1_u64;
+    let mut name = "B";
+    for (next, larger) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB"), (1_000_000_000_000, "TB")] {
+        if bytes >= next {
+            (unit, name) = (next, larger);
+        }
+    }
+    match unit {
+        1 => format!("{bytes} B"),
+        unit => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+    }
+}
+
+/// A number with commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && digits.len().saturating_sub(index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
