@@ -1,9 +1,9 @@
 //! DNS over UDP and TCP, mDNS and LLMNR, which share one message form (RFC 1035, 4; RFC 6762, 18; RFC 4795, 2.1).
 //!
-//! The road: a message that [`classic`] can vouch for is read by `dns-parser`; everything else, from HTTPS records to a
-//! reply cut by the snap length, is read record by record with `domain` in [`rest`]. Both give the same [`DnsMessage`].
+//! The road: a message that `classic` can vouch for is read by `dns-parser`; everything else, from HTTPS records to a
+//! reply cut by the snap length, is read record by record with `domain` in `rest`. Both give the same [`DnsMessage`].
 //! Each alone would not do: `dns-parser` is all or nothing, knows few types, and spends 12 s of CPU on one message of
-//! 16 kB with chained compression pointers. So [`name::walk`] looks at every name first, whoever reads it afterwards.
+//! 16 kB with chained compression pointers. So `name::walk` looks at every name first, whoever reads it afterwards.
 //!
 //! Road not taken: guessing DNS on any port. What is not on 53, 5353 or 5355 is more often something else.
 
