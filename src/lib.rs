@@ -4,6 +4,7 @@
 //! `capture` → [`packet`] → [`dissect`] → [`engine`] → [`export`].
 
 pub mod capture;
+pub mod config;
 pub mod dissect;
 pub mod engine;
 pub mod export;

@@ -119,6 +119,25 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Its LINKTYPE number, the commonest where there are several.
+    #[must_use]
+    pub const fn linktype(self) -> i32 {
+        match self {
+            Self::Loopback => 0,
+            Self::Ethernet => 1,
+            Self::Ppp => 9,
+            Self::RawIp => 12,
+            Self::CiscoHdlc => 104,
+            Self::Ieee80211 => 105,
+            Self::LinuxSll => 113,
+            Self::Radiotap => 127,
+            Self::Nflog => 239,
+            Self::LinuxSll2 => 276,
+        }
+    }
+}
+
 /// A frame as the capture hands it over.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {

@@ -160,6 +160,8 @@ impl Core {
         }
         if opened {
             self.devices.opened_account();
+        } else if !room {
+            self.refused_accounts = self.refused_accounts.saturating_add(1);
         }
         account
     }

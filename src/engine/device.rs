@@ -27,7 +27,7 @@ const ROUTERS: usize = 8;
 
 /// What tells devices apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DeviceKey {
+pub(super) enum DeviceKey {
     /// Its MAC.
     Mac(Mac),
     /// Its address.
@@ -36,23 +36,23 @@ pub enum DeviceKey {
 
 /// One device.
 #[derive(Debug)]
-pub struct Device {
+pub(super) struct Device {
     /// What tells it apart.
-    pub key: DeviceKey,
+    pub(super) key: DeviceKey,
     /// Its label.
-    pub label: Arc<str>,
+    pub(super) label: Arc<str>,
     /// Its addresses, in the order of their appearance.
-    pub addresses: ArrayVec<IpAddr, ADDRESSES>,
+    pub(super) addresses: ArrayVec<IpAddr, ADDRESSES>,
     /// The name it gave.
-    pub hostname: Option<Text>,
+    pub(super) hostname: Option<Text>,
     /// Its DHCP vendor class.
-    pub vendor_class: Option<Text>,
+    pub(super) vendor_class: Option<Text>,
     /// First packet.
-    pub first: Timestamp,
+    pub(super) first: Timestamp,
     /// Last packet.
-    pub last: Timestamp,
+    pub(super) last: Timestamp,
     /// What it sent where.
-    pub ledger: Ledger,
+    pub(super) ledger: Ledger,
 }
 
 /// Which side is whose, as the user knows it.
@@ -66,7 +66,7 @@ pub struct OurSide {
 
 /// All devices, and whose address is whose.
 #[derive(Debug)]
-pub struct Devices {
+pub(super) struct Devices {
     side: OurSide,
     table: Table<DeviceKey, Device>,
     neighbours: Table<IpAddr, Mac>,
@@ -78,7 +78,7 @@ pub struct Devices {
 impl Devices {
     /// No devices yet.
     #[must_use]
-    pub fn new(side: OurSide, limits: &Limits) -> Self {
+    pub(super) fn new(side: OurSide, limits: &Limits) -> Self {
         Self {
             side,
             table: Table::new("devices", limits.devices),
@@ -91,36 +91,36 @@ impl Devices {
 
     /// The devices themselves.
     #[must_use]
-    pub fn table(&self) -> &Table<DeviceKey, Device> {
+    pub(super) fn table(&self) -> &Table<DeviceKey, Device> {
         &self.table
     }
 
     /// The state of the table of address owners, for the metrics.
     #[must_use]
-    pub fn neighbours(&self) -> &Table<IpAddr, Mac> {
+    pub(super) fn neighbours(&self) -> &Table<IpAddr, Mac> {
         &self.neighbours
     }
 
     /// A device.
     #[must_use]
-    pub fn get_mut(&mut self, id: Id) -> Option<&mut Device> {
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut Device> {
         self.table.get_mut(id)
     }
 
     /// Accounts open in all ledgers.
     #[must_use]
-    pub fn accounts(&self) -> usize {
+    pub(super) fn accounts(&self) -> usize {
         self.accounts
     }
 
     /// Counts an account that was opened.
-    pub fn opened_account(&mut self) {
+    pub(super) fn opened_account(&mut self) {
         self.accounts = self.accounts.saturating_add(1);
     }
 
     /// Whether an address, seen on the side of `mac`, is on our side.
     #[must_use]
-    pub fn ours(&self, address: IpAddr, mac: Option<Mac>) -> bool {
+    pub(super) fn ours(&self, address: IpAddr, mac: Option<Mac>) -> bool {
         if is_inside(address) || self.side.nets.iter().any(|net| net.contains(&address)) {
             return true;
         }
@@ -136,7 +136,7 @@ impl Devices {
     }
 
     /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.
-    pub fn own(&mut self, address: IpAddr, mac: Option<Mac>, now: Timestamp, limits: &Limits) {
+    pub(super) fn own(&mut self, address: IpAddr, mac: Option<Mac>, now: Timestamp, limits: &Limits) {
         let mac = mac.unwrap_or(Mac([0; 6]));
         if mac.is_group() || address.is_multicast() || address.is_unspecified() {
             return;
@@ -153,7 +153,7 @@ impl Devices {
     }
 
     /// Notes a prefix that a router announced for our link (RFC 4861, 4.6.2). Only /64, which is what hosts use (RFC 4862): a wider one could swallow the world.
-    pub fn announce(&mut self, prefix: Ipv6Addr, length: u8) {
+    pub(super) fn announce(&mut self, prefix: Ipv6Addr, length: u8) {
         if length != 64 || is_inside(IpAddr::V6(prefix)) || prefix.is_multicast() {
             return;
         }
@@ -166,7 +166,7 @@ impl Devices {
     }
 
     /// Notes that a MAC forwards for others.
-    pub fn forwards(&mut self, mac: Mac) {
+    pub(super) fn forwards(&mut self, mac: Mac) {
         if !self.is_router(mac) && !mac.is_group() {
             let _ = self.routers.try_push(mac);
         }
@@ -174,13 +174,13 @@ impl Devices {
 
     /// Whether a MAC forwards for others.
     #[must_use]
-    pub fn is_router(&self, mac: Mac) -> bool {
+    pub(super) fn is_router(&self, mac: Mac) -> bool {
         self.routers.contains(&mac)
     }
 
     /// What tells the device apart that has `address` on the side of `mac`.
     #[must_use]
-    pub fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
+    pub(super) fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
         match mac {
             Some(mac) if !self.side.by_address => DeviceKey::Mac(mac),
             _ => DeviceKey::Address(address.to_canonical()),
@@ -188,7 +188,7 @@ impl Devices {
     }
 
     /// The device of a key; `true` when it is new. `None` when the table is full of living devices.
-    pub fn open(&mut self, key: DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
+    pub(super) fn open(&mut self, key: DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             return Some((id, false));
@@ -214,7 +214,7 @@ impl Devices {
     }
 
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
-    pub fn expire(&mut self, now: Timestamp, limits: &Limits) {
+    pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;
         if let Some((_, gone)) = self.table.pop_stale(now, recheck, |device, _| now.since(device.last) >= limits.device_idle) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
@@ -224,7 +224,7 @@ impl Devices {
 
 impl Device {
     /// Notes an address of the device; true when it is new.
-    pub fn has(&mut self, address: IpAddr) -> bool {
+    pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         if address.is_unspecified() || address.is_multicast() || self.addresses.contains(&address) {
             return false;
@@ -238,7 +238,7 @@ impl Device {
 
     /// Its MAC, if that is what tells it apart.
     #[must_use]
-    pub fn mac(&self) -> Option<Mac> {
+    pub(super) fn mac(&self) -> Option<Mac> {
         match self.key {
             DeviceKey::Mac(mac) => Some(mac),
             DeviceKey::Address(_) => None,
@@ -260,7 +260,7 @@ fn is_inside(address: IpAddr) -> bool {
 
 /// Whether a packet goes to a group: by its address, or (a subnet's own broadcast address) by its frame.
 #[must_use]
-pub fn to_group(target: IpAddr, macs: Option<Macs>) -> bool {
+pub(super) fn to_group(target: IpAddr, macs: Option<Macs>) -> bool {
     let by_address = match target {
         IpAddr::V4(v4) => v4.is_multicast() || v4.is_broadcast(),
         IpAddr::V6(v6) => v6.is_multicast(),

@@ -5,7 +5,7 @@ use crate::engine::health::Health;
 
 /// A bounded queue.
 #[derive(Debug)]
-pub struct Events {
+pub(super) struct Events {
     wanted: bool,
     limit: usize,
     waiting: Vec<Event>,
@@ -14,18 +14,18 @@ pub struct Events {
 impl Events {
     /// An empty queue of at most `limit` events; `wanted` says whether anybody takes them.
     #[must_use]
-    pub fn new(wanted: bool, limit: usize) -> Self {
+    pub(super) fn new(wanted: bool, limit: usize) -> Self {
         Self { wanted, limit, waiting: Vec::new() }
     }
 
     /// Whether anybody takes events.
     #[must_use]
-    pub fn wanted(&self) -> bool {
+    pub(super) fn wanted(&self) -> bool {
         self.wanted
     }
 
     /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory.
-    pub fn push(&mut self, event: Event, health: &mut Health) {
+    pub(super) fn push(&mut self, event: Event, health: &mut Health) {
         if !self.wanted {
             return;
         }
@@ -37,13 +37,13 @@ impl Events {
     }
 
     /// Takes all of them.
-    pub fn take(&mut self) -> std::vec::Drain<'_, Event> {
+    pub(super) fn take(&mut self) -> std::vec::Drain<'_, Event> {
         self.waiting.drain(..)
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }

@@ -13,7 +13,7 @@ use crate::packet::{Datagram, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FlowKey {
+pub(super) struct FlowKey {
     low: u128,
     high: u128,
     ports: (u16, u16),
@@ -23,7 +23,7 @@ pub struct FlowKey {
 
 /// One of the two endpoints of a [`FlowKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
+pub(super) enum Side {
     /// The lower endpoint.
     Low,
     /// The higher endpoint.
@@ -32,71 +32,71 @@ pub enum Side {
 
 /// One value for each side.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sides<T> {
+pub(super) struct Sides<T> {
     low: T,
     high: T,
 }
 
 /// A conversation.
 #[derive(Debug)]
-pub struct Flow {
+pub(super) struct Flow {
     /// The sides that are ours.
-    pub ends: Sides<Option<End>>,
+    pub(super) ends: Sides<Option<End>>,
     /// Who opened it, as far as is known.
-    pub client: Side,
+    pub(super) client: Side,
     /// First packet.
-    pub first: Timestamp,
+    pub(super) first: Timestamp,
     /// Last packet.
-    pub last: Timestamp,
+    pub(super) last: Timestamp,
     /// What each side sent.
-    pub seen: Sides<Tally>,
+    pub(super) seen: Sides<Tally>,
     /// Of that, what the ledgers know.
-    pub told: Sides<Tally>,
+    pub(super) told: Sides<Tally>,
     /// Where the other side is.
-    pub place: Place,
+    pub(super) place: Place,
     /// The other side's AS.
-    pub asn: Option<u32>,
+    pub(super) asn: Option<u32>,
     /// What it is called, once that is known.
-    pub name: Option<Named>,
+    pub(super) name: Option<Named>,
     /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
-    pub protocol: Option<u8>,
+    pub(super) protocol: Option<u8>,
     /// The number of its first packet.
-    pub packet: u64,
+    pub(super) packet: u64,
     /// Its account is fixed.
-    pub settled: bool,
+    pub(super) settled: bool,
     /// TCP's opening and closing.
-    pub life: Life,
+    pub(super) life: Life,
     /// Client's SYN to server's SYN-ACK at the sensor.
-    pub rtt: Option<Duration>,
+    pub(super) rtt: Option<Duration>,
     /// Packets with payload so far, and the first one's time.
-    pub waited: (u8, Timestamp),
+    pub(super) waited: (u8, Timestamp),
     /// What is still being read of it.
-    pub reading: Option<Box<Reading>>,
+    pub(super) reading: Option<Box<Reading>>,
 }
 
 /// A side that is ours.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub(super) struct End {
     /// What tells the device apart.
-    pub key: DeviceKey,
+    pub(super) key: DeviceKey,
     /// The device.
-    pub device: Id,
+    pub(super) device: Id,
     /// Its account for this flow, once fixed.
-    pub account: Option<u32>,
+    pub(super) account: Option<u32>,
 }
 
 /// A name and what gave it.
 #[derive(Clone, Debug)]
-pub struct Named {
+pub(super) struct Named {
     /// The full name.
-    pub name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// What gave it.
-    pub origin: Origin,
+    pub(super) origin: Origin,
 }
 
 /// How far a conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub(super) enum Life {
     /// Nothing seen of an opening.
     Unknown,
     /// A SYN was sent, at this time; `true` when it was repeated, so that an answer's time means nothing (Karn and Partridge, 1987).
@@ -110,7 +110,7 @@ pub enum Life {
 impl FlowKey {
     /// The key of a packet, and which side sent it.
     #[must_use]
-    pub fn of(packet: &Datagram<'_>) -> (Self, Side) {
+    pub(super) fn of(packet: &Datagram<'_>) -> (Self, Side) {
         let (source, target) = (wide(packet.source.ip()), wide(packet.target.ip()));
         let (source_port, target_port) = (packet.source.port(), packet.target.port());
         let (protocol, v4) = (packet.protocol, packet.source.is_ipv4());
@@ -123,7 +123,7 @@ impl FlowKey {
 
     /// The endpoint of a side.
     #[must_use]
-    pub fn endpoint(&self, side: Side) -> SocketAddr {
+    pub(super) fn endpoint(&self, side: Side) -> SocketAddr {
         let (address, port) = match side {
             Side::Low => (self.low, self.ports.0),
             Side::High => (self.high, self.ports.1),
@@ -133,21 +133,15 @@ impl FlowKey {
 
     /// IP protocol number.
     #[must_use]
-    pub fn protocol(&self) -> u8 {
+    pub(super) fn protocol(&self) -> u8 {
         self.protocol
-    }
-
-    /// Both ports, the lower endpoint's first.
-    #[must_use]
-    pub fn ports(&self) -> (u16, u16) {
-        self.ports
     }
 }
 
 impl Side {
     /// The other one.
     #[must_use]
-    pub fn other(self) -> Self {
+    pub(super) fn other(self) -> Self {
         match self {
             Self::Low => Self::High,
             Self::High => Self::Low,
@@ -157,12 +151,12 @@ impl Side {
 
 impl<T> Sides<T> {
     /// A value for each side.
-    pub fn new(low: T, high: T) -> Self {
+    pub(super) fn new(low: T, high: T) -> Self {
         Self { low, high }
     }
 
     /// One side's value.
-    pub fn of(&self, side: Side) -> &T {
+    pub(super) fn of(&self, side: Side) -> &T {
         match side {
             Side::Low => &self.low,
             Side::High => &self.high,
@@ -170,7 +164,7 @@ impl<T> Sides<T> {
     }
 
     /// One side's value, to change it.
-    pub fn of_mut(&mut self, side: Side) -> &mut T {
+    pub(super) fn of_mut(&mut self, side: Side) -> &mut T {
         match side {
             Side::Low => &mut self.low,
             Side::High => &mut self.high,
@@ -181,7 +175,7 @@ impl<T> Sides<T> {
 impl Flow {
     /// A new conversation, opened by the sender of its first packet unless TCP's flags or the ports say otherwise.
     #[must_use]
-    pub fn new(packet: &Datagram<'_>, number: u64, sender: Side, now: Timestamp) -> Self {
+    pub(super) fn new(packet: &Datagram<'_>, number: u64, sender: Side, now: Timestamp) -> Self {
         let answer = match packet.tcp {
             Some(tcp) if tcp.syn => tcp.ack,
             // Seen from its middle: servers listen on low ports.
@@ -208,7 +202,7 @@ impl Flow {
     }
 
     /// Counts a packet of `sender`.
-    pub fn count(&mut self, sender: Side, wire_len: u32, payload: bool, now: Timestamp) {
+    pub(super) fn count(&mut self, sender: Side, wire_len: u32, payload: bool, now: Timestamp) {
         self.last = now;
         self.seen.of_mut(sender).add(Tally { packets: 1, bytes: u64::from(wire_len) });
         if payload {
@@ -220,7 +214,7 @@ impl Flow {
     }
 
     /// Follows TCP's opening and closing.
-    pub fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
+    pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
         match self.life {
             _ if tcp.end => self.life = Life::Closed,
             Life::Unknown if tcp.syn && !tcp.ack => self.life = Life::Opening(now, false),
@@ -237,13 +231,13 @@ impl Flow {
 
     /// Whether a SYN begins another connection between the same endpoints.
     #[must_use]
-    pub fn is_over(&self, tcp: Option<Tcp>) -> bool {
+    pub(super) fn is_over(&self, tcp: Option<Tcp>) -> bool {
         self.life == Life::Closed && tcp.is_some_and(|tcp| tcp.syn && !tcp.ack)
     }
 
     /// Whether the account must be fixed now: it has a name, or it waited long enough for one.
     #[must_use]
-    pub fn is_due(&self, protocol: u8, now: Timestamp, limits: &Limits) -> bool {
+    pub(super) fn is_due(&self, protocol: u8, now: Timestamp, limits: &Limits) -> bool {
         if self.name.is_some() || matches!(self.place, Place::Local | Place::Multicast) {
             return true;
         }
@@ -260,7 +254,7 @@ impl Flow {
 
     /// Whether it is over, given how long it has been silent.
     #[must_use]
-    pub fn may_leave(&self, silent: Duration, limits: &Limits) -> bool {
+    pub(super) fn may_leave(&self, silent: Duration, limits: &Limits) -> bool {
         silent
             >= match self.life {
                 Life::Closed | Life::Opening(..) => limits.closed_idle,
@@ -271,7 +265,7 @@ impl Flow {
 
     /// What a side sent and received since the ledgers were told.
     #[must_use]
-    pub fn owed(&self, side: Side) -> Both {
+    pub(super) fn owed(&self, side: Side) -> Both {
         Both {
             transmit: self.seen.of(side).since(*self.told.of(side)),
             receive: if self.place == Place::Multicast {
@@ -284,7 +278,7 @@ impl Flow {
 
     /// What the ledgers know of a side.
     #[must_use]
-    pub fn known(&self, side: Side) -> Both {
+    pub(super) fn known(&self, side: Side) -> Both {
         Both {
             transmit: *self.told.of(side),
             receive: if self.place == Place::Multicast { Tally::default() } else { *self.told.of(side.other()) },

@@ -675,28 +675,3 @@ mod tests {
         }
     }
 }
-use std::net::IpAddr;
-use std::sync::Arc;
-/// Stub.
-#[derive(Debug, Default)]
-pub struct GeoDb;
-/// Stub.
-#[derive(Debug, Default)]
-pub struct Located {
-    /// c
-    pub country: Option<Country>,
-    /// a
-    pub asn: Option<u32>,
-    /// o
-    pub organisation: Option<Arc<str>>,
-}
-impl GeoDb {
-    /// Stub.
-    pub fn locate(&self, _ip: IpAddr) -> Located {
-        Located::default()
-    }
-    /// Stub.
-    pub fn databases(&self) -> Vec<super::snapshot::DatabaseRow> {
-        Vec::new()
-    }
-}

@@ -4,11 +4,11 @@ use crate::packet::Skip;
 
 /// Counters by a name that is known at compile time; bounded by the names in the program.
 #[derive(Clone, Debug, Default)]
-pub struct Counters(Vec<(&'static str, u64)>);
+pub(super) struct Counters(Vec<(&'static str, u64)>);
 
 impl Counters {
     /// Counts one.
-    pub fn count(&mut self, name: &'static str) {
+    pub(super) fn count(&mut self, name: &'static str) {
         match self.0.iter_mut().find(|(other, _)| *other == name) {
             Some((_, count)) => *count = count.saturating_add(1),
             None => self.0.push((name, 1)),
@@ -17,7 +17,7 @@ impl Counters {
 
     /// All of them, by name.
     #[must_use]
-    pub fn rows(&self) -> Vec<(&'static str, u64)> {
+    pub(super) fn rows(&self) -> Vec<(&'static str, u64)> {
         let mut rows = self.0.clone();
         rows.sort_unstable();
         rows
@@ -26,20 +26,20 @@ impl Counters {
 
 /// The input's state of health.
 #[derive(Clone, Debug, Default)]
-pub struct Health {
+pub(super) struct Health {
     /// Frames read.
-    pub packets: u64,
+    pub(super) packets: u64,
     /// Frames that could not be charged to a device, by reason.
-    pub skipped: Counters,
+    pub(super) skipped: Counters,
     /// Messages that could not be read, by protocol.
-    pub malformed: Counters,
+    pub(super) malformed: Counters,
     /// Events that found no room.
-    pub events_dropped: u64,
+    pub(super) events_dropped: u64,
 }
 
 impl Health {
     /// Counts a frame that cannot be charged to anybody.
-    pub fn skip(&mut self, reason: Skip) {
+    pub(super) fn skip(&mut self, reason: Skip) {
         self.skipped.count(reason);
     }
 }

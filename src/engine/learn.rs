@@ -6,29 +6,30 @@ use std::time::Duration;
 
 use crate::dissect::observation::{ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request};
 use crate::engine::Core;
+use crate::engine::account::registrable;
 use crate::engine::device::DeviceKey;
 use crate::engine::event::{Detail, DeviceNews, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::geo::GeoDb;
-use crate::engine::snapshot::{Origin, PROTOCOLS};
+use crate::engine::snapshot::{Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Mac, Macs, Timestamp};
 
 /// The packet that an observation was read from.
 #[derive(Clone, Copy, Debug)]
-pub struct Context<'a> {
+pub(super) struct Context<'a> {
     /// The flow's key.
-    pub key: &'a FlowKey,
+    pub(super) key: &'a FlowKey,
     /// Who sent it.
-    pub sender: Side,
+    pub(super) sender: Side,
     /// Its number.
-    pub number: u64,
+    pub(super) number: u64,
     /// Its own time.
-    pub time: Timestamp,
+    pub(super) time: Timestamp,
     /// The engine's time.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
     /// Its link addresses.
-    pub macs: Option<Macs>,
+    pub(super) macs: Option<Macs>,
 }
 
 impl Core {
@@ -87,7 +88,7 @@ impl Core {
         if let Some(name) = &hello.name {
             call(flow, name, origin);
         }
-        let place = self.place_of(context.key.endpoint(context.sender.other()).ip());
+        let place = self.place_of(flow, context, hello.name.as_ref());
         self.tell(flow, context, context.sender, || Detail::Hello(hello, place));
     }
 
@@ -97,7 +98,7 @@ impl Core {
         if let Some(host) = &request.host {
             call(flow, host, Origin::Host);
         }
-        let place = self.place_of(context.key.endpoint(context.sender.other()).ip());
+        let place = self.place_of(flow, context, request.host.as_ref());
         self.tell(flow, context, context.sender, || Detail::Request(request, place));
     }
 
@@ -139,6 +140,7 @@ impl Core {
         addresses.sort_unstable();
         let news = DeviceNews {
             mac: device.mac(),
+            name: None,
             hostname: device.hostname.clone(),
             vendor: None,
             vendor_class: device.vendor_class.clone(),
@@ -177,19 +179,25 @@ impl Core {
         }
     }
 
-    /// Where an address is, for a line in the log.
-    pub(super) fn place_of(&self, address: IpAddr) -> Where {
-        if !self.events.wanted() || self.devices.ours(address, None) {
+    /// Where the other side is, for a line in the log.
+    fn place_of(&self, flow: &Flow, context: Context<'_>, name: Option<&Name>) -> Where {
+        if !self.events.wanted() {
             return Where::default();
         }
-        where_is(&self.geo, address)
+        let domain = name.and_then(|name| registrable(name.as_str())).map(Arc::from);
+        match flow.place {
+            Place::Local | Place::Multicast => Where { domain, ..Where::default() },
+            Place::Country(_) | Place::Unknown => {
+                Where { domain, ..where_is(&self.geo, context.key.endpoint(context.sender.other()).ip()) }
+            }
+        }
     }
 }
 
 /// Where an address is, by the databases.
 pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     let located = geo.locate(address);
-    Where { country: located.country, asn: located.asn, organisation: located.organisation }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
 }
 
 /// The best origin names a flow, and the first of its kind stays: names are set once.

@@ -11,58 +11,58 @@ use crate::packet::Timestamp;
 
 /// The tallies of one device.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(super) struct Ledger {
     /// Everything.
-    pub total: Both,
+    pub(super) total: Both,
     /// By country: bounded by the number of countries.
-    pub countries: Vec<(Place, Both)>,
+    pub(super) countries: Vec<(Place, Both)>,
     /// By destination; the first [`Ledger::named`] of them count against the cap, `other` rows (one for each place) do not.
-    pub accounts: Vec<Account>,
+    pub(super) accounts: Vec<Account>,
     /// Flows begun, by protocol.
-    pub flows: [u64; PROTOCOLS.len()],
+    pub(super) flows: [u64; PROTOCOLS.len()],
     named: usize,
 }
 
 /// The traffic of one device with one destination.
 #[derive(Debug)]
-pub struct Account {
+pub(super) struct Account {
     /// Which.
-    pub destination: Destination,
+    pub(super) destination: Destination,
     /// The organisation of its AS.
-    pub organisation: Option<Arc<str>>,
+    pub(super) organisation: Option<Arc<str>>,
     /// Flows that went there.
-    pub flows: u64,
+    pub(super) flows: u64,
     /// First packet.
-    pub first: Timestamp,
+    pub(super) first: Timestamp,
     /// Last packet.
-    pub last: Timestamp,
+    pub(super) last: Timestamp,
     /// How much.
-    pub total: Both,
+    pub(super) total: Both,
 }
 
 /// A destination as an account knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
+pub(super) struct Destination {
     /// The label.
-    pub label: Arc<str>,
+    pub(super) label: Arc<str>,
     /// What named it.
-    pub origin: Origin,
+    pub(super) origin: Origin,
     /// Where it is.
-    pub place: Place,
+    pub(super) place: Place,
     /// Its AS.
-    pub asn: Option<u32>,
+    pub(super) asn: Option<u32>,
 }
 
 impl Destination {
     /// The account of what found no room, in one place.
     #[must_use]
-    pub fn other(place: Place) -> Self {
+    pub(super) fn other(place: Place) -> Self {
         Self { label: Arc::from("other"), origin: Origin::None, place, asn: None }
     }
 
     /// Traffic that stays on our side, or goes to a group.
     #[must_use]
-    pub fn inside(place: Place) -> Self {
+    pub(super) fn inside(place: Place) -> Self {
         Self { label: Arc::from(place.as_str()), origin: Origin::None, place, asn: None }
     }
 }
@@ -70,12 +70,12 @@ impl Destination {
 impl Ledger {
     /// Accounts that count against the cap.
     #[must_use]
-    pub fn named(&self) -> usize {
+    pub(super) fn named(&self) -> usize {
         self.named
     }
 
     /// Opens the account of a destination, or finds it. `room` says whether a new one may be opened; if not, it is `other`'s.
-    pub fn open(&mut self, destination: Destination, room: bool, now: Timestamp) -> u32 {
+    pub(super) fn open(&mut self, destination: Destination, room: bool, now: Timestamp) -> u32 {
         if let Some(index) = self.find(&destination) {
             return index;
         }
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Adds to the device's total and to a country's.
-    pub fn charge(&mut self, place: Place, some: Both) {
+    pub(super) fn charge(&mut self, place: Place, some: Both) {
         self.total.add(some);
         match self.countries.iter_mut().find(|(other, _)| *other == place) {
             Some((_, total)) => total.add(some),
@@ -104,7 +104,7 @@ impl Ledger {
     }
 
     /// Adds to an account.
-    pub fn give(&mut self, account: u32, some: Both, now: Timestamp) {
+    pub(super) fn give(&mut self, account: u32, some: Both, now: Timestamp) {
         if let Some(account) = self.accounts.get_mut(account as usize) {
             account.total.add(some);
             account.last = account.last.max(now);
@@ -119,7 +119,7 @@ impl Ledger {
 
 impl Both {
     /// Adds another.
-    pub fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.transmit.add(other.transmit);
         self.receive.add(other.receive);
     }
@@ -127,14 +127,14 @@ impl Both {
 
 impl Tally {
     /// Adds another.
-    pub fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.packets = self.packets.saturating_add(other.packets);
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
     /// What came on top of an earlier state.
     #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
+    pub(super) fn since(self, earlier: Self) -> Self {
         Self { packets: self.packets.saturating_sub(earlier.packets), bytes: self.bytes.saturating_sub(earlier.bytes) }
     }
 }

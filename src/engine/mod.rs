@@ -21,6 +21,7 @@ mod reading;
 pub mod snapshot;
 mod stream;
 mod table;
+mod tell;
 
 use std::net::IpAddr;
 
@@ -28,7 +29,7 @@ use clock::Clock;
 use device::{DeviceKey, Devices, OurSide, to_group};
 use event::{Detail, Event};
 use events::Events;
-use flow::{End, Flow, FlowKey, Side, Sides};
+use flow::{End, Flow, FlowKey, Side};
 use geo::GeoDb;
 use health::Health;
 use learn::Context;
@@ -57,6 +58,8 @@ struct Core {
     geo: GeoDb,
     streams: Streams,
     rtts: Vec<RttRow>,
+    /// Destinations that found no account of their own.
+    refused_accounts: u64,
     events: Events,
     health: Health,
 }
@@ -74,6 +77,7 @@ impl Engine {
                 geo,
                 streams: Table::new("streams", limits.streams),
                 rtts: Vec::new(),
+                refused_accounts: 0,
                 events: Events::new(events, limits.events),
                 health: Health::default(),
                 limits,
@@ -155,6 +159,13 @@ impl Engine {
     #[must_use]
     pub fn has_events(&self) -> bool {
         !self.core.events.is_empty()
+    }
+
+    /// Says which MACs are the access point's own: they forward for others.
+    pub fn routers(&mut self, macs: Vec<Mac>) {
+        for mac in macs {
+            self.core.devices.forwards(mac);
+        }
     }
 
     /// Exchanges the address databases; what is already located stays as it was told.

@@ -20,30 +20,30 @@ const CANDIDATES: usize = 4;
 
 /// (device, address) → the names that were answered with it.
 #[derive(Debug)]
-pub struct NameTable {
+pub(super) struct NameTable {
     table: Table<(Id, IpAddr), ArrayVec<Candidate, CANDIDATES>>,
 }
 
 /// A name that an address was given for.
 #[derive(Clone, Debug)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// The name that was asked for.
-    pub name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// When it was last answered.
-    pub seen: Timestamp,
+    pub(super) seen: Timestamp,
     /// How long it may be used.
-    pub life: Duration,
+    pub(super) life: Duration,
 }
 
 impl NameTable {
     /// An empty table.
     #[must_use]
-    pub fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self { table: Table::new("names", limits.names) }
     }
 
     /// Notes that `device` was told that `name` is at `address`, for `ttl`.
-    pub fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
+    pub(super) fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
         let candidate = Candidate { name: Arc::clone(name), seen: now, life: ttl.max(limits.name_life) };
         let key = (device, address.to_canonical());
         if let Some(id) = self.table.find(&key) {
@@ -64,20 +64,20 @@ impl NameTable {
     }
 
     /// The names that `device` knows `address` by, the latest first.
-    pub fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
         let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
         known.into_iter().flatten().rev().filter(move |candidate| now.since(candidate.seen) <= candidate.life)
     }
 
     /// Lets a name go whose time is over; called once per packet.
-    pub fn expire(&mut self, now: Timestamp) {
+    pub(super) fn expire(&mut self, now: Timestamp) {
         self.table
             .pop_stale(now, Duration::from_mins(1), |known, _| known.iter().all(|candidate| now.since(candidate.seen) > candidate.life));
     }
 
     /// Its state, for the metrics.
     #[must_use]
-    pub fn row(&self) -> TableRow {
+    pub(super) fn row(&self) -> TableRow {
         self.table.row()
     }
 }

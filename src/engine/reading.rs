@@ -13,7 +13,7 @@ use crate::engine::table::{Id, Table};
 use crate::packet::{Datagram, TCP, Timestamp, UDP};
 
 /// Streams with bytes in them, by flow and sender.
-pub type Streams = Table<(Id, Side), Stream>;
+pub(super) type Streams = Table<(Id, Side), Stream>;
 
 /// Connection IDs remembered of one flow: the first one, and one after a Retry (RFC 9001, 5.2).
 const KEY_IDS: usize = 3;
@@ -22,7 +22,7 @@ const MAX_SHIFT: u32 = 65_536;
 
 /// What is still being read of a flow.
 #[derive(Debug)]
-pub struct Reading {
+pub(super) struct Reading {
     lanes: Sides<Lane>,
     key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
     quic_version: u32,
@@ -51,30 +51,30 @@ struct Lane {
 
 /// What one packet brought to light.
 #[derive(Debug, Default)]
-pub struct Harvest {
+pub(super) struct Harvest {
     /// What was seen, and the dissector's name.
-    pub seen: Vec<(&'static str, Observation)>,
+    pub(super) seen: Vec<(&'static str, Observation)>,
     /// A message that could not be read: the dissector's name.
-    pub malformed: Option<&'static str>,
+    pub(super) malformed: Option<&'static str>,
 }
 
 /// A flow's packet as the reading needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub(super) struct Part<'a> {
     /// The flow.
-    pub flow: Id,
+    pub(super) flow: Id,
     /// Who sent it.
-    pub sender: Side,
+    pub(super) sender: Side,
     /// When.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
     /// The packet.
-    pub packet: &'a Datagram<'a>,
+    pub(super) packet: &'a Datagram<'a>,
 }
 
 impl Reading {
     /// What there is to read of a flow that begins with this packet, if anything.
     #[must_use]
-    pub fn of(packet: &Datagram<'_>) -> Option<Self> {
+    pub(super) fn of(packet: &Datagram<'_>) -> Option<Self> {
         if !matches!(packet.protocol, TCP | UDP) || packet.source.port() == 0 && packet.target.port() == 0 {
             return None;
         }
@@ -86,12 +86,12 @@ impl Reading {
 
     /// Whether part of a message is held.
     #[must_use]
-    pub fn is_gathering(&self) -> bool {
+    pub(super) fn is_gathering(&self) -> bool {
         self.lanes.of(Side::Low).stream.is_some() || self.lanes.of(Side::High).stream.is_some()
     }
 
     /// Shows a packet to the dissectors. False when there is nothing more to read of this flow.
-    pub fn read(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+    pub(super) fn read(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         if part.packet.protocol == UDP {
             return self.datagram(part, streams, limits, harvest);
         }
@@ -101,7 +101,7 @@ impl Reading {
     }
 
     /// Reads what can be read of unfinished messages, and lets them go.
-    pub fn finish(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
+    pub(super) fn finish(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
         for side in [Side::Low, Side::High] {
             let lane = self.lanes.of_mut(side);
             let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) else { continue };

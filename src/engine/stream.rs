@@ -9,7 +9,7 @@ const MAX_HOLES: usize = 16;
 
 /// A prefix of a stream.
 #[derive(Debug, Default)]
-pub struct Stream {
+pub(super) struct Stream {
     /// Offset of `ready`'s first byte in the stream.
     start: u64,
     ready: Vec<u8>,
@@ -20,24 +20,24 @@ pub struct Stream {
 impl Stream {
     /// The bytes that are ready to be read.
     #[must_use]
-    pub fn ready(&self) -> &[u8] {
+    pub(super) fn ready(&self) -> &[u8] {
         &self.ready
     }
 
     /// Whether nothing at all is held.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.early.is_empty()
     }
 
     /// Where the next byte is expected.
     #[must_use]
-    pub fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.start.saturating_add(self.ready.len() as u64)
     }
 
     /// Adds a piece; false when the stream must be given up because it would hold more than `limit` bytes or too many holes.
-    pub fn push(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {
+    pub(super) fn push(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {
         let end = self.end();
         let Some(piece) = usize::try_from(end.saturating_sub(offset)).ok().and_then(|known| piece.get(known..)) else {
             return true; // all of it is known
@@ -55,7 +55,7 @@ impl Stream {
     }
 
     /// Forgets the first `count` bytes of [`Self::ready`].
-    pub fn consume(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         let count = count.min(self.ready.len());
         self.ready.drain(..count);
         self.start = self.start.saturating_add(count as u64);
@@ -63,7 +63,7 @@ impl Stream {
 
     /// Moves everything `by` bytes up: the stream turned out to begin earlier than where it was first seen.
     /// Only before anything was consumed.
-    pub fn shift(&mut self, by: u64) {
+    pub(super) fn shift(&mut self, by: u64) {
         let ready = std::mem::take(&mut self.ready);
         if !ready.is_empty() {
             self.early.insert(0, (0, ready.into_boxed_slice()));
@@ -74,7 +74,7 @@ impl Stream {
     }
 
     /// Goes on at `offset`: what is missing before it was never captured.
-    pub fn skip_to(&mut self, offset: u64) {
+    pub(super) fn skip_to(&mut self, offset: u64) {
         self.start = offset;
         self.ready.clear();
         self.early.clear();

@@ -5,7 +5,7 @@
 //! filed again if it turns out to be alive, so keeping order costs nothing per packet. Road not taken: exact LRU, which
 //! relinks three entries on each packet.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::time::Duration;
 
 use ahash::RandomState;
@@ -16,14 +16,14 @@ use crate::packet::Timestamp;
 
 /// Names an entry; after the entry has left, it finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id {
+pub(super) struct Id {
     index: u32,
     generation: u32,
 }
 
 /// A map with a capacity.
 #[derive(Debug)]
-pub struct Table<K, V> {
+pub(super) struct Table<K, V> {
     name: &'static str,
     limit: usize,
     hasher: RandomState,
@@ -53,7 +53,7 @@ const PROBES: usize = 8;
 impl<K: Hash + Eq + Clone, V> Table<K, V> {
     /// An empty table of at most `limit` entries; `name` is its label in metrics.
     #[must_use]
-    pub fn new(name: &'static str, limit: usize) -> Self {
+    pub(super) fn new(name: &'static str, limit: usize) -> Self {
         Self {
             name,
             limit: limit.min(NONE as usize - 1),
@@ -70,7 +70,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
 
     /// Finds an entry by its key.
     #[must_use]
-    pub fn find(&self, key: &K) -> Option<Id> {
+    pub(super) fn find(&self, key: &K) -> Option<Id> {
         let hash = self.hasher.hash_one(key);
         let slots = &self.slots;
         let index = *self.index.find(hash, |&index| slot_key(slots, index) == Some(key))?;
@@ -80,34 +80,34 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
 
     /// The value of an entry, if it is still there.
     #[must_use]
-    pub fn get(&self, id: Id) -> Option<&V> {
+    pub(super) fn get(&self, id: Id) -> Option<&V> {
         let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         slot.entry.as_ref().map(|(_, value)| value)
     }
 
     /// The value of an entry, to change it.
     #[must_use]
-    pub fn get_mut(&mut self, id: Id) -> Option<&mut V> {
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut V> {
         let slot = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         slot.entry.as_mut().map(|(_, value)| value)
     }
 
     /// The key of an entry.
     #[must_use]
-    pub fn key(&self, id: Id) -> Option<&K> {
+    pub(super) fn key(&self, id: Id) -> Option<&K> {
         let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
         slot.entry.as_ref().map(|(key, _)| key)
     }
 
     /// Notes that an entry was in use.
-    pub fn touch(&mut self, id: Id, now: Timestamp) {
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
         if let Some(slot) = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation) {
             slot.last = now;
         }
     }
 
     /// Adds an entry under a key that is not there; `None`, and counted, when the table is full.
-    pub fn insert(&mut self, key: K, value: V, now: Timestamp) -> Option<Id> {
+    pub(super) fn insert(&mut self, key: K, value: V, now: Timestamp) -> Option<Id> {
         if self.is_full() {
             self.refused = self.refused.saturating_add(1);
             return None;
@@ -133,7 +133,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     /// Makes room when the table is full: the stalest of the first few in the queue that `may_leave`, given its value and how long it was silent.
-    pub fn make_room(&mut self, now: Timestamp, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
+    pub(super) fn make_room(&mut self, now: Timestamp, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
         if !self.is_full() {
             return None;
         }
@@ -148,7 +148,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     /// Takes out the head of the queue if `may_leave`. An entry that stays is looked at again after `recheck`.
-    pub fn pop_stale(&mut self, now: Timestamp, recheck: Duration, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
+    pub(super) fn pop_stale(&mut self, now: Timestamp, recheck: Duration, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
         match self.look(now, recheck, &may_leave) {
             Look::Left(entry) => Some(entry),
             Look::Stays | Look::TooSoon => None,
@@ -156,44 +156,44 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     }
 
     /// Takes out the oldest entry, whatever its age.
-    pub fn pop(&mut self) -> Option<(K, V)> {
+    pub(super) fn pop(&mut self) -> Option<(K, V)> {
         self.remove(self.head)
     }
 
     /// Takes out an entry.
-    pub fn take(&mut self, id: Id) -> Option<(K, V)> {
+    pub(super) fn take(&mut self, id: Id) -> Option<(K, V)> {
         self.get(id)?;
         self.remove(id.index)
     }
 
     /// Every entry, in no order that means anything.
-    pub fn iter(&self) -> impl Iterator<Item = (Id, &K, &V)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &K, &V)> {
         self.slots.iter().zip(0_u32..).filter_map(|(slot, index)| {
             let (key, value) = slot.entry.as_ref()?;
             Some((Id { index, generation: slot.generation }, key, value))
         })
     }
 
-    /// Every entry's value, to change it.
-    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(_, value)| value))
+    /// Every entry, its value to change.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(key, value)| (&*key, value)))
     }
 
     /// How many entries there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
     /// Its state, for the metrics.
     #[must_use]
-    pub fn row(&self) -> TableRow {
+    pub(super) fn row(&self) -> TableRow {
         TableRow { table: self.name, entries: self.len() as u64, limit: self.limit as u64, evicted: self.evicted, refused: self.refused }
     }
 

@@ -1,0 +1,176 @@
+//! `whither read`: captures through the engine, and what it knows at the end.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use whither::capture::file::{File, Item};
+use whither::config::{Common, Read};
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
+use whither::engine::limits::Limits;
+use whither::engine::snapshot::Snapshot;
+use whither::export::http::Server;
+use whither::export::log::EventLog;
+use whither::export::{Scrape, json, prometheus, table};
+use whither::packet::Frame;
+
+use super::databases;
+
+/// Reads the captures and tells what they hold.
+pub(crate) fn run(mut asked: Read) -> Result<()> {
+    let common = std::mem::take(&mut asked.common).over_file()?;
+    let on_stdout =
+        [asked.metrics.as_deref(), common.events.as_deref()].into_iter().flatten().filter(|path| path.as_os_str() == "-").count();
+    if on_stdout + usize::from(asked.json) > 1 {
+        bail!("only one of --events -, --metrics - and --json can go to standard output; give the others a file");
+    }
+    let server = if asked.serve { Some(bind(&common)?) } else { None };
+    let mut filter = Filter::new(common.filter.as_deref())?;
+    // All are opened first: a misspelt name is told before an hour of reading.
+    let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let log = common
+        .events
+        .as_ref()
+        .map(|path| EventLog::create(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display())));
+    let mut log = log.transpose()?;
+    let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
+    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, log.is_some());
+
+    let mut damages = Vec::new();
+    let mut failed = None;
+    for (path, file) in &mut files {
+        let read = file.read(&mut |item| match item {
+            Item::Frame(frame) if filter.takes(&frame) => {
+                engine.ingest(&frame);
+                tell(&mut engine, &mut log, &mut failed);
+            }
+            Item::Frame(_) => {}
+            Item::Unreadable(..) => engine.unreadable(),
+        });
+        if let Err(damage) = read {
+            damages.push(format!("{}: {damage}", path.display()));
+        }
+    }
+    engine.finish();
+    tell(&mut engine, &mut log, &mut failed);
+    if let Some(log) = &mut log {
+        log.flush().or_else(|error| failed.take().map_or(Err(error), Err)).context("cannot write the events")?;
+    }
+    let snapshot = engine.snapshot();
+    show(&asked, on_stdout > 0, &common, snapshot.clone())?;
+    if let Some(server) = server {
+        serve(server, &common, snapshot)?;
+    }
+    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// Writes the events that wait. After a failure the reading goes on, for the table; it is told at the end.
+fn tell(engine: &mut Engine, log: &mut Option<EventLog>, failed: &mut Option<std::io::Error>) {
+    if !engine.has_events() {
+        return;
+    }
+    for event in engine.events() {
+        if let (Some(log), None) = (&mut *log, &failed) {
+            *failed = log.write(&event).err();
+        }
+    }
+}
+
+fn bind(common: &Common) -> Result<Server> {
+    let address = common.listen()?;
+    Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))
+}
+
+fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    if asked.json {
+        writeln!(out, "{}", json::summary_json(&snapshot))?;
+    } else if !stdout_taken {
+        let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
+        write!(out, "{}", table::destinations(&snapshot, width))?;
+    }
+    if let Some(path) = &asked.metrics {
+        let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };
+        let text = prometheus::render(scrape, false)?;
+        if path.as_os_str() == "-" {
+            out.write_all(text.as_bytes())?;
+        } else {
+            write_file(path, &text)?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn write_file(path: &Path, text: &str) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
+    std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
+}
+
+fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
+    let address = server.local_addr();
+    let sensor = common.sensor().to_owned();
+    let shared = Arc::new(Mutex::new(snapshot));
+    let scrape = move || Scrape {
+        snapshot: shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        capture: Vec::new(),
+        sensor: sensor.clone(),
+    };
+    let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)))?;
+    eprintln!("whither: look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
+    signals.forever().next();
+    handle.stop();
+    Ok(())
+}
+
+/// A filter over files: the language is libpcap's, so it needs libpcap.
+struct Filter {
+    #[cfg(feature = "live")]
+    text: Option<String>,
+    #[cfg(feature = "live")]
+    programs: Vec<(whither::packet::Link, Option<pcap::BpfProgram>)>,
+}
+
+impl Filter {
+    #[cfg(not(feature = "live"))]
+    fn new(text: Option<&str>) -> Result<Self> {
+        match text {
+            Some(_) => bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`"),
+            None => Ok(Self {}),
+        }
+    }
+
+    #[cfg(not(feature = "live"))]
+    fn takes(&mut self, _: &Frame<'_>) -> bool {
+        true
+    }
+
+    #[cfg(feature = "live")]
+    fn new(text: Option<&str>) -> Result<Self> {
+        let filter = Self { text: text.map(str::to_owned), programs: Vec::new() };
+        if let Some(text) = text {
+            filter.compile(1, text).map_err(|error| anyhow!("the filter `{text}` is not in tcpdump's language: {error}"))?;
+        }
+        Ok(filter)
+    }
+
+    #[cfg(feature = "live")]
+    fn compile(&self, linktype: i32, text: &str) -> Result<pcap::BpfProgram, pcap::Error> {
+        pcap::Capture::dead(pcap::Linktype(linktype))?.compile(text, true)
+    }
+
+    #[cfg(feature = "live")]
+    fn takes(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(text) = &self.text else { return true };
+        if !self.programs.iter().any(|(link, _)| *link == frame.link) {
+            let program = self.compile(frame.link.linktype(), text).ok();
+            self.programs.push((frame.link, program));
+        }
+        // A filter that means nothing on a link layer (`ether host` on raw IP) takes nothing from it.
+        let program = self.programs.iter().find(|(link, _)| *link == frame.link).and_then(|(_, program)| program.as_ref());
+        program.is_some_and(|program| program.filter(frame.data))
+    }
+}

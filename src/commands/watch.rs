@@ -1,0 +1,179 @@
+//! `whither watch`: an interface through the engine until stopped, with the pages up.
+//!
+//! Three threads beside this one: pages, event lines, signals. This one captures, and holds the engine's lock for one batch of
+//! packets at a time; a scrape holds it for as long as copying the rows takes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use whither::capture::interface;
+use whither::capture::live::{Counters, Options, Turn, Watch as Capture};
+use whither::config::{Common, Watch};
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
+use whither::engine::limits::Limits;
+use whither::export::http::Server;
+use whither::export::log::{EventLog, EventQueue};
+use whither::export::{InterfaceRow, Scrape};
+use whither::packet::Timestamp;
+
+use super::databases;
+
+/// How long a turn waits for packets: the longest that stopping takes.
+const TURN: Duration = Duration::from_millis(200);
+/// How far behind the wall clock a quiet link's time is kept, so that packets still on their way are not late.
+const BEHIND: Duration = Duration::from_secs(2);
+
+struct State {
+    engine: Engine,
+    row: InterfaceRow,
+}
+
+/// Watches until told to stop.
+pub(crate) fn run(asked: Watch) -> Result<()> {
+    let common = asked.common.over_file()?;
+    let address = common.listen()?;
+    let interface = match asked.interface {
+        Some(interface) => interface,
+        None => {
+            let choice = interface::choose()?;
+            eprintln!("whither: watching {}: {}", choice.interface, choice.why);
+            choice.interface
+        }
+    };
+    let geo = databases(&common.geoip)?;
+    let mut options = Options { filter: common.filter.clone(), ..Options::new(&interface) };
+    options.snaplen = common.snaplen.unwrap_or(options.snaplen);
+    options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
+    let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
+    let mut capture = Capture::open(options)?;
+
+    let (queue, writer) = events(&common)?.unzip();
+    let mut nets = common.local_net.clone();
+    nets.extend(interface::local_prefixes(&interface));
+    let side = OurSide { nets, by_address: common.by_address };
+    let mut engine = Engine::new(Limits::default(), side, geo, queue.is_some());
+    engine.routers(interface::own_macs(&interface));
+    let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
+    let state = Arc::new(Mutex::new(State { engine, row }));
+
+    let handle = serve(server, &state, queue.clone(), common.sensor())?;
+    let stop = signals(&state, &common)?;
+    eprintln!("whither: watching {interface}; look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
+    let done = watch(&mut capture, &state, queue.as_ref(), &stop);
+
+    let mut last = lock(&state);
+    last.engine.finish();
+    if let Some(queue) = &queue {
+        last.engine.events().for_each(|event| queue.send(event));
+    }
+    drop(last);
+    handle.stop();
+    drop(queue);
+    if let Some(writer) = writer {
+        // A panic there has already been told.
+        let _ = writer.join();
+    }
+    done
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, stop: &AtomicBool) -> Result<()> {
+    while !stop.load(Ordering::Relaxed) {
+        // Taken at a batch's first packet, so that nobody waits while this thread does.
+        let mut held: Option<MutexGuard<'_, State>> = None;
+        let turn = capture.poll(TURN, &mut |frame| {
+            let state = held.get_or_insert_with(|| lock(state));
+            state.engine.ingest(frame);
+            if let Some(queue) = queue {
+                state.engine.events().for_each(|event| queue.send(event));
+            }
+        });
+        let mut held = held.unwrap_or_else(|| lock(state));
+        let counters = capture.stats();
+        held.row.count(counters, capture.is_up());
+        match turn {
+            Turn::Packets(0) => held.engine.advance(now()),
+            Turn::Packets(_) | Turn::Waiting => {}
+            Turn::Lost(lost) => eprintln!("whither: {lost}; trying again until it is back"),
+            Turn::Back => eprintln!("whither: watching {} again", held.row.interface),
+            Turn::Refused(error) => return Err(error.into()),
+        }
+        if let Some(queue) = queue {
+            held.engine.events().for_each(|event| queue.send(event));
+        }
+    }
+    Ok(())
+}
+
+/// The wall clock, a little behind.
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "on a quiet live link no packet tells the time")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(BEHIND);
+    Timestamp::default().plus(now)
+}
+
+fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
+    let Some(path) = &common.events else { return Ok(None) };
+    let log = EventLog::append(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display()))?;
+    let path = path.display().to_string();
+    Ok(Some(log.detach(move |error| eprintln!("whither: cannot write events to {path}: {error}; dropping and counting them"))?))
+}
+
+fn serve(server: Server, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, sensor: &str) -> Result<whither::export::http::Handle> {
+    let (state, sensor) = (Arc::clone(state), sensor.to_owned());
+    let scrape = move || {
+        let mut held = lock(&state);
+        let mut snapshot = held.engine.snapshot();
+        let capture = vec![held.row.clone()];
+        drop(held);
+        snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
+        Scrape { snapshot, capture, sensor: sensor.clone() }
+    };
+    Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)))?)
+}
+
+/// Stops on SIGINT and SIGTERM; reads the address databases again on SIGHUP.
+fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // A second one ends the process at once.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
+        signal_hook::flag::register(signal, Arc::clone(&stop))?;
+    }
+    let mut hangups = signal_hook::iterator::Signals::new([SIGHUP])?;
+    let (state, files) = (Arc::clone(state), common.geoip.clone());
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in hangups.forever() {
+            match databases(&files) {
+                Ok(geo) => {
+                    lock(&state).engine.relocate(geo);
+                    eprintln!("whither: the address databases were read again");
+                }
+                Err(error) => eprintln!("whither: {error:#}; the databases in use stay"),
+            }
+        }
+    })?;
+    Ok(stop)
+}
+
+/// What a row takes over from the capture.
+trait Count {
+    fn count(&mut self, counters: Counters, up: bool);
+}
+
+impl Count for InterfaceRow {
+    fn count(&mut self, counters: Counters, up: bool) {
+        self.up = up;
+        self.packets = counters.received.saturating_sub(counters.dropped_kernel);
+        self.dropped_kernel = counters.dropped_kernel;
+        self.dropped_interface = counters.dropped_interface;
+    }
+}

@@ -1,0 +1,223 @@
+//! What the person asked for: flags and the configuration file, as typed, become a [`Config`], as meant.
+//!
+//! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
+//! before the default. An unknown key is an error that names the nearest one.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+/// Where pages and metrics are served unless said otherwise: on this machine alone.
+pub const LISTEN: &str = "127.0.0.1:9843";
+/// The sensor's name in events unless said otherwise.
+pub const SENSOR: &str = "whither";
+
+/// Where does each device send its data? A passive sensor for a lab access point.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 120, arg_required_else_help = true, after_help = crate::export::ATTRIBUTION)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Watch an access point's interface until stopped, and serve metrics and pages
+    Watch(Watch),
+    /// Read captures and print where each device sent its data
+    Read(Read),
+    /// Write a simulated lab run of three phones, with its truth beside it: no phone was measured
+    Simulate(Simulate),
+}
+
+/// Flags of `watch` and `read` alike.
+#[derive(Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Common {
+    /// Settings: TOML with the names of these flags as keys
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// An address database in MaxMind's format, asked before the embedded ones (repeatable: country, ASN, City)
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+    /// A prefix of our side, beside the private ones (repeatable)
+    #[arg(long, value_name = "CIDR", value_parser = cidr)]
+    pub local_net: Vec<IpNet>,
+    /// Devices are addresses, not MACs: for a capture taken behind a router, where one MAC stands for many
+    #[arg(long)]
+    pub by_address: bool,
+    /// Write events as JSON lines; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub events: Option<PathBuf>,
+    /// This sensor's name in events [default: whither]
+    #[arg(long, value_name = "NAME")]
+    pub sensor: Option<String>,
+    /// Take only packets that match, in tcpdump's filter language
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+    /// Where to serve pages and metrics [default: 127.0.0.1:9843]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// Bytes kept of each packet in a live capture [default: 4096]
+    #[arg(long, value_name = "BYTES", hide = true)]
+    pub snaplen: Option<i32>,
+    /// MiB of the kernel's ring buffer in a live capture [default: 64]
+    #[arg(long, value_name = "MIB", hide = true)]
+    pub buffer: Option<i32>,
+}
+
+/// `whither watch`.
+#[derive(Args, Debug)]
+pub struct Watch {
+    /// The interface [default: the one in access-point mode, else the one with the default route]
+    pub interface: Option<String>,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `whither read`.
+#[derive(Args, Debug)]
+pub struct Read {
+    /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Write the metrics as a scrape at the end would give them; - is standard output, in place of the table
+    #[arg(long, value_name = "FILE|-")]
+    pub metrics: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// After reading, keep pages and metrics up at --listen
+    #[arg(long)]
+    pub serve: bool,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `whither simulate`.
+#[derive(Args, Debug)]
+pub struct Simulate {
+    /// The capture to write; its truth goes to the same name with .truth.json
+    #[arg(value_name = "OUT.pcap")]
+    pub out: PathBuf,
+    /// Same seed, same bytes
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Hours of packet time
+    #[arg(long, default_value_t = 26, value_parser = clap::value_parser!(u32).range(1..=240))]
+    pub hours: u32,
+}
+
+impl Common {
+    /// These flags, over the configuration file's where there is one.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds what is no setting.
+    pub fn over_file(self) -> Result<Self> {
+        let Some(path) = self.config.clone() else { return Ok(self) };
+        #[expect(clippy::disallowed_methods, reason = "the configuration is the world's")]
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the settings {}", path.display()))?;
+        let file = parse(&text, &path)?;
+        Ok(Self {
+            config: self.config,
+            geoip: if self.geoip.is_empty() { file.geoip } else { self.geoip },
+            local_net: if self.local_net.is_empty() { file.local_net } else { self.local_net },
+            by_address: self.by_address || file.by_address,
+            events: self.events.or(file.events),
+            sensor: self.sensor.or(file.sensor),
+            filter: self.filter.or(file.filter),
+            listen: self.listen.or(file.listen),
+            snaplen: self.snaplen.or(file.snaplen),
+            buffer: self.buffer.or(file.buffer),
+        })
+    }
+
+    /// Where to serve.
+    ///
+    /// # Errors
+    /// Never with the default.
+    pub fn listen(&self) -> Result<SocketAddr> {
+        self.listen.map_or_else(|| LISTEN.parse().context("the default address"), Ok)
+    }
+
+    /// The sensor's name.
+    #[must_use]
+    pub fn sensor(&self) -> &str {
+        self.sensor.as_deref().unwrap_or(SENSOR)
+    }
+}
+
+/// The settings of a file.
+///
+/// # Errors
+/// What is wrong with it, where, and for an unknown key the nearest one there is.
+fn parse(text: &str, path: &Path) -> Result<Common> {
+    let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    for key in table.keys() {
+        if !KEYS.contains(&key.as_str()) {
+            let nearest = KEYS.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest.unwrap_or(&"listen"));
+        }
+    }
+    table.try_into().with_context(|| format!("a setting in {} is not what it should be", path.display()))
+}
+
+const KEYS: [&str; 9] = ["geoip", "local-net", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+
+/// A prefix; an address alone is itself.
+fn cidr(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .map(|net| net.trunc())
+        .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
+        .map_err(|_| "not a prefix; write one like 203.0.113.0/24 or 2001:db8::/48".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_common_flag_has_its_key_in_the_file() {
+        let command = Cli::command();
+        let watch = command.find_subcommand("watch").unwrap();
+        let mut flags: Vec<_> = watch.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config").collect();
+        flags.retain(|flag| !matches!(*flag, "help"));
+        flags.sort_unstable();
+        let mut keys = KEYS.to_vec();
+        keys.sort_unstable();
+        assert_eq!(flags, keys);
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "sensor = 'bench'\nlisten = '127.0.0.1:1'\nlocal-net = ['203.0.113.0/24']\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        let Command::Watch(watch) = Cli::parse_from(["whither", "watch", "--config", path, "--sensor", "roof"]).command else { panic!() };
+        let common = watch.common.over_file().unwrap();
+        assert_eq!(common.sensor(), "roof");
+        assert_eq!(common.listen().unwrap().port(), 1);
+        assert_eq!(common.local_net.len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_the_nearest() {
+        let error = parse("sensr = 'x'", Path::new("w.toml")).unwrap_err();
+        assert_eq!(error.to_string(), "w.toml: there is no setting `sensr`; did you mean `sensor`?");
+    }
+}

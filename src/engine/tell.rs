@@ -1,0 +1,113 @@
+//! The state of everything, as plain sorted rows.
+
+use std::sync::Arc;
+
+use crate::engine::Engine;
+use crate::engine::device::Device;
+use crate::engine::flow::Side;
+use crate::engine::snapshot::{Both, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::table::Id;
+use crate::packet::Mac;
+
+impl Engine {
+    /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let mut pending: Vec<(Id, Both)> = Vec::new();
+        for (key, flow) in self.flows.iter_mut() {
+            self.core.flush(key, flow);
+            if !flow.settled {
+                for side in [Side::Low, Side::High] {
+                    if let Some(end) = flow.ends.of(side) {
+                        pending.push((end.device, flow.known(side)));
+                    }
+                }
+            }
+        }
+        pending.sort_unstable_by_key(|(device, _)| *device);
+        let mut snapshot = Snapshot {
+            last_packet: (self.core.health.packets > 0).then(|| self.clock.now()),
+            packets: self.core.health.packets,
+            skipped: self.core.health.skipped.rows(),
+            input_errors: self.core.health.malformed.rows(),
+            tables: self.tables(),
+            databases: self.core.geo.databases(),
+            events_dropped: self.core.health.events_dropped,
+            rtts: self.core.rtts.clone(),
+            ..Snapshot::default()
+        };
+        for (id, _, device) in self.core.devices.table().iter() {
+            let begin = pending.partition_point(|(other, _)| *other < id);
+            let mut owed = Both::default();
+            for (_, some) in pending.iter().skip(begin).take_while(|(other, _)| *other == id) {
+                owed.add(*some);
+            }
+            let router = device.mac().is_some_and(|mac| self.core.devices.is_router(mac));
+            tell(device, owed, router, &mut snapshot);
+        }
+        snapshot.rtts.sort_unstable_by_key(|row| row.place);
+        snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
+        snapshot.destinations.sort_unstable_by(|a, b| {
+            let of = |row: &DestinationRow| (Arc::clone(&row.device), Arc::clone(&row.destination), row.origin, row.place, row.asn);
+            of(a).cmp(&of(b))
+        });
+        snapshot
+    }
+
+    fn tables(&self) -> Vec<TableRow> {
+        let core = &self.core;
+        let mut rows = vec![
+            TableRow {
+                table: "accounts",
+                entries: core.devices.accounts() as u64,
+                limit: core.limits.accounts as u64,
+                evicted: 0,
+                refused: core.refused_accounts,
+            },
+            core.devices.table().row(),
+            self.flows.row(),
+            core.names.row(),
+            core.devices.neighbours().row(),
+            core.streams.row(),
+        ];
+        rows.sort_unstable_by_key(|row| row.table);
+        rows
+    }
+}
+
+fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
+    let ledger = &device.ledger;
+    let mut addresses = device.addresses.to_vec();
+    addresses.sort_unstable();
+    snapshot.devices.push(DeviceRow {
+        id: Arc::clone(&device.label),
+        mac: device.mac(),
+        addresses,
+        hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
+        vendor: None,
+        randomized: device.mac().is_some_and(Mac::is_local),
+        router,
+        first: device.first,
+        last: device.last,
+        total: ledger.total,
+        pending,
+        flows: ledger.flows,
+    });
+    snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
+        device: Arc::clone(&device.label),
+        place: *place,
+        total: *total,
+    }));
+    snapshot.destinations.extend(ledger.accounts.iter().map(|account| DestinationRow {
+        device: Arc::clone(&device.label),
+        destination: Arc::clone(&account.destination.label),
+        origin: account.destination.origin,
+        place: account.destination.place,
+        asn: account.destination.asn,
+        organisation: account.organisation.clone(),
+        flows: account.flows,
+        first: account.first,
+        last: account.last,
+        total: account.total,
+    }));
+}
