@@ -31,7 +31,7 @@ fn promtool_finds_nothing() {
 fn scrape() -> Scrape {
     let time = Timestamp::from_nanos(1_632_200_090_123_456_789);
     let total = Both { transmit: Tally { packets: 3, bytes: 1_500 }, receive: Tally { packets: 4, bytes: 60_000 } };
-    let place = Place::Country(Country::from_code("SG").expect("a code"));
+    let place = Place::Country(Country::from_code("SG").unwrap_or_else(|| unreachable!("a code")));
     let device = DeviceRow {
         id: HOSTILE.into(),
         mac: Some(Mac([2, 0, 0, 0, 0, 10])),
