@@ -121,7 +121,7 @@ fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
             line.text("destination.domain", name.as_str());
         }
     }
-    destination(place, line);
+    destination(place.domain.as_deref(), place, line);
     line.list("tls.client.alpn", &seen.alpn, |name, line| line.shown(name));
     match seen.version {
         0 => {}
@@ -165,7 +165,7 @@ fn request(seen: &Request, place: &Where, line: &mut Line<'_>) {
     }
     line.maybe("url.path", seen.path.as_ref().map(|path| path.as_str()));
     line.maybe("user_agent.original", seen.agent.as_ref().map(|agent| agent.as_str()));
-    destination(place, line);
+    destination(place.domain.as_deref(), place, line);
 }
 
 fn device(news: &DeviceNews, line: &mut Line<'_>) {
@@ -189,16 +189,15 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.number("destination.bytes", flow.server.bytes);
     line.number("destination.packets", flow.server.packets);
     line.maybe("destination.domain", flow.name.as_deref());
-    let domain = flow.domain.as_ref().or(flow.place.domain.as_ref());
-    destination(&Where { domain: domain.cloned(), ..flow.place.clone() }, line);
+    destination(flow.domain.as_deref(), &flow.place, line);
     line.text("whither.name_origin", flow.origin.as_str());
     if let Some(rtt) = flow.rtt {
         line.number("whither.rtt_ns", nanos(rtt));
     }
 }
 
-fn destination(place: &Where, line: &mut Line<'_>) {
-    line.maybe("destination.registered_domain", place.domain.as_deref());
+fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
+    line.maybe("destination.registered_domain", domain);
     line.maybe("destination.geo.country_iso_code", place.country.as_ref().map(|country| country.as_str()));
     if let Some(asn) = place.asn {
         line.number("destination.as.number", asn);
@@ -340,5 +339,257 @@ impl<'a> Line<'a> {
         }
         self.out.push(b']');
         self.fresh = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dissect::observation::{Name, Text};
+    use crate::engine::geo::Country;
+    use crate::engine::snapshot::{Origin, Tally};
+    use crate::packet::{Mac, Timestamp};
+    use std::time::Duration;
+
+    const HEAD: &str = r#""observer.name":"lab","device.id":"phone","source.mac":"02:00:00:00:00:0a""#;
+    const TCP: &str = concat!(
+        r#""source.ip":"192.168.1.10","source.port":40000,"destination.ip":"192.0.2.1","destination.port":443,"#,
+        r#""network.transport":"tcp","network.community_id":"1:AnCCqINO2Bm84v5lD5Wf5dBzObw=","whither.packet":7"#
+    );
+    const UDP: &str = concat!(
+        r#""source.ip":"192.168.1.10","source.port":40000,"destination.ip":"192.0.2.1","destination.port":443,"#,
+        r#""network.transport":"udp","network.community_id":"1:YwYdjGSj4+en/rKvztupreTiHFc=","whither.packet":7"#
+    );
+
+    fn event(protocol: u8, detail: Detail) -> Event {
+        Event {
+            time: Timestamp::from_nanos(1_632_200_000_000_000_042),
+            packet: 7,
+            device: "phone".into(),
+            mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+            ends: Some(Ends { client: "192.168.1.10:40000".parse().unwrap(), server: "192.0.2.1:443".parse().unwrap(), protocol }),
+            detail,
+        }
+    }
+
+    fn written(event: &Event) -> Vec<String> {
+        let mut out = Vec::new();
+        write_line(event, "lab", &mut out);
+        assert_eq!(out.last(), Some(&b'\n'));
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The line of an event, with what every event has and who spoke to whom taken off.
+    fn own(event: &Event, action: &str, ends: &str) -> String {
+        let lines = written(event);
+        let [line] = lines.as_slice() else { panic!("not one line: {lines:?}") };
+        serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let head = format!(r#"{{"@timestamp":"2021-09-21T04:53:20.000000042Z","event.action":"{action}",{HEAD},{ends}"#);
+        line.strip_prefix(&head).unwrap_or_else(|| panic!("{line}\ndoes not begin with\n{head}")).to_owned()
+    }
+
+    fn name(text: &str) -> Name {
+        Name::from_dotted(text.as_bytes()).unwrap()
+    }
+
+    fn text(text: &str) -> Text {
+        Text::from_bytes(text.as_bytes()).unwrap()
+    }
+
+    fn place() -> Where {
+        let country = Country::from_code("SG");
+        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()) }
+    }
+
+    const PLACE: &str = concat!(
+        r#""destination.registered_domain":"example.org","destination.geo.country_iso_code":"SG","#,
+        r#""destination.as.number":64496,"destination.as.organization.name":"Example Net""#
+    );
+
+    fn dns(message: DnsMessage) -> Event {
+        event(17, Detail::Dns { protocol: "dns", message: Box::new(message) })
+    }
+
+    #[test]
+    fn a_question() {
+        let questions = vec![Question { name: name("www.example.org"), qtype: 65 }];
+        assert_eq!(
+            own(&dns(DnsMessage { id: 4660, questions, ..DnsMessage::default() }), "dns-query", UDP),
+            r#","network.protocol":"dns","dns.id":4660,"dns.question.name":"www.example.org","dns.question.type":"HTTPS"}"#
+        );
+    }
+
+    #[test]
+    fn an_answer_with_every_kind_of_record() {
+        let record = |rtype, data| Record { name: name("a.example.org"), rtype, ttl: 60, data };
+        let addresses = ["192.0.2.1", "2001:db8::1", "192.0.2.1"].map(|address| address.parse::<IpAddr>().unwrap());
+        let mut answers = vec![
+            record(5, RecordData::Name(name("b.example.org"))),
+            record(
+                65,
+                RecordData::Service { target: Name::from_labels([].into_iter()), hints: vec![addresses[1], addresses[0]], ech: true },
+            ),
+            record(16, RecordData::Text(text("v=spf1 -all"))),
+            record(4711, RecordData::Other(12)),
+        ];
+        answers.extend(addresses.map(|address| record(if address.is_ipv4() { 1 } else { 28 }, RecordData::Address(address))));
+        let questions = vec![Question { name: name("a.example.org"), qtype: 1 }];
+        let message = DnsMessage { id: 1, response: true, questions, answers, ..DnsMessage::default() };
+        assert_eq!(
+            own(&dns(message), "dns-answer", UDP),
+            concat!(
+                r#","network.protocol":"dns","dns.id":1,"dns.question.name":"a.example.org","dns.question.type":"A","#,
+                r#""dns.response_code":"NOERROR","dns.answers":["#,
+                r#"{"name":"a.example.org","type":"CNAME","data":"b.example.org","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"HTTPS","data":". ipv4hint=192.0.2.1 ipv6hint=2001:db8::1 ech","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"TXT","data":"v=spf1 -all","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"TYPE4711","data":"\\# 12","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"A","data":"192.0.2.1","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"AAAA","data":"2001:db8::1","ttl":60},"#,
+                r#"{"name":"a.example.org","type":"A","data":"192.0.2.1","ttl":60}],"#,
+                r#""dns.resolved_ip":["192.0.2.1","2001:db8::1"]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn each_question_has_a_line_and_only_the_first_the_answers() {
+        let questions = ["one.local", "two.local", "three.local"].map(|host| Question { name: name(host), qtype: 12 }).to_vec();
+        let answers = vec![Record { name: name("one.local"), rtype: 1, ttl: 9, data: RecordData::Address("192.0.2.1".parse().unwrap()) }];
+        let lines = written(&dns(DnsMessage { response: true, questions, answers, ..DnsMessage::default() }));
+        assert_eq!(lines.len(), 3);
+        for (line, host) in lines.iter().zip(["one.local", "two.local", "three.local"]) {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(value["dns.question.name"], host);
+            assert_eq!(value.get("dns.answers").is_some(), host == "one.local");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_a_question_has_a_line() {
+        assert_eq!(
+            own(&dns(DnsMessage { response: true, rcode: 3, ..DnsMessage::default() }), "dns-answer", UDP),
+            r#","network.protocol":"dns","dns.id":0,"dns.response_code":"NXDOMAIN"}"#
+        );
+    }
+
+    #[test]
+    fn a_hello_over_tcp_and_over_quic() {
+        let mut seen = ClientHello {
+            name: Some(name("www.example.org")),
+            alpn: vec![text("h2"), text("http/1.1")],
+            version: 0x0304,
+            ech: false,
+            ja4: Some(text("t13d1516h2_8daaf6152771_b186095e22b6")),
+            quic_version: None,
+        };
+        let names = r#""tls.client.server_name":"www.example.org","destination.domain":"www.example.org""#;
+        let rest = r#""tls.client.alpn":["h2","http/1.1"],"tls.version":"1.3","tls.client.ja4":"t13d1516h2_8daaf6152771_b186095e22b6""#;
+        assert_eq!(
+            own(&event(6, Detail::Hello(Box::new(seen.clone()), place())), "tls-client-hello", TCP),
+            format!(r#","network.protocol":"tls",{names},{PLACE},{rest}}}"#)
+        );
+        seen.quic_version = Some(0xff00_001d);
+        seen.ech = true;
+        assert_eq!(
+            own(&event(17, Detail::Hello(Box::new(seen.clone()), Where::default())), "tls-client-hello", UDP),
+            format!(
+                r#","network.protocol":"quic","tls.client.server_name":"www.example.org",{rest},"tls.client.ech":true,"quic.version":"draft-29"}}"#
+            ),
+            "a public name is not the destination"
+        );
+    }
+
+    #[test]
+    fn versions_have_the_names_that_people_use() {
+        assert_eq!([0x0304, 0x0303, 0x0301, 0xfefd].map(tls_version), ["1.3", "1.2", "1.0", "0xfefd"]);
+        assert_eq!([1, 0x6b33_43cf, 0xff00_001d, 0x5130_3433].map(quic_version), ["1", "2", "draft-29", "0x51303433"]);
+    }
+
+    #[test]
+    fn a_request() {
+        let seen = Request {
+            method: text("GET"),
+            host: Some(name("www.example.org")),
+            path: Some(text("/list")),
+            query: Some(text("user=secret")),
+            agent: Some(text("Dalvik/2.1.0")),
+        };
+        assert_eq!(
+            own(&event(6, Detail::Request(Box::new(seen), place())), "http-request", TCP),
+            format!(
+                r#","network.protocol":"http","http.request.method":"GET","url.domain":"www.example.org","destination.domain":"www.example.org","url.path":"/list","user_agent.original":"Dalvik/2.1.0",{PLACE}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_device_and_an_association_without_ends() {
+        let news = DeviceNews {
+            mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+            name: Some("phone".into()),
+            hostname: Some(text("Redmi-Note")),
+            vendor: Some("Xiaomi".into()),
+            vendor_class: Some(text("android-dhcp-13")),
+            randomized: true,
+            addresses: vec!["192.168.1.10".parse().unwrap(), "fe80::1".parse().unwrap()],
+        };
+        let bare = |detail| Event { ends: None, ..event(6, detail) };
+        assert_eq!(
+            own(&bare(Detail::Device(Box::new(news))), "device", r#""whither.packet":7"#),
+            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"]}"#
+        );
+        assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
+    }
+
+    fn flow() -> FlowEnd {
+        FlowEnd {
+            first: Timestamp::from_nanos(1_632_199_999_500_000_000),
+            duration: Duration::from_millis(500),
+            client: Tally { packets: 3, bytes: 1_500 },
+            server: Tally { packets: 4, bytes: 60_000 },
+            name: Some("www.example.org".into()),
+            domain: Some("example.org".into()),
+            origin: Origin::Sni,
+            rtt: Some(Duration::from_micros(12_500)),
+            place: Where { domain: None, ..place() },
+        }
+    }
+
+    #[test]
+    fn a_flow() {
+        assert_eq!(
+            own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
+            format!(
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.rtt_ns":12500000}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn transports_without_ports_show_none() {
+        let line = written(&event(58, Detail::Flow(Box::new(flow())))).remove(0);
+        assert!(line.contains(r#""network.transport":"ipv6-icmp""#) && !line.contains(".port\""), "{line}");
+        assert_eq!(transport(89), "89");
+    }
+
+    #[test]
+    fn hostile_names_stay_on_one_line_of_valid_json() {
+        let evil = b"a\"},{\"event.action\":\"device\nb\0\x1b[31m\xff\xe2\x80\xae\\";
+        let seen = Request {
+            method: Text::from_bytes(evil).unwrap(),
+            host: Name::from_dotted(evil),
+            path: Text::from_bytes(evil),
+            query: None,
+            agent: Text::from_bytes(evil),
+        };
+        let mut one = event(6, Detail::Request(Box::new(seen), Where::default()));
+        one.device = crate::export::fixture::HOSTILE.into();
+        let lines = written(&one);
+        assert_eq!(lines.len(), 1);
+        assert!(!lines[0].contains(char::is_control), "{lines:?}");
+        let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(value["event.action"], "http-request");
+        assert_eq!(value["device.id"], crate::export::fixture::HOSTILE);
     }
 }

@@ -1,1 +1,86 @@
-//! A snapshot and its parts for the tests of the exporters.
+//! A scrape for the tests of the exporters: a phone with plain names, and a device that chose its name to do harm.
+
+use super::{InterfaceRow, Scrape};
+use crate::engine::geo::Country;
+use crate::engine::snapshot::{
+    Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow, Tally,
+};
+use crate::packet::{Mac, Timestamp};
+
+/// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
+pub(super) const HOSTILE: &str = "a\"b\\c\nd\0e\u{1b}[31mf\u{202e}g<script>alert(1)</script>";
+
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos((1_632_200_000 + seconds) * 1_000_000_000)
+}
+
+pub(super) fn both(transmit: u64, receive: u64) -> Both {
+    Both { transmit: Tally { packets: transmit / 100, bytes: transmit }, receive: Tally { packets: receive / 100, bytes: receive } }
+}
+
+pub(super) fn place(code: &str) -> Place {
+    Place::Country(Country::from_code(code).unwrap())
+}
+
+pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow {
+    let mut flows = [0; PROTOCOLS.len()];
+    flows[0] = 3;
+    DeviceRow {
+        id: id.into(),
+        mac: Some(Mac([0x02, 0, 0, 0, 0, mac])),
+        addresses: vec!["192.168.1.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
+        hostname: None,
+        vendor: Some("Xiaomi".into()),
+        randomized: true,
+        router: false,
+        first: at(0),
+        last: at(90),
+        total,
+        pending,
+        flows,
+    }
+}
+
+pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place, total: Both) -> DestinationRow {
+    DestinationRow {
+        device: device.into(),
+        destination: name.into(),
+        origin,
+        place,
+        asn: Some(64_496),
+        organisation: Some("Example Net".into()),
+        flows: 2,
+        first: at(1),
+        last: at(60),
+        total,
+    }
+}
+
+pub(super) fn scrape() -> Scrape {
+    let phone = "02:00:00:00:00:0a";
+    let snapshot = Snapshot {
+        last_packet: Some(Timestamp::from_nanos(1_632_200_090_123_456_789)),
+        packets: 12_345,
+        devices: vec![device(phone, 10, both(2_500, 1_200_500), both(300, 0)), device(HOSTILE, 11, both(800, 900), both(0, 0))],
+        countries: vec![
+            CountryRow { device: phone.into(), place: place("SG"), total: both(2_000, 1_200_000) },
+            CountryRow { device: phone.into(), place: Place::Local, total: both(500, 500) },
+            CountryRow { device: HOSTILE.into(), place: Place::Unknown, total: both(800, 900) },
+        ],
+        destinations: vec![
+            destination(phone, "AS64496", Origin::None, place("SG"), both(700, 200_000)),
+            destination(phone, "example.org", Origin::Sni, place("SG"), both(1_000, 1_000_000)),
+            DestinationRow { asn: None, organisation: None, ..destination(phone, "local", Origin::None, Place::Local, both(500, 500)) },
+            destination(HOSTILE, HOSTILE, Origin::Host, Place::Unknown, both(800, 900)),
+        ],
+        rtts: vec![RttRow { place: place("SG"), buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
+        skipped: vec![("arp", 0), ("malformed", 7)],
+        input_errors: vec![("dns", 1), ("tls", 0)],
+        tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 0, refused: 0 }],
+        databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        events_dropped: 0,
+    };
+    assert_eq!(RTT_BUCKETS.len(), snapshot.rtts[0].buckets.len());
+    let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 12_345, dropped_kernel: 2, dropped_interface: 1 };
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+}

@@ -291,3 +291,189 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
         name.trim().eq_ignore_ascii_case("gzip") && !refused
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "the tests are the clients")]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+    use std::io::Read as _;
+
+    /// Nothing here waits for a clock but the test that says so.
+    const PATIENT: Limits = Limits { head_time: Duration::from_secs(600), request_time: Duration::from_secs(600), ..LIMITS };
+
+    fn server(limits: Limits, ready: bool) -> (SocketAddr, Handle) {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = server.local_addr();
+        let handle = server.serve_within(limits, Arc::new(fixture::scrape), Arc::new(AtomicBool::new(ready))).unwrap();
+        (address, handle)
+    }
+
+    fn connect(address: SocketAddr) -> std::net::TcpStream {
+        std::net::TcpStream::connect(address).unwrap()
+    }
+
+    /// Status line and headers, lower case, and the body.
+    fn exchange(mut stream: impl io::Read + io::Write, head: &str) -> (String, Vec<u8>) {
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        (String::from_utf8(bytes[..end].to_vec()).unwrap().to_lowercase(), bytes[end + 4..].to_vec())
+    }
+
+    fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+        let (head, body) = exchange(connect(address), &format!("{method} {path} HTTP/1.1\r\nHost: sensor\r\n\r\n"));
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    #[test]
+    fn each_page_answers_with_its_type() {
+        let (address, handle) = server(PATIENT, true);
+        for (path, content_type, part) in [
+            ("/", "text/html; charset=utf-8", "<a href=\"/metrics\">"),
+            ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "whither_capture_up{interface=\"wlan0\"} 1\n"),
+            ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "process_resident_memory_bytes "),
+            ("/api/v1/devices", "application/json", "\"sensor\":\"lab\""),
+            ("/api/v1/destinations", "application/json", "\"destination\":\"example.org\""),
+            ("/-/healthy", "text/plain; charset=utf-8", "whither is healthy.\n"),
+            ("/-/ready", "text/plain; charset=utf-8", "whither is ready.\n"),
+        ] {
+            let (head, body) = ask(address, "GET", path);
+            assert!(head.starts_with("http/1.1 200 ok\r\n"), "{path}: {head}");
+            assert!(head.contains(&format!("\r\ncontent-type: {content_type}\r\n")), "{path}: {head}");
+            assert!(head.contains("\r\nx-content-type-options: nosniff"), "{path}: {head}");
+            assert!(body.contains(part), "{path}: {body}");
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn head_has_the_length_and_no_body() {
+        let (address, handle) = server(PATIENT, true);
+        for route in ROUTES.iter().filter(|route| route.path != "/metrics") {
+            let (head, body) = ask(address, "HEAD", route.path);
+            let length = ask(address, "GET", route.path).1.len();
+            assert!(head.starts_with("http/1.1 200 ok\r\n") && body.is_empty(), "{}: {head}", route.path);
+            assert!(head.contains(&format!("\r\ncontent-length: {length}")), "{}: {head}", route.path);
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn other_methods_and_other_pages_are_refused() {
+        let (address, handle) = server(PATIENT, true);
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let (head, _) = ask(address, method, "/metrics");
+            assert!(head.starts_with("http/1.1 405 ") && head.contains("\r\nallow: get,head"), "{method}: {head}");
+        }
+        assert!(ask(address, "GET", "/metrics/").0.starts_with("http/1.1 404 "));
+        assert!(ask(address, "GET", "/api/v1/../../etc/passwd").0.starts_with("http/1.1 404 "));
+        handle.stop();
+    }
+
+    #[test]
+    fn it_is_not_ready_before_the_first_capture_but_healthy() {
+        let (address, handle) = server(PATIENT, false);
+        assert!(ask(address, "GET", "/-/ready").0.starts_with("http/1.1 503 "));
+        assert!(ask(address, "GET", "/-/healthy").0.starts_with("http/1.1 200 "));
+        handle.stop();
+    }
+
+    #[test]
+    fn gzip_where_it_is_asked_for_and_the_same_inside() {
+        let (address, handle) = server(PATIENT, true);
+        let asking = |coding: &str| format!("GET /api/v1/destinations HTTP/1.1\r\nHost: s\r\nAccept-Encoding: {coding}\r\n\r\n");
+        let plain = ask(address, "GET", "/api/v1/destinations").1;
+        for coding in ["gzip", "deflate, GZIP;q=0.5", "br,gzip ; q=1.0"] {
+            let (head, body) = exchange(connect(address), &asking(coding));
+            assert!(head.contains("\r\ncontent-encoding: gzip"), "{coding}: {head}");
+            assert_eq!(io::read_to_string(flate2::read::GzDecoder::new(body.as_slice())).unwrap(), plain);
+        }
+        for coding in ["identity", "gzip;q=0", "xgzip"] {
+            let (head, body) = exchange(connect(address), &asking(coding));
+            assert!(!head.contains("content-encoding"), "{coding}: {head}");
+            assert_eq!(body, plain.as_bytes());
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn half_open_requests_fill_their_own_places_and_no_others() {
+        let (address, handle) = server(PATIENT, true);
+        let half_open: Vec<_> = (0..LIMITS.per_peer)
+            .map(|_| {
+                let mut stream = connect(address);
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:").unwrap();
+                stream
+            })
+            .collect();
+        // Connections are accepted in the order in which they came, so this one finds the eight before it.
+        let mut refused = String::new();
+        connect(address).read_to_string(&mut refused).unwrap();
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+        // Another peer is served.
+        let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: s\r\n\r\n");
+        assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+        drop(half_open);
+        handle.stop();
+    }
+
+    #[test]
+    fn a_head_that_never_ends_loses_its_place() {
+        let hasty = Limits { head_time: Duration::from_millis(50), per_peer: 1, ..PATIENT };
+        let (address, handle) = server(hasty, true);
+        for beginning in ["GET /metrics HTTP/1.1\r\nHost:", ""] {
+            let mut stream = connect(address);
+            stream.write_all(beginning.as_bytes()).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap(); // returns when the server closes
+            assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+            // Its place, the only one, is free again.
+            assert!(ask(address, "GET", "/-/healthy").0.starts_with("http/1.1 200 "));
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn a_head_without_end_is_refused() {
+        let (address, handle) = server(PATIENT, true);
+        let mut stream = connect(address);
+        // Exactly what may be read before it is too much, so that the refusal is not lost in a reset.
+        let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(LIMITS.head));
+        stream.write_all(&head.as_bytes()[..LIMITS.head]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        handle.stop();
+    }
+
+    #[test]
+    fn a_port_in_use_is_told_at_once_and_a_stopped_server_gives_it_back() {
+        let (address, handle) = server(PATIENT, true);
+        assert_eq!(Server::bind(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        handle.stop();
+        assert!(std::net::TcpStream::connect(address).is_err());
+    }
+
+    #[test]
+    fn ipv6_clients_are_counted_by_their_network() {
+        let site = |text: &str| site(text.parse().unwrap());
+        assert_eq!(site("2001:db8:1:2:3:4:5:6"), site("2001:db8:1:2::"));
+        assert_ne!(site("2001:db8:1:2::1"), site("2001:db8:1:3::1"));
+        assert_eq!(site("::ffff:192.0.2.1"), site("192.0.2.1"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
+    }
+
+    /// A connection from another address of the loopback network.
+    fn from(source: [u8; 4], address: SocketAddr) -> std::net::TcpStream {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind((source, 0).into()).unwrap();
+            let stream = socket.connect(address).await.unwrap().into_std().unwrap();
+            stream.set_nonblocking(false).unwrap();
+            stream
+        })
+    }
+}

@@ -213,3 +213,40 @@ impl Serialize for Counts {
         map.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture::{self, HOSTILE};
+
+    fn parsed(text: &str) -> serde_json::Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn devices_and_destinations_are_told_in_the_words_of_the_metrics() {
+        let page = parsed(&devices(fixture::scrape()).unwrap());
+        let phone = &page["devices"][0];
+        assert_eq!(phone["device"], "02:00:00:00:00:0a");
+        assert_eq!(phone["addresses"][1], "2001:db8::10");
+        assert_eq!((&phone["receive_bytes"], &phone["pending_bytes"]), (&1_200_500.into(), &300.into()));
+        assert_eq!((&phone["flows"]["tls"], &phone["flows"]["doq"]), (&3.into(), &0.into()));
+        assert_eq!(page["countries"][0]["country"], "SG");
+        let page = parsed(&destinations(fixture::scrape()).unwrap());
+        let row = &page["destinations"][1];
+        assert_eq!((&row["destination"], &row["origin"], &row["asn"]), (&"example.org".into(), &"sni".into(), &64_496.into()));
+        assert_eq!(row["first_seen"], "2021-09-21T04:53:21.000000000Z");
+        assert_eq!(page["attribution"], ATTRIBUTION);
+    }
+
+    #[test]
+    fn the_summary_holds_every_row_and_hostile_names_unharmed() {
+        let summary = summary_json(&fixture::scrape().snapshot);
+        assert_eq!(summary.lines().count(), 1);
+        assert_eq!(summary, summary_json(&fixture::scrape().snapshot));
+        let value = parsed(&summary);
+        assert_eq!(value["destinations"][3]["destination"], HOSTILE);
+        assert_eq!((&value["packets"], &value["skipped"]["malformed"]), (&12_345.into(), &7.into()));
+        assert_eq!(value["databases"][0]["built"], "2026-06-01");
+    }
+}

@@ -172,3 +172,122 @@ impl<F: FnOnce(&io::Error)> Writer<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::{Detail, Timestamp};
+    use std::sync::Mutex;
+
+    fn event(packet: u64) -> Event {
+        Event { time: Timestamp::from_nanos(0), packet, device: "phone".into(), mac: None, ends: None, detail: Detail::Association }
+    }
+
+    /// The packet numbers of the lines in a file.
+    fn packets(path: &Path) -> Vec<u64> {
+        let text = io::read_to_string(OpenOptions::new().read(true).open(path).unwrap()).unwrap();
+        let number = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["whither.packet"].as_u64().unwrap();
+        text.lines().map(number).collect()
+    }
+
+    /// Shares what is written to it.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // A short write is legal, and what a nearly full disk does.
+            let taken = bytes.len().div_ceil(2);
+            self.0.lock().unwrap().extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_created_log_begins_anew_and_an_appended_one_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        for (log, expected) in
+            [(EventLog::create as fn(&Path, &str) -> _, vec![1]), (EventLog::append, vec![1, 1]), (EventLog::create, vec![1])]
+        {
+            let mut log = log(&path, "lab").unwrap();
+            log.write(&event(1)).unwrap();
+            log.flush().unwrap();
+            assert_eq!(packets(&path), expected);
+        }
+        assert!(EventLog::create(&folder.path().join("none/events.jsonl"), "lab").is_err());
+    }
+
+    #[test]
+    fn every_event_sent_is_written_in_order_when_the_queue_ends() {
+        let out = Shared::default();
+        let (queue, thread) = EventLog::to(Box::new(out.clone()), "lab").detach(|error| panic!("{error}")).unwrap();
+        for packet in 0..1000 {
+            queue.send(event(packet));
+        }
+        drop(queue);
+        thread.join().unwrap();
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        let numbers: Vec<&str> = written.lines().map(|line| line.rsplit_once(':').unwrap().1.trim_end_matches('}')).collect();
+        assert_eq!(numbers, (0..1000).map(|packet| packet.to_string()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_queue_drops_and_counts_and_never_waits() {
+        let (sender, inbox) = sync_channel(2); // nobody takes from it
+        let queue = EventQueue { sender, dropped: Arc::default() };
+        (0..5).for_each(|packet| queue.send(event(packet)));
+        assert_eq!(queue.dropped(), 3);
+        drop(inbox);
+        queue.send(event(5));
+        assert_eq!(queue.dropped(), 4, "a writer that is gone");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_every_event_is_counted() {
+        let complaints = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&complaints);
+        let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
+        let (queue, thread) = log.detach(move |error| heard.lock().unwrap().push(error.kind())).unwrap();
+        let sent = 6000; // more than the queue and what is held
+        (0..sent).for_each(|packet| queue.send(event(packet)));
+        let counter = Arc::clone(&queue.dropped);
+        drop(queue);
+        thread.join().unwrap();
+        assert_eq!(*complaints.lock().unwrap(), [io::ErrorKind::StorageFull]);
+        assert_eq!(counter.load(Ordering::Relaxed), sent);
+    }
+
+    #[test]
+    fn a_disk_that_has_room_again_gets_whole_lines() {
+        /// Takes ten bytes, then none until there is room.
+        struct Tight(Shared, Arc<Mutex<bool>>, bool);
+        impl Write for Tight {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                match (*self.1.lock().unwrap(), std::mem::replace(&mut self.2, true)) {
+                    (true, _) => self.0.write(bytes),
+                    (false, false) => self.0.write(&bytes[..10]),
+                    (false, true) => Err(io::ErrorKind::StorageFull.into()),
+                }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (out, room) = (Shared::default(), Arc::new(Mutex::new(false)));
+        let mut log = EventLog::to(Box::new(Tight(out.clone(), Arc::clone(&room), false)), "lab");
+        log.write(&event(1)).unwrap();
+        assert!(log.flush().is_err());
+        assert!(!out.0.lock().unwrap().is_empty(), "a torn line is on the disk");
+        *room.lock().unwrap() = true;
+        log.write(&event(2)).unwrap();
+        log.flush().unwrap();
+        let written = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), 2);
+        assert!(written.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{written}");
+    }
+}

@@ -12,3 +12,14 @@ pub(super) fn landing() -> String {
          <p><a href=\"https://db-ip.com\">IP Geolocation by DB-IP</a></p>\n</body>\n</html>\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn it_links_every_page_and_names_the_source_of_locations() {
+        let page = super::landing();
+        for part in ["href=\"/metrics\"", "href=\"/api/v1/devices\"", "href=\"https://db-ip.com\">IP Geolocation by DB-IP<"] {
+            assert!(page.contains(part), "{part} is not in {page}");
+        }
+    }
+}

@@ -260,3 +260,91 @@ impl Collector for Collected {
         FAMILIES.iter().map(fill).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture::{self, HOSTILE};
+
+    fn lines(text: &str, name: &str) -> Vec<String> {
+        let plain = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        text.lines().filter(plain).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn metrics_of_a_scrape_are_as_the_contract_names_them() {
+        let text = render(fixture::scrape(), false).unwrap();
+        for line in [
+            r#"whither_device_info{device="02:00:00:00:00:0a",mac="02:00:00:00:00:0a",vendor="Xiaomi",hostname="",randomized="true"} 1"#,
+            r#"whither_device_receive_bytes_total{device="02:00:00:00:00:0a"} 1200500"#,
+            r#"whither_country_transmit_bytes_total{device="02:00:00:00:00:0a",country="local"} 500"#,
+            r#"whither_destination_receive_bytes_total{device="02:00:00:00:00:0a",destination="example.org",origin="sni",country="SG",asn="64496"} 1000000"#,
+            r#"whither_destination_transmit_bytes_total{device="02:00:00:00:00:0a",destination="local",origin="none",country="local",asn=""} 500"#,
+            r#"whither_pending_bytes{device="02:00:00:00:00:0a"} 300"#,
+            r#"whither_flows_total{device="02:00:00:00:00:0a",protocol="tls"} 3"#,
+            r#"whither_flows_total{device="02:00:00:00:00:0a",protocol="doq"} 0"#,
+            r#"whither_handshake_rtt_seconds_bucket{country="SG",le="0.15"} 1"#,
+            r#"whither_handshake_rtt_seconds_bucket{country="SG",le="+Inf"} 4"#,
+            r#"whither_handshake_rtt_seconds_sum{country="SG"} 2.75"#,
+            r#"whither_capture_up{interface="wlan0"} 1"#,
+            r#"whither_capture_packets_total{interface="wlan0"} 12345"#,
+            r#"whither_capture_dropped_packets_total{interface="wlan0",by="kernel"} 2"#,
+            r#"whither_packets_skipped_total{reason="malformed"} 7"#,
+            r#"whither_input_errors_total{protocol="dns"} 1"#,
+            r#"whither_table_limit{table="flows"} 65536"#,
+            r#"whither_geoip_build_timestamp_seconds{database="dbip-country"} 1780272000"#,
+            "whither_last_packet_timestamp_seconds 1632200090.123",
+            "whither_events_dropped_total 0",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is not in:\n{text}");
+        }
+        assert!(!text.contains("process_"), "a replay must not tell of the machine it ran on");
+    }
+
+    #[test]
+    fn the_same_scrape_gives_the_same_bytes_and_a_live_one_tells_of_the_process_too() {
+        assert_eq!(render(fixture::scrape(), false).unwrap(), render(fixture::scrape(), false).unwrap());
+        assert_eq!(lines(&render(fixture::scrape(), true).unwrap(), "process_resident_memory_bytes").len(), 1);
+    }
+
+    #[test]
+    fn each_series_stands_once_and_each_family_once() {
+        let text = render(fixture::scrape(), true).unwrap();
+        let mut series: Vec<&str> = text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(series, _)| series).collect();
+        let all = series.len();
+        series.sort_unstable();
+        series.dedup();
+        assert_eq!(series.len(), all, "a series or a header stands twice in:\n{text}");
+    }
+
+    #[test]
+    fn hostile_names_stay_inside_their_quotes() {
+        let text = render(fixture::scrape(), false).unwrap();
+        let name = r#"a\"b\\c\\u{a}d\\u{0}e\\u{1b}[31mf\\u{202e}g<script>alert(1)</script>"#;
+        let line = format!(r#"whither_device_transmit_bytes_total{{device="{name}"}} 800"#);
+        assert!(text.lines().any(|other| other == line), "{line} is not in:\n{text}");
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'));
+        assert!(HOSTILE.contains('\0'));
+    }
+
+    #[test]
+    fn before_the_first_packet_the_plain_counters_are_zero_and_no_time_is_claimed() {
+        let text = render(Scrape::default(), false).unwrap();
+        assert_eq!(lines(&text, "whither_events_dropped_total"), ["whither_events_dropped_total 0"]);
+        assert_eq!(lines(&text, "whither_build_info").len(), 1);
+        assert!(!text.contains("last_packet"), "{text}");
+    }
+
+    #[test]
+    fn destinations_and_pending_add_up_to_the_device_as_they_do_in_the_rows() {
+        let text = render(fixture::scrape(), false).unwrap();
+        let sum = |name: &str| -> u64 {
+            let of_phone = lines(&text, name).into_iter().filter(|line| line.contains("02:00:00:00:00:0a"));
+            of_phone.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+        };
+        let device = sum("whither_device_transmit_bytes_total") + sum("whither_device_receive_bytes_total");
+        let destinations = sum("whither_destination_transmit_bytes_total") + sum("whither_destination_receive_bytes_total");
+        assert_eq!(device, destinations + sum("whither_pending_bytes"));
+        assert_eq!(device, sum("whither_country_transmit_bytes_total") + sum("whither_country_receive_bytes_total"));
+    }
+}

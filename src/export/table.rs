@@ -17,6 +17,9 @@ pub fn destinations(snapshot: &Snapshot, width: Option<usize>) -> String {
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
     }
+    if let Some(first) = table.column_mut(0) {
+        first.set_padding((0, 1));
+    }
     for column in RIGHT {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -68,8 +71,8 @@ fn total(label: &str, device: &DeviceRow, rows: &[&DestinationRow]) -> [Cell; 9]
     let flows = device.flows.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
     [
         cell(label),
-        cell("TOTAL"),
-        cell(&named_share(device, rows)),
+        cell(""),
+        cell(&format!("TOTAL, {}", named_share(device, rows))),
         cell(""),
         cell(&size(device.total.transmit.bytes)),
         cell(&size(device.total.receive.bytes)),
@@ -128,9 +131,17 @@ fn country(place: &Place) -> &str {
     place.as_str()
 }
 
+/// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
 fn cell(text: &str) -> Cell {
-    Cell::new(printable(text))
+    let text = printable(text);
+    match text.char_indices().nth(WIDEST) {
+        None => Cell::new(text),
+        Some(_) => Cell::new(text.chars().take(WIDEST.saturating_sub(1)).chain(['…']).collect::<String>()),
+    }
 }
+
+/// Characters of a cell at most.
+const WIDEST: usize = 64;
 
 fn bytes(both: &Both) -> u64 {
     both.transmit.bytes.saturating_add(both.receive.bytes)
@@ -166,4 +177,74 @@ fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+
+    #[test]
+    fn a_phone_as_read_prints_it() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.devices.truncate(1);
+        snapshot.destinations.truncate(3);
+        let expected = "
+DEVICE                    COUNTRY  DESTINATION                           ORIGIN      UP      DOWN  FLOWS  FIRST SEEN (UTC)     LAST SEEN (UTC)
+Xiaomi 02:00:00:00:00:0a  SG       example.org                           sni     1.0 kB    1.0 MB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a  SG       AS64496 (Example Net)                 -        700 B  200.0 kB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a  local    local                                 -        500 B     500 B      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a           TOTAL, 83.2 % of outside bytes named          2.5 kB    1.2 MB      3  2021-09-21 04:53:20  2021-09-21 04:54:50
+
+Frames read: 12,345; of these not charged to a device: 7 (malformed 7)
+Messages that could not be read: dns 1
+IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-01
+";
+        assert_eq!(destinations(&snapshot, None), expected.trim_start_matches('\n'));
+    }
+
+    #[test]
+    fn a_narrow_terminal_is_kept_to() {
+        let text = destinations(&fixture::scrape().snapshot, Some(100));
+        let table = text.split("\n\n").next().unwrap();
+        assert!(table.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn hostile_names_inject_nothing() {
+        let text = destinations(&fixture::scrape().snapshot, None);
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+        assert!(!text.contains('\u{202e}'));
+        assert_eq!(text.lines().filter(|line| line.contains("\\u{1b}[31m")).count(), 2, "one row and one total, each on one line");
+    }
+
+    #[test]
+    fn a_name_of_a_thousand_letters_does_not_widen_the_table() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.destinations[1].destination = "x".repeat(1000).into();
+        assert!(destinations(&snapshot, None).lines().all(|line| line.chars().count() < 250));
+    }
+
+    #[test]
+    fn sizes_are_decimal_and_never_rounded_up() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "1.0 kB"),
+            (999_999, "999.9 kB"),
+            (1_250_000, "1.2 MB"),
+            (3_000_000_000, "3.0 GB"),
+            (u64::MAX, "18446744.0 TB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        assert_eq!([grouped(0), grouped(999), grouped(1_000), grouped(12_345_678)], ["0", "999", "1,000", "12,345,678"]);
+    }
+
+    #[test]
+    fn a_device_that_sent_nothing_outside_has_no_share() {
+        let device = fixture::device("x", 1, fixture::both(500, 500), fixture::both(0, 0));
+        let row = fixture::destination("x", "local", Origin::None, Place::Local, fixture::both(500, 500));
+        assert_eq!(named_share(&device, &[&row]), "nothing went outside");
+    }
 }

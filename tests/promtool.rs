@@ -1,0 +1,76 @@
+//! Prometheus' own linter finds nothing wrong with the exposition.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use whither::engine::geo::Country;
+use whither::engine::snapshot::{
+    Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally,
+};
+use whither::export::{InterfaceRow, Scrape, prometheus};
+use whither::packet::{Mac, Timestamp};
+
+/// Quotes, a backslash, a line break, NUL, an escape sequence and a letter outside ASCII.
+const HOSTILE: &str = "a\"b\\c\nd\0e\u{1b}[31mž}";
+
+#[test]
+fn promtool_finds_nothing() {
+    let Ok(mut linter) = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+        eprintln!("SKIPPED: promtool is not on PATH (Debian: apt-get install prometheus), the exposition is not linted");
+        return;
+    };
+    let text = prometheus::render(scrape(), true).expect("renders");
+    assert!(text.contains("whither_handshake_rtt_seconds_bucket") && text.contains("process_cpu_seconds_total"), "{text}");
+    linter.stdin.take().expect("piped").write_all(text.as_bytes()).expect("promtool reads");
+    let verdict = linter.wait_with_output().expect("promtool ends");
+    let said = String::from_utf8_lossy(&verdict.stderr);
+    assert!(verdict.status.success() && said.is_empty(), "promtool says:\n{said}\nof:\n{text}");
+}
+
+/// Rows in every family.
+fn scrape() -> Scrape {
+    let time = Timestamp::from_nanos(1_632_200_090_123_456_789);
+    let total = Both { transmit: Tally { packets: 3, bytes: 1_500 }, receive: Tally { packets: 4, bytes: 60_000 } };
+    let place = Place::Country(Country::from_code("SG").unwrap_or_else(|| unreachable!("a code")));
+    let device = DeviceRow {
+        id: HOSTILE.into(),
+        mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+        addresses: Vec::new(),
+        hostname: Some(HOSTILE.into()),
+        vendor: Some(HOSTILE.into()),
+        randomized: true,
+        router: false,
+        first: time,
+        last: time,
+        total,
+        pending: Both::default(),
+        flows: [1, 2, 3, 4, 5, 6, 7],
+    };
+    let destination = DestinationRow {
+        device: HOSTILE.into(),
+        destination: HOSTILE.into(),
+        origin: Origin::Sni,
+        place,
+        asn: Some(64_496),
+        organisation: None,
+        flows: 2,
+        first: time,
+        last: time,
+        total,
+    };
+    let snapshot = Snapshot {
+        last_packet: Some(time),
+        packets: 7,
+        devices: vec![device],
+        countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
+        destinations: vec![destination],
+        rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
+        skipped: vec![("malformed", 7)],
+        input_errors: vec![("dns", 1)],
+        tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
+        databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        events_dropped: 0,
+    };
+    let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+}
