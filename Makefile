@@ -15,7 +15,7 @@ FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
-BUILD := cc:gcc linking:libc6-dev linking:libpcap-dev
+BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping
 
 .PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps promtool rust

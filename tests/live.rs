@@ -139,6 +139,7 @@ impl Run {
                 for phone in &PHONES {
                     conserved(&metrics, phone.mac);
                 }
+                self.lab.promtool(&metrics);
                 return counted;
             }
             last = format!("told {told:?}, counted {counted:?}");

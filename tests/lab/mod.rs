@@ -15,7 +15,7 @@
 //!   network are, and nobody speaks before all three ports forward.
 //!
 //! The bridge is watched, not a port: it is what an access point without wireless drivers has, and it sees both phones.
-#![expect(clippy::disallowed_methods, reason = "a test makes its own world")]
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test makes its own world")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -179,6 +179,17 @@ impl Lab {
              -o /dev/null -w %{{size_download}} https://{name}/body"
         );
         assert_eq!(self.run(&format!("phone{phone}"), &line), BODY.to_string(), "{name}");
+    }
+
+    /// Prometheus' own check of an exposition finds nothing.
+    pub(crate) fn promtool(&self, metrics: &str) {
+        if !on_path("promtool") {
+            return eprintln!("\n*** SKIPPED: the check of the metrics: promtool is not there (`make promtool` fetches it) ***\n");
+        }
+        std::fs::write(self.path("metrics"), metrics).unwrap();
+        let scrape = std::fs::File::open(self.path("metrics")).unwrap();
+        let found = Command::new("promtool").args(["check", "metrics"]).stdin(scrape).output().unwrap();
+        succeeded("promtool check metrics", &found);
     }
 
     /// Bytes and packets that the kernel counted on a phone's port.
