@@ -1,0 +1,101 @@
+# make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
+# make test    runs every test
+# make demo    makes the simulated lab run and serves it, without any rights
+# make bench   packets per second                       make lab     only the live test, which then must not be skipped
+# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    the live test again and again for SOAK_SECONDS
+# make fmt     formats                                  make lint    formatting and clippy
+# make deps    only installs what the tests need        ARGS="..."   more flags for run and demo
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
+
+LISTEN ?= 127.0.0.1:9843
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 3600
+
+# What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
+BUILD := cc:gcc linking:libpcap-dev
+TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping
+
+.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps promtool rust
+.DEFAULT_GOAL := run
+
+run: build-deps
+	cargo build --release
+	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/" >&2
+	target/release/whither watch --listen $(LISTEN) $(ARGS)
+
+test: lint deps
+	cargo check --no-default-features --all-targets
+	cargo test
+
+demo: build-deps
+	cargo build --release
+	mkdir -p out
+	target/release/whither simulate out/demo.pcap
+	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/   (ctrl-C ends)" >&2
+	target/release/whither read --serve --listen $(LISTEN) $(ARGS) out/demo.pcap
+
+bench: build-deps
+	cargo bench
+
+lab: deps
+	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
+
+fuzz: build-deps
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+	    echo "fuzz $$target for $(FUZZ_SECONDS) s"; \
+	    cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+soak: deps
+	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
+	while [ $$SECONDS -lt $$end ]; do \
+	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \
+	done
+
+fmt:
+	cargo fmt
+
+lint: build-deps
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+# Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
+deps: build-deps promtool
+	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
+
+build-deps: rust
+	@$(call need,$(BUILD))
+
+# promtool alone, unpacked and not installed: Debian's package would start a Prometheus server.
+promtool:
+	@command -v promtool >/dev/null || { \
+	    mkdir -p target/tools && cd target/tools && \
+	    { apt-get download -qq promtool 2>/dev/null || apt-get download -qq prometheus; } && dpkg-deb -x ./*.deb . && rm ./*.deb; \
+	} || echo "make: no promtool; the tests that need it will say so" >&2
+
+rust:
+	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.89 or newer), then try again" >&2; exit 1; }
+
+# need LIST: what of it is missing is installed by root; anyone else is told how, and it fails.
+define need
+linking() { cc -x c -o /dev/null - -lpcap <<< 'int main(void) { return 0; }' 2>/dev/null; }; \
+missing=; for item in $(1); do \
+    case $$item in \
+    linking:*) linking || missing+=" $${item#*:}";; \
+    *) command -v "$${item%%:*}" >/dev/null || missing+=" $${item#*:}";; \
+    esac; \
+done; \
+if [ -n "$$missing" ]; then \
+    install="apt-get install -y --no-install-recommends$$missing"; \
+    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+        echo "make: missing:$$missing; on Debian: sudo $$install" >&2; false; \
+    else \
+        echo "make: $$install" >&2; \
+        DEBIAN_FRONTEND=noninteractive $$install >&2 || { apt-get update >&2 && DEBIAN_FRONTEND=noninteractive $$install >&2; }; \
+    fi; \
+fi
+endef
