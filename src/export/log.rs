@@ -263,6 +263,15 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_does_not_fill_the_memory() {
+        let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
+        let mut writer = Writer { log, dropped: Arc::default(), complain: None::<fn(&io::Error)> };
+        (0..6000).for_each(|packet| writer.take(&event(packet)));
+        assert!(writer.log.buffer.len() < HELD + 1024, "{}", writer.log.buffer.len());
+        assert!(writer.dropped.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
     fn a_disk_that_has_room_again_gets_whole_lines() {
         /// Takes ten bytes, then none until there is room.
         struct Tight(Shared, Arc<Mutex<bool>>, bool);

@@ -1,4 +1,4 @@
-//! The exposition for Prometheus. Every metric name of the project stands in [`FAMILIES`], one row each.
+//! The exposition for Prometheus. Every metric name of the project stands in the table `FAMILIES`, one row each.
 //!
 //! Road taken: one Collector over the snapshot, in a fresh registry at each scrape. Rows come sorted, so the registry's own
 //! sorting finds its work done. Road not taken: `CounterVec` and kin. They are slower to scrape, never forget a series that
