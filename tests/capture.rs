@@ -7,7 +7,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use whither::capture::live::{Live, Lost, OpenError, Options, Turn, Watch};
+use whither::capture::live::{Live, Lost, OpenError, Options};
+use whither::capture::watch::{Turn, Watch};
 
 /// Set in the copy of this program that runs inside the namespace.
 const INSIDE: &str = "WHITHER_TEST_INSIDE";

@@ -164,6 +164,9 @@ impl File {
                         return Err(self.damage("a read error (or damaged compression)"));
                     }
                     if self.reader.data().len() == before && self.reader.reader_exhausted() {
+                        if before == 0 {
+                            return Ok(());
+                        }
                         return Err(self.damage("the capture is truncated: it ends inside a record"));
                     }
                 }

@@ -1,6 +1,6 @@
 //! What only this machine knows of its interfaces: which one to watch, and which addresses on it are ours.
 //!
-//! Everything is read from the kernel (`getifaddrs`, `/sys/class/net`, `/proc/net`, [`super::wireless`]); nothing is sent.
+//! Everything is read from the kernel (`getifaddrs`, `/sys/class/net`, `/proc/net`, nl80211); nothing is sent.
 //!
 //! Why the access-point interface is chosen and not its bridge: traffic between two stations never reaches the bridge, as the radio
 //! forwards it itself. The price, measured on hostapd: the radio shows a station's broadcasts twice (as received and as sent

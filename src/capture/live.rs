@@ -5,13 +5,13 @@
 //! * **Buffer 64 MiB.** 16 MiB lost 15,081 packets of the burst, 64 MiB none.
 //! * **No immediate mode.** It makes libpcap fall back from TPACKET_V3 to V2, whose slots are as large as the snap length: with
 //!   65,535 bytes and 16 MiB it lost 54 % of the burst. The price of V3: the kernel hands over a block when it is full or
-//!   [`BLOCK_MS`] old, so a packet is read up to that much later (its time stamp is the kernel's and does not move). A slow reader
+//!   `BLOCK_MS` old, so a packet is read up to that much later (its time stamp is the kernel's and does not move). A slow reader
 //!   is forgiven a quarter of a thousand such blocks, 25 s on a quiet link.
 //! * **Snap length 4096.** 2048 would cut a ClientHello that receive offload has joined from two segments, and the rest never
 //!   comes. V3 frames are as large as what they hold, so more costs only the bytes that are kept.
 //! * **Nanosecond stamps**, because round-trip times of a few milliseconds bound distances.
 //! * **Non-blocking, and `poll`.** libpcap's read time-out never fires on a quiet link (it polls without end), so timers and
-//!   shutdown would wait for the next packet. `dispatch` in batches of [`BATCH`], because it would not return while packets come
+//!   shutdown would wait for the next packet. `dispatch` in batches of `BATCH`, because it would not return while packets come
 //!   faster than they are handled.
 //! * **The interface itself is asked in every quiet turn.** libpcap says nothing when it goes down (1.10 waits for it to come back),
 //!   and a sensor that sees nothing must say why.
@@ -29,7 +29,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use pcap::{Active, Capture, Linktype, Precision};
 
-use super::Backoff;
 use super::interface::{self, State};
 use crate::packet::{Frame, Link, Timestamp};
 
@@ -315,112 +314,6 @@ impl Counters {
 fn risen(last: u32, now: u32) -> u64 {
     let rise = now.wrapping_sub(last);
     if rise > u32::MAX / 2 { 0 } else { u64::from(rise) }
-}
-
-/// What a turn of [`Watch::poll`] brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// So many packets; zero when none came in time.
-    Packets(usize),
-    /// The interface is lost since now: worth one line.
-    Lost(Lost),
-    /// Still lost.
-    Waiting,
-    /// It was opened again: worth one line. (After [`Lost::Down`] the capture simply goes on.)
-    Back,
-    /// It is there again but cannot be opened, as after dropping the right to: retrying cannot help.
-    Refused(OpenError),
-}
-
-/// An interface that is kept being watched: lost, it is tried again with growing pauses.
-#[derive(Debug)]
-pub struct Watch {
-    options: Options,
-    live: Option<Live>,
-    lost: Option<Backoff>,
-    before: Counters,
-    link: Link,
-}
-
-impl Watch {
-    /// Opens it for the first time.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub fn open(options: Options) -> Result<Self, OpenError> {
-        let live = Live::open(&options)?;
-        Ok(Self { link: live.link(), options, live: Some(live), lost: None, before: Counters::default() })
-    }
-
-    /// How its frames begin.
-    #[must_use]
-    pub const fn link(&self) -> Link {
-        self.link
-    }
-
-    /// Whether packets can come: what an `up` metric says.
-    #[must_use]
-    pub const fn is_up(&self) -> bool {
-        self.lost.is_none()
-    }
-
-    /// As [`Live::poll`], but a lost interface is waited for, at most `wait` in each turn.
-    pub fn poll(&mut self, wait: Duration, each: &mut dyn FnMut(&Frame<'_>)) -> Turn {
-        if let Some(backoff) = &mut self.lost {
-            let span = wait.min(backoff.left());
-            let whole = poll(&mut [], PollTimeout::try_from(span).unwrap_or(PollTimeout::MAX)).is_ok();
-            if !whole || !backoff.waited(span) {
-                return Turn::Waiting;
-            }
-            return self.try_again(each);
-        }
-        match self.live.as_mut().map(|live| live.poll(wait, each)) {
-            Some(Ok(packets)) => Turn::Packets(packets),
-            Some(Err(lost)) => self.lose(lost),
-            None => Turn::Waiting,
-        }
-    }
-
-    /// Packets since the first opening.
-    pub fn stats(&mut self) -> Counters {
-        let now = self.live.as_mut().map(Live::stats).unwrap_or_default();
-        self.before.plus(now)
-    }
-
-    /// A capture of an interface that is only down is kept: it needs no rights to go on.
-    fn lose(&mut self, lost: Lost) -> Turn {
-        if !matches!(lost, Lost::Down { .. }) {
-            self.before = self.stats();
-            self.live = None;
-        }
-        self.lost.get_or_insert_default();
-        Turn::Lost(lost)
-    }
-
-    fn try_again(&mut self, each: &mut dyn FnMut(&Frame<'_>)) -> Turn {
-        let tried = match &mut self.live {
-            Some(live) => match live.poll(Duration::ZERO, each) {
-                Ok(_) => Ok(()),
-                Err(Lost::Down { .. }) => return Turn::Waiting,
-                Err(lost) => {
-                    self.lose(lost);
-                    return Turn::Waiting;
-                }
-            },
-            None => Live::open(&self.options).map(|live| {
-                self.link = live.link();
-                self.live = Some(live);
-            }),
-        };
-        match tried {
-            Ok(()) => {
-                self.lost = None;
-                Turn::Back
-            }
-            Err(error @ (OpenError::NoPermission { .. } | OpenError::UnknownLink { .. })) => Turn::Refused(error),
-            Err(_) => Turn::Waiting,
-        }
-    }
 }
 
 /// Whether the kernel lets this process capture: the socket that libpcap will ask for, closed at once.

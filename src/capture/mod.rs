@@ -1,14 +1,17 @@
 //! The only way in: where frames come from.
 //!
-//! Two ways, one shape of frame: [`live`] reads an interface through libpcap (feature `live`), [`file`] reads captures without it.
-//! Both hand borrowed [`crate::packet::Frame`]s to whoever asks, in order, and neither knows what they mean. The live way also
-//! answers what only the machine it runs on can know ([`interface`]): which interface to watch, which addresses are ours.
+//! Two ways, one shape of frame: `live` reads an interface through libpcap (feature `live`; `watch` keeps at it when it is lost),
+//! `file` reads captures without libpcap. Both hand borrowed [`crate::packet::Frame`]s to whoever asks, in order, and neither
+//! knows what they mean. The live way also answers what only this machine can know (`interface`): which interface to watch,
+//! and which addresses on it are ours.
 
 pub mod file;
 #[cfg(feature = "live")]
 pub mod interface;
 #[cfg(feature = "live")]
 pub mod live;
+#[cfg(feature = "live")]
+pub mod watch;
 #[cfg(feature = "live")]
 mod wireless;
 

@@ -200,9 +200,9 @@ pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
 }
 
-/// The best origin names a flow, and the first of its kind stays: names are set once.
+/// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.
 fn call(flow: &mut Flow, name: &Name, origin: Origin) {
-    if flow.name.is_none() {
+    if flow.name.is_none() && name.as_str().parse::<IpAddr>().is_err() {
         flow.name = Some(Named { name: Arc::from(name.as_str()), origin });
     }
 }
