@@ -492,6 +492,18 @@ mod tests {
     }
 
     #[test]
+    fn the_initialization_vectors_of_the_drafts() {
+        // Those of drafts 29 and 23 are in their appendices (A.1); Google's was computed apart from this program, and opens a capture of 2020.
+        for (version, expected) in [
+            (0xff00_001d, "6b26114b9cba2b63a9e8dd4f"),
+            (0xff00_0017, "8681359410a70bb9c92f0420"),
+            (0x5430_3531, "efdd37eda34f2f7080bb140c"),
+        ] {
+            assert_eq!(Keys::derive(scheme(version).unwrap(), &ID).unwrap().vector[..], bytes(expected), "{version:x}");
+        }
+    }
+
+    #[test]
     fn every_version_opens_what_it_sealed_and_no_other() {
         let all = [1, 0x6b33_43cf, 0xff00_001d, 0xff00_0020, 0xff00_0017, 0xff00_001c, 0xface_b002, 0x5430_3531];
         for version in all {
@@ -584,7 +596,9 @@ mod tests {
         assert_eq!(look(&long(0xc3, 0x5130_3530)), Some((Form::Google, 0x5130_3530)));
         let offer = [&long(0x80, 0)[..], &[0, 0, 0, 1, 0x1a, 0x2a, 0x3a, 0x4a]].concat();
         assert_eq!(look(&offer), Some((Form::VersionNegotiation, 0)));
-        assert_eq!(look(&[0x80; 40]), None);
+        assert_eq!(look(&long(0x80, 0)), None);
+        assert_eq!(look(&[&long(0x80, 0)[..], &[0; 8]].concat()), None);
+        assert_eq!(look(&[&offer[..], &[0]].concat()), None);
         assert_eq!(look(&[&[0x09, 1, 2, 3, 4, 5, 6, 7, 8][..], b"Q043", &[1]].concat()), Some((Form::Google, 0x5130_3433)));
         assert_eq!(look(b"\x09 not at all QUIC"), None);
     }
