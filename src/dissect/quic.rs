@@ -4,8 +4,8 @@
 //! says whether it is QUIC, on any port. Ciphers and key derivation are those of kept crates; only the order of the steps is
 //! written here. The frames are handed out with their offsets: browsers shuffle them, within a packet and over packets, and the
 //! flow puts them in order as it does with TCP segments.
-//! Road not taken: `rustls`'s Initial keys, which derive both sides (twice the cost) and bring a whole TLS stack; a packet cut by a snap length
-//! could be deciphered without its tag, but then nothing would say that it is QUIC.
+//! Road not taken: `rustls`'s Initial keys, which derive both sides (twice the cost) and bring a whole TLS stack. Nor is a packet
+//! that a snap length cut deciphered without its tag: nothing would say that it is QUIC.
 
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
@@ -493,7 +493,8 @@ mod tests {
 
     #[test]
     fn the_initialization_vectors_of_the_drafts() {
-        // Those of drafts 29 and 23 are in their appendices (A.1); Google's was computed apart from this program, and opens a capture of 2020.
+        // Those of drafts 29 and 23 are in their appendices (A.1); Google's was computed apart from this program and opens a
+        // capture of 2020.
         for (version, expected) in [
             (0xff00_001d, "6b26114b9cba2b63a9e8dd4f"),
             (0xff00_0017, "8681359410a70bb9c92f0420"),
