@@ -129,7 +129,7 @@ impl<'a> Line<'a> {
         let rest = rest.trim_ascii();
         let Some(space) = rest.iter().rposition(|byte| *byte == b' ') else { return Start::Foreign };
         let (target, version) = rest.split_at_checked(space).unwrap_or((rest, &[]));
-        if method == b"PRI" || !matches!(version, [b' ', b'H', b'T', b'T', b'P', b'/', b'0' | b'1', b'.', b'0'..=b'9']) {
+        if !matches!(version, [b' ', b'H', b'T', b'T', b'P', b'/', b'0' | b'1', b'.', b'0'..=b'9']) {
             return Start::Foreign;
         }
         Start::Line(Self { method, target: target.trim_ascii(), length: end.saturating_add(1) })

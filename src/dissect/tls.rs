@@ -535,9 +535,12 @@ mod tests {
         for cut in 1..stream.len() {
             assert!(matches!(read(&stream[..cut]), Verdict::NeedMore(wanted) if wanted > cut && wanted <= stream.len()), "cut {cut}");
         }
-        let mut other = stream;
-        other[1] += 1;
-        assert_eq!(read(&other), Verdict::NotMine);
+        // A length that does not agree, and cipher suites of three bytes each that are not.
+        for changes in [&[1][..], &[1, 6]] {
+            let mut other = stream.clone();
+            changes.iter().for_each(|at: &usize| other[*at] += 1);
+            assert_eq!(read(&other), Verdict::NotMine);
+        }
     }
 
     #[test]
