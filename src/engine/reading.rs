@@ -4,8 +4,8 @@
 
 use arrayvec::ArrayVec;
 
-use crate::dissect::observation::Observation;
-use crate::dissect::{DISSECTORS, Over, Verdict, http, quic, tls};
+use crate::dissect::observation::{ClientHello, Observation};
+use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, tls};
 use crate::engine::flow::{Side, Sides};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
@@ -16,7 +16,7 @@ use crate::packet::{Datagram, TCP, Timestamp, UDP};
 pub(super) type Streams = Table<(Id, Side), Stream>;
 
 /// Connection IDs remembered of one flow: the first one, and one after a Retry (RFC 9001, 5.2).
-const KEY_IDS: usize = 3;
+const KEY_IDS: usize = quic::MAX_KEY_IDS;
 /// A segment this far before the first one that was seen still moves the beginning.
 const MAX_SHIFT: u32 = 65_536;
 
@@ -104,18 +104,20 @@ impl Reading {
     pub(super) fn finish(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
         for side in [Side::Low, Side::High] {
             let lane = self.lanes.of_mut(side);
-            let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) else { continue };
-            if self.key_ids.is_empty()
-                && lane.races("tls")
-                && let Some(hello) = tls::partial(stream.ready())
-            {
-                harvest.seen.push(("tls", Observation::Hello(Box::new(hello))));
+            if let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) {
+                match self.quic_version {
+                    0 => lane.partial(stream.ready(), harvest),
+                    version => harvest.seen.extend(tls::partial_handshake(stream.ready(), Some(version)).map(|hello| ("quic", seen(hello)))),
+                }
             }
         }
     }
 
     fn datagram(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         let bytes = part.packet.payload;
+        if bytes.is_empty() {
+            return true;
+        }
         let mut limited = false;
         for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
             let lane = self.lanes.of_mut(part.sender);
@@ -129,11 +131,28 @@ impl Reading {
                 Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
             }
         }
-        limited || self.quic(part, streams, limits, harvest)
+        limited || self.any_port(part, streams, limits, harvest)
+    }
+
+    /// A datagram between ports that say nothing: QUIC, or DNS by its form.
+    fn any_port(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+        self.tried = self.tried.saturating_add(1);
+        let more = match dns::by_form(part.packet.payload) {
+            Some(message) => {
+                harvest.seen.push(("dns", Observation::Dns(Box::new(message))));
+                true
+            }
+            None => self.quic(part, streams, limits, harvest),
+        };
+        if more && self.tried < limits.datagrams {
+            return true;
+        }
+        self.lanes.of_mut(Side::Low).let_go(streams);
+        self.lanes.of_mut(Side::High).let_go(streams);
+        false
     }
 
     fn quic(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
-        self.tried = self.tried.saturating_add(1);
         let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
         if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
             drop(key_ids);
@@ -155,22 +174,15 @@ impl Reading {
                 match tls::handshake(ready, Some(self.quic_version)) {
                     Verdict::Saw { seen, .. } => {
                         harvest.seen.push(("quic", seen));
-                        lane.let_go(streams);
                         return false;
                     }
                     Verdict::NeedMore(need) => lane.need = need,
                     _ => {
                         harvest.malformed = Some("quic");
-                        lane.let_go(streams);
                         return false;
                     }
                 }
             }
-        }
-        if self.tried >= limits.datagrams {
-            self.lanes.of_mut(Side::Low).let_go(streams);
-            self.lanes.of_mut(Side::High).let_go(streams);
-            return false;
         }
         true
     }
@@ -188,6 +200,9 @@ impl Reading {
             return;
         }
         let offset = lane.offset(tcp.seq, streams);
+        if offset == u64::MAX {
+            return;
+        }
         if lane.between {
             // The rest of a request's body may lie here; a segment that begins like a request is one.
             if !http::looks_like_request(payload) || offset < lane.done {
@@ -251,9 +266,6 @@ impl Lane {
 
     /// Keeps a piece; false when the stream must be given up.
     fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8], limits: &Limits) -> bool {
-        if offset == u64::MAX {
-            return true;
-        }
         let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
             Some(id) => id,
             None => {
@@ -305,7 +317,7 @@ impl Lane {
     /// One round of the race; the bytes used when somebody saw something and there may be more.
     fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
         let mut need = usize::MAX;
-        let was_http = *requests > 0 && self.races("http");
+        let may_come_back = *requests > 0 && self.races("http") || !self.anchored;
         for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
             let mask = 1 << bit;
             if self.racing & mask == 0 {
@@ -331,8 +343,9 @@ impl Lane {
                 }
             }
         }
-        if self.racing == 0 && was_http {
-            // A body follows the request: go on at the next segment that looks like one.
+        if self.racing == 0 && may_come_back {
+            // A body follows the request, or the connection is older than the capture: go on at the next segment that looks
+            // like a request.
             self.racing = race_of("http");
             self.between = true;
             self.need = 0;
@@ -343,13 +356,21 @@ impl Lane {
     }
 
     fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
-        if self.races("tls")
-            && let Some(hello) = self.stream.and_then(|id| streams.get(id)).and_then(|stream| tls::partial(stream.ready()))
-        {
-            harvest.seen.push(("tls", Observation::Hello(Box::new(hello))));
+        if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
+            self.partial(stream.ready(), harvest);
         }
         self.racing = 0;
         self.let_go(streams);
+    }
+
+    /// What half a message says already.
+    fn partial(&self, ready: &[u8], harvest: &mut Harvest) {
+        if self.races("tls") {
+            harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
+        }
+        if self.races("http") {
+            harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
+        }
     }
 
     fn let_go(&mut self, streams: &mut Streams) {
@@ -357,6 +378,10 @@ impl Lane {
             streams.take(id);
         }
     }
+}
+
+fn seen(hello: ClientHello) -> Observation {
+    Observation::Hello(Box::new(hello))
 }
 
 fn race(over: Over, source: u16, target: u16) -> u16 {
