@@ -6,3 +6,4 @@
 pub mod dissect;
 pub mod engine;
 pub mod packet;
+pub mod simulate;
