@@ -13,6 +13,10 @@ use crate::simulate::station::{GATEWAY, GATEWAY_LINK_LOCAL, GATEWAY_V4, Phone, T
 use crate::simulate::wire::{self, BROADCAST, End};
 
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+/// Multicast DNS (RFC 6762, 3).
+const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+const ALL_MLD_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const LEASE: Duration = Duration::from_secs(12 * 3_600);
 
@@ -45,8 +49,20 @@ impl Phone {
         tape.link(at, advertisement()?);
         let at = self.later(at, 10..50);
         self.detect_duplicate(tape, at, self.v6)?;
+        self.report_groups(tape, at)?;
         self.ask_neighbour(tape, at)?;
         Ok(at)
+    }
+
+    /// The groups that the phone listens to, so that a switch passes them on (RFC 9777, 5.2.14; RFC 2236, 3).
+    fn report_groups(&mut self, tape: &mut Tape, at: Timestamp) -> io::Result<()> {
+        const TO_EXCLUDE: [u8; 4] = [4, 0, 0, 0];
+        let at = self.later(at, 60..400);
+        let groups = [solicited(self.link_local), solicited(self.v6), GROUP_V6];
+        let records: Vec<u8> = groups.iter().flat_map(|group| [&TO_EXCLUDE[..], &group.octets()].concat()).collect();
+        tape.link(at, wire::listener_report(self.end(self.link_local, 0), group(ALL_MLD_ROUTERS), groups.len() as u8, &records)?);
+        tape.link(self.later(at, 300..900), wire::igmp_report(self.end(self.v4, 0), mdns_v4())?);
+        Ok(())
     }
 
     fn detect_duplicate(&mut self, tape: &mut Tape, at: Timestamp, address: Ipv6Addr) -> io::Result<()> {
@@ -155,10 +171,8 @@ impl Phone {
     /// Multicast DNS over both versions of IP: is there a screen to cast to?
     pub(super) fn query_multicast(&mut self, tape: &mut Tape, at: Timestamp) -> io::Result<()> {
         const PORT: u16 = 5_353;
-        const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-        const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
         let query = names::multicast_query("_googlecast._tcp.local")?;
-        let to = End::new(Mac([0x01, 0x00, 0x5e, 0, 0, 0xfb]), GROUP_V4, PORT);
+        let to = End { at: (GROUP_V4, PORT).into(), ..mdns_v4() };
         tape.link(at, wire::udp(self.end(self.v4, PORT), to, &query)?);
         let to = End { at: (GROUP_V6, PORT).into(), ..group(GROUP_V6) };
         tape.link(self.later(at, 1..3), wire::udp(self.end(self.link_local, PORT), to, &query)?);
@@ -200,6 +214,10 @@ fn server() -> End {
 fn solicited(address: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = address.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
+}
+
+fn mdns_v4() -> End {
+    End::new(Mac([0x01, 0x00, 0x5e, 0, 0, 0xfb]), GROUP_V4, 0)
 }
 
 /// A group and its MAC (RFC 2464, 7).

@@ -51,21 +51,27 @@ impl Default for Plan {
     }
 }
 
+/// A month: the frames are held in memory until they are sorted, and a slip of the keyboard should not fill it.
+pub const MOST_HOURS: u32 = 31 * 24;
+
 /// Writes the capture as a pcap (nanoseconds, Ethernet, in the order of time) and returns the truth about it.
 ///
 /// # Errors
-/// When `out` fails.
+/// When `out` fails, or the plan is for more than [`MOST_HOURS`].
 pub fn write(plan: &Plan, out: &mut impl Write) -> io::Result<Truth> {
+    if plan.hours > MOST_HOURS {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("more than {MOST_HOURS} hours")));
+    }
     let end = plan.begin.plus(HOUR * plan.hours);
     let list = List { second_from: plan.begin.plus(HOUR * 20) };
     let mut seeds = Rng::with_seed(plan.seed);
     let mut tape = Tape::default();
     let mut stories = Vec::new();
     for (index, model) in (0_u32..).zip(&MODELS) {
-        let mut phone = Phone::new(model, seeds.u64(..));
-        phone.story.stimuli = stimuli(&mut seeds, plan, model.maker);
+        let phone = Phone::new(model, seeds.u64(..));
+        let user = stimuli(&mut seeds, plan, model.maker);
         let pullers = if model.maker == "Xiaomi" { vec![Puller::NEW; PULLERS] } else { Vec::new() };
-        let mut life = Life { phone, list: &list, pullers };
+        let mut life = Life { phone, list: &list, pullers, user };
         let joins: Vec<Timestamp> = joins(plan, end, index).collect();
         for (at, from) in joins.iter().enumerate() {
             life.session(&mut tape, *from, joins.get(at + 1).copied().unwrap_or(end))?;

@@ -59,6 +59,8 @@ pub(super) struct Life<'a> {
     pub(super) phone: Phone,
     pub(super) list: &'a List,
     pub(super) pullers: Vec<Puller>,
+    /// What the user would do and when; it happens where the phone is on the network.
+    pub(super) user: Vec<(Timestamp, &'static str)>,
 }
 
 impl Life<'_> {
@@ -70,8 +72,9 @@ impl Life<'_> {
         let last = Timestamp::from_nanos(until.as_nanos().saturating_sub(20_000_000_000));
         self.upkeep(tape, ready, last)?;
         self.background(tape, ready, last)?;
-        let stimuli: Vec<_> = self.phone.story.stimuli.iter().copied().filter(|(time, _)| (ready..last).contains(time)).collect();
+        let stimuli: Vec<_> = self.user.iter().copied().filter(|(time, _)| (ready..last).contains(time)).collect();
         for (time, kind) in stimuli {
+            self.phone.story.stimuli.push((time, kind));
             match kind {
                 "page" => self.page(tape, time)?,
                 "lock" => self.lock(tape, time)?,

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use etherparse::{
-    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv6Type, IpFragOffset, IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel,
-    Ipv6Header, PacketBuilder, PacketBuilderStep, TcpHeader,
+    ArpHardwareId, ArpOperation, ArpPacket, EtherType, Icmpv6Type, IgmpType, IpFragOffset, IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header,
+    Ipv6Extensions, Ipv6FlowLabel, Ipv6Header, Ipv6RawExtHeader, PacketBuilder, PacketBuilderStep, TcpHeader, igmp,
 };
 
 use crate::packet::{Mac, Timestamp};
@@ -93,6 +93,38 @@ pub(super) fn icmpv6(from: End, to: End, kind: Icmpv6Type, payload: &[u8]) -> io
     Ok(frame)
 }
 
+/// An MLDv2 report in a frame: ICMPv6 type 143 behind a hop-by-hop router alert (RFC 9777, 5.2).
+pub(super) fn listener_report(from: End, to: End, groups: u8, records: &[u8]) -> io::Result<Vec<u8>> {
+    const ROUTER_ALERT: [u8; 6] = [5, 2, 0, 0, 1, 0];
+    let (IpAddr::V6(source), IpAddr::V6(target)) = (from.at.ip(), to.at.ip()) else { return Err(io::Error::other("MLD is for IPv6")) };
+    let header = Ipv6Header { hop_limit: 1, source: source.octets(), destination: target.octets(), ..Ipv6Header::default() };
+    let alert = Ipv6RawExtHeader::new_raw(IpNumber::IPV6_ICMP, &ROUTER_ALERT).map_err(io::Error::other)?;
+    let extensions = Ipv6Extensions { hop_by_hop_options: Some(alert), ..Ipv6Extensions::default() };
+    let builder = PacketBuilder::ethernet2(from.mac.0, to.mac.0).ip(IpHeaders::Ipv6(header, extensions));
+    let mut frame = Vec::new();
+    builder.icmpv6_raw(143, 0, [0, 0, 0, groups]).write(&mut frame, records).map_err(io::Error::other)?;
+    Ok(frame)
+}
+
+/// An IGMPv2 report in a frame, with IPv4's router alert (RFC 2236, 2).
+pub(super) fn igmp_report(from: End, to: End) -> io::Result<Vec<u8>> {
+    const ROUTER_ALERT: [u8; 4] = [0x94, 4, 0, 0];
+    let (IpAddr::V4(source), IpAddr::V4(target)) = (from.at.ip(), to.at.ip()) else { return Err(io::Error::other("IGMP is for IPv4")) };
+    let header = Ipv4Header {
+        time_to_live: 1,
+        protocol: IpNumber::IGMP,
+        source: source.octets(),
+        destination: target.octets(),
+        options: ROUTER_ALERT.into(),
+        ..Ipv4Header::default()
+    };
+    let builder = PacketBuilder::ethernet2(from.mac.0, to.mac.0).ip(IpHeaders::Ipv4(header, Ipv4Extensions::default()));
+    let report = IgmpType::MembershipReportV2(igmp::MembershipReportV2Type { group_address: target.into() });
+    let mut frame = Vec::new();
+    builder.igmp(report).write(&mut frame, &[]).map_err(io::Error::other)?;
+    Ok(frame)
+}
+
 /// An ARP request or answer: `to` is on the frame, `asked` inside, as RFC 826 leaves it.
 pub(super) fn arp(operation: ArpOperation, from: (Mac, Ipv4Addr), to: Mac, asked: (Mac, Ipv4Addr)) -> io::Result<Vec<u8>> {
     let packet =
@@ -135,7 +167,7 @@ fn headers(from: End, to: End, hops: u8, protocol: IpNumber) -> io::Result<Packe
                 destination: target.octets(),
                 ..Ipv4Header::default()
             },
-            etherparse::Ipv4Extensions::default(),
+            Ipv4Extensions::default(),
         ),
         (IpAddr::V6(source), IpAddr::V6(target)) => IpHeaders::Ipv6(
             Ipv6Header {
@@ -146,7 +178,7 @@ fn headers(from: End, to: End, hops: u8, protocol: IpNumber) -> io::Result<Packe
                 destination: target.octets(),
                 ..Ipv6Header::default()
             },
-            etherparse::Ipv6Extensions::default(),
+            Ipv6Extensions::default(),
         ),
         _ => return Err(io::Error::other("one packet, two versions of IP")),
     };
