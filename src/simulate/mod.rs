@@ -18,6 +18,7 @@ mod names;
 mod phones;
 mod station;
 mod tcp;
+mod tls;
 pub mod truth;
 mod wire;
 

@@ -14,7 +14,8 @@ use crate::packet::{Mac, Timestamp};
 use crate::simulate::hello::Size;
 use crate::simulate::list::{List, Puller};
 use crate::simulate::names::{self as at, Host};
-use crate::simulate::station::{Ending, Exchange, Model, Phone, Tape, Way};
+use crate::simulate::station::{Ending, Exchange, Model, Phone, Step, Tape, Way};
+use crate::simulate::tls::noise;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -169,8 +170,8 @@ impl Life<'_> {
         }
         for time in times(phone, from, until, HOUR * 4) {
             let noise: Vec<_> = (0..6).map(|_| (short_header(phone, 40..300), short_header(phone, 400..1_250))).collect();
-            let turns: Vec<_> = noise.iter().map(|(up, down)| (up.as_slice(), down.as_slice())).collect();
-            phone.datagrams(tape, &at::UNNAMED, 443, time, &turns)?;
+            let steps: Vec<_> = noise.iter().flat_map(|(up, down)| [Step::Up(up), Step::Down(down)]).collect();
+            phone.datagrams(tape, (&at::UNNAMED, 443), "none", time, &steps)?;
         }
         let own: &[(&Host, Duration, (usize, usize))] = match phone.model.maker {
             "Xiaomi" => {
@@ -279,13 +280,14 @@ fn ask_time(phone: &mut Phone, tape: &mut Tape, time: Timestamp) -> io::Result<(
         packet
     };
     let (client, server) = (packet([0x1b, 0, 0, 0]), packet([0x1c, 1, 0, 0xec]));
-    phone.datagrams(tape, &at::TIME, 123, time, &[(&client, &server)])
+    phone.datagrams(tape, (&at::TIME, 123), "dns", time, &[Step::Up(&client), Step::Down(&server)])?;
+    Ok(())
 }
 
 /// What looks like QUIC that began before the capture did: a short header (RFC 9000, 17.3), the rest noise. Nothing names it.
 fn short_header(phone: &mut Phone, length: Range<usize>) -> Vec<u8> {
-    let mut datagram = vec![0; phone.rng.usize(length)];
-    phone.rng.fill(&mut datagram);
+    let length = phone.rng.usize(length);
+    let mut datagram = noise(&mut phone.rng, length);
     if let Some(first) = datagram.first_mut() {
         *first = 0x40 | *first & 0x1f;
     }

@@ -11,6 +11,7 @@ use crate::packet::{Mac, Timestamp};
 use crate::simulate::hello::{self, Size};
 use crate::simulate::names::{self, ASKED, Host, LIFETIME, RESOLVER};
 use crate::simulate::tcp::{Conversation, Mishap};
+use crate::simulate::tls::{CHANGE_CIPHER_SPEC, own_message, records, server_flight};
 use crate::simulate::truth::{Row, Story};
 use crate::simulate::wire::{self, End, Mark, Taped};
 
@@ -70,6 +71,13 @@ pub(super) struct Phone {
     /// Names looked up, and from when until when the answer holds. A life is not told in the order of time, so one is not enough.
     known: Vec<(&'static str, Range<Timestamp>)>,
     port: u16,
+}
+
+/// A datagram from the phone or to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step<'a> {
+    Up(&'a [u8]),
+    Down(&'a [u8]),
 }
 
 /// How an exchange over TCP ends.
@@ -151,7 +159,7 @@ impl Phone {
             let answered = self.later(asked, 1..32);
             tape.link(answered, wire::udp(resolver, phone, &answer)?);
             if self.model.second_resolver && self.rng.u8(..) < 64 {
-                self.datagrams(tape, &RESOLVER, 53, asked, &[(&question, &answer)])?;
+                self.datagrams(tape, (&RESOLVER, 53), "none", asked, &[Step::Up(&question), Step::Down(&answer)])?;
             }
             done = done.max(answered);
             asked = asked.plus(Duration::from_micros(self.rng.u64(90..400)));
@@ -160,27 +168,54 @@ impl Phone {
         Ok(done.plus(Duration::from_micros(self.rng.u64(300..2_000))))
     }
 
-    /// Datagrams to a server and back, in turn.
-    pub(super) fn datagrams(&mut self, tape: &mut Tape, host: &Host, port: u16, at: Timestamp, turns: &[(&[u8], &[u8])]) -> io::Result<()> {
-        let at = self.look_up(tape, host, at)?;
-        let origin = if host.name.is_empty() { "none" } else { "dns" };
-        let row = tape.row(self.row(host, (IpAddr::V4(host.v4), host.country), port, "udp", origin));
-        let own = self.next_port();
-        let (phone, server) = (self.end(self.v4, own), End::new(GATEWAY, host.v4, port));
-        let (mut now, mut mark) = (at, Mark::Opens);
-        for (up, down) in turns {
-            if !up.is_empty() {
-                tape.frames.push(Taped { time: now, bytes: wire::udp(phone, server, up)?, row: Some(row), mark });
-                now = now.plus(host.rtt()).plus(Duration::from_micros(self.rng.u64(10..900)));
-            }
-            if !down.is_empty() {
-                let bytes = wire::udp(server, phone, down)?;
-                tape.frames.push(Taped { time: now, bytes, row: Some(row), mark: Mark::Plain });
-            }
+    /// Datagrams to a server and back. `origin` is what names the server: over QUIC the first round trip is measured too.
+    pub(super) fn datagrams(
+        &mut self,
+        tape: &mut Tape,
+        (host, port): (&Host, u16),
+        origin: &'static str,
+        at: Timestamp,
+        steps: &[Step<'_>],
+    ) -> io::Result<Timestamp> {
+        let begin = self.look_up(tape, host, at)?;
+        let (row, phone, server) = self.ends(tape, host, port, "udp", origin);
+        let (mut now, mut last_up, mut answered) = (begin, true, origin != "quic");
+        let mut opened = begin;
+        for (index, step) in steps.iter().enumerate() {
+            let (from, to, bytes, up) = match step {
+                Step::Up(bytes) => (phone, server, bytes, true),
+                Step::Down(bytes) => (server, phone, bytes, false),
+            };
             now = now.plus(Duration::from_micros(self.rng.u64(60..700)));
-            mark = Mark::Plain;
+            if last_up && !up {
+                now = now.plus(host.rtt());
+            }
+            if index == 0 {
+                opened = now;
+            }
+            let mark = match index {
+                0 => Mark::Opens,
+                _ if !up && !answered => Mark::Answers(now.since(opened)),
+                _ => Mark::Plain,
+            };
+            answered |= !up;
+            last_up = up;
+            tape.frames.push(Taped { time: now, bytes: wire::udp(from, to, bytes)?, row: Some(row), mark });
         }
-        Ok(())
+        Ok(now)
+    }
+
+    /// The account and both sides of a new conversation, over IPv6 more often than not.
+    fn ends(&mut self, tape: &mut Tape, host: &Host, port: u16, protocol: &'static str, origin: &'static str) -> (usize, End, End) {
+        let first = self.rng.u8(..) < 210;
+        let mut places = names::addresses(host);
+        let place = places.next().filter(|(address, _)| first || address.is_ipv4()).or_else(|| places.next());
+        let place = place.unwrap_or((IpAddr::V4(host.v4), host.country));
+        let origin = if host.name.is_empty() { "none" } else { origin };
+        let row = tape.row(self.row(host, place, port, protocol, origin));
+        let own = if place.0.is_ipv6() { IpAddr::V6(self.v6) } else { IpAddr::V4(self.v4) };
+        let own_port = self.next_port();
+        (row, self.end(own, own_port), End::new(GATEWAY, place.0, port))
     }
 
     fn row(&self, host: &Host, (address, country): (IpAddr, &'static str), port: u16, protocol: &'static str, origin: &'static str) -> Row {
@@ -188,7 +223,7 @@ impl Phone {
         Row { device: self.story.mac, name, address, port, protocol, origin, country }
     }
 
-    /// Looks the name up and opens a connection to one of its addresses, IPv6 more often than not.
+    /// Looks the name up and opens a connection to one of its addresses.
     fn connect<'t>(
         &mut self,
         tape: &'t mut Tape,
@@ -198,16 +233,8 @@ impl Phone {
         at: Timestamp,
     ) -> io::Result<Conversation<'t>> {
         let at = self.look_up(tape, host, at)?;
-        let first = self.rng.u8(..) < 210;
-        let mut places = names::addresses(host);
-        let place = places.next().filter(|(address, _)| first || address.is_ipv4()).or_else(|| places.next());
-        let place = place.unwrap_or((IpAddr::V4(host.v4), host.country));
-        let origin = if host.name.is_empty() { "none" } else { origin };
-        let row = tape.row(self.row(host, place, port, "tcp", origin));
-        self.next_port();
-        let own = if place.0.is_ipv6() { IpAddr::V6(self.v6) } else { IpAddr::V4(self.v4) };
-        let ends = (self.end(own, self.port), End::new(GATEWAY, place.0, port));
-        Conversation::open(&mut tape.frames, self.rng.fork(), ends, row, host.rtt(), at)
+        let (row, phone, server) = self.ends(tape, host, port, "tcp", origin);
+        Conversation::open(&mut tape.frames, self.rng.fork(), (phone, server), row, host.rtt(), at)
     }
 
     /// A TLS exchange on port 443; returns its last moment.
@@ -316,58 +343,4 @@ pub(super) enum Way {
 fn address(prefix: u64, rng: &mut Rng) -> Ipv6Addr {
     // Bits 6 and 7 of the interface identifier mean nothing in a random one (RFC 7136); EUI-64's ff:fe is avoided all the same.
     Ipv6Addr::from_bits(u128::from(prefix) << 64 | u128::from(rng.u64(..) & !0xff_0000_0000 | 0x0d_0000_0000))
-}
-
-const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
-
-/// Encrypted application data: right framing, seeded content (RFC 8446, 5.2).
-fn records(rng: &mut Rng, plain: usize) -> Vec<u8> {
-    const MOST: usize = 16_384;
-    const SEALED: usize = 17;
-    let mut bytes = Vec::with_capacity(plain + 64);
-    let mut left = plain;
-    while left > 0 {
-        let part = left.min(MOST);
-        let length = part + SEALED;
-        bytes.extend([23, 3, 3]);
-        bytes.extend((length as u16).to_be_bytes());
-        let begin = bytes.len();
-        bytes.resize(begin + length, 0);
-        rng.fill(bytes.get_mut(begin..).unwrap_or_default());
-        left -= part;
-    }
-    bytes
-}
-
-/// ServerHello for TLS 1.3 with X25519 (RFC 8446, 4.1.3), then what looks like certificate and Finished.
-fn server_flight(rng: &mut Rng, hello: &[u8]) -> Vec<u8> {
-    const SESSION_AT: usize = 5 + 4 + 2 + 32;
-    const SESSION: usize = 33;
-    const EXTENSIONS: [u8; 16] = [0, 46, 0, 43, 0, 2, 3, 4, 0, 51, 0, 36, 0, 29, 0, 32];
-    let mut noise = [0; 64];
-    rng.fill(&mut noise);
-    let (random, share) = noise.split_at(32);
-    let session = hello.get(SESSION_AT..SESSION_AT + SESSION).unwrap_or(&[0]);
-    let body = [&[3, 3], random, session, &[0x13, 0x01, 0], &EXTENSIONS, share].concat();
-    let length = body.len() as u16;
-    let mut flight = vec![22, 3, 3];
-    flight.extend((length + 4).to_be_bytes());
-    flight.extend([2, 0]);
-    flight.extend(length.to_be_bytes());
-    flight.extend(body);
-    flight.extend(CHANGE_CIPHER_SPEC);
-    let (extensions, certificate) = (rng.usize(12..40), rng.usize(1_400..2_600));
-    for part in [extensions, certificate, 264, 36] {
-        flight.extend(records(rng, part));
-    }
-    flight
-}
-
-/// A message of a protocol that is nobody's: a magic number, a length, noise.
-fn own_message(rng: &mut Rng, length: usize) -> Vec<u8> {
-    let mut message = vec![0xc2, 0xfe, 0, 5, 0, 2];
-    let begin = message.len();
-    message.resize(begin + length, 0);
-    rng.fill(message.get_mut(begin..).unwrap_or_default());
-    message
 }
