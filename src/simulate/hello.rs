@@ -18,7 +18,7 @@ use rustls::crypto::{
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CipherSuite, CipherSuiteCommon, ClientConfig, ClientConnection, ConnectionTrafficSecrets, DigitallySignedStruct, Error, NamedGroup,
-    SignatureScheme, SupportedCipherSuite, Tls13CipherSuite, sign,
+    SignatureScheme, SupportedCipherSuite, Tls13CipherSuite, quic, sign,
 };
 
 /// How large a hello comes out.
@@ -30,8 +30,33 @@ pub(super) enum Size {
     Hybrid,
 }
 
-/// The bytes a client sends first: one TLS record with a ClientHello. `name` may be an address in text, which gives no SNI.
+/// The bytes a client sends first over TCP: one TLS record with a ClientHello. `name` may be an address in text, which gives no SNI.
 pub(super) fn client_hello(name: &str, size: Size, alpn: &[&str], seed: u64) -> io::Result<Vec<u8>> {
+    let config = config(size, alpn, seed)?;
+    let mut connection = ClientConnection::new(config, server_name(name)?).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// The same for QUIC: the handshake message alone, with the transport parameters (RFC 9001, 4.1.3 and 8.2).
+pub(super) fn quic_hello(name: &str, parameters: Vec<u8>, seed: u64) -> io::Result<Vec<u8>> {
+    let config = config(Size::Hybrid, &["h3"], seed)?;
+    let mut connection =
+        quic::ClientConnection::new(config, quic::Version::V1, server_name(name)?, parameters).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    connection.write_hs(&mut bytes);
+    Ok(bytes)
+}
+
+fn server_name(name: &str) -> io::Result<ServerName<'static>> {
+    ServerName::try_from(name.to_owned()).map_err(io::Error::other)
+}
+
+/// Seeds the thread's generator, which rustls is given for all its chance, and says what to offer.
+fn config(size: Size, alpn: &[&str], seed: u64) -> io::Result<Arc<ClientConfig>> {
     fastrand::seed(seed);
     let provider = CryptoProvider {
         cipher_suites: SUITES.to_vec(),
@@ -50,13 +75,7 @@ pub(super) fn client_hello(name: &str, size: Size, alpn: &[&str], seed: u64) -> 
         .with_custom_certificate_verifier(Arc::new(Stub))
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut bytes = Vec::new();
-    while connection.wants_write() {
-        connection.write_tls(&mut bytes)?;
-    }
-    Ok(bytes)
+    Ok(Arc::new(config))
 }
 
 static SUITES: &[SupportedCipherSuite] =
@@ -70,7 +89,7 @@ const fn suite(suite: CipherSuite) -> Tls13CipherSuite {
         common: CipherSuiteCommon { suite, hash_provider: &Stub, confidentiality_limit: u64::MAX },
         hkdf_provider: &Stub,
         aead_alg: &Stub,
-        quic: None,
+        quic: Some(&Stub),
     }
 }
 
@@ -251,6 +270,56 @@ impl MessageDecrypter for Stub {
         _: u64,
     ) -> Result<rustls::crypto::cipher::InboundPlainMessage<'a>, Error> {
         Err(never())
+    }
+}
+
+impl quic::Algorithm for Stub {
+    fn packet_key(&self, _: AeadKey, _: Iv) -> Box<dyn quic::PacketKey> {
+        Box::new(Self)
+    }
+
+    fn header_protection_key(&self, _: AeadKey) -> Box<dyn quic::HeaderProtectionKey> {
+        Box::new(Self)
+    }
+
+    fn aead_key_len(&self) -> usize {
+        16
+    }
+}
+
+impl quic::PacketKey for Stub {
+    fn encrypt_in_place(&self, _: u64, _: &[u8], _: &mut [u8]) -> Result<quic::Tag, Error> {
+        Err(never())
+    }
+
+    fn decrypt_in_place<'a>(&self, _: u64, _: &[u8], _: &'a mut [u8]) -> Result<&'a [u8], Error> {
+        Err(never())
+    }
+
+    fn tag_len(&self) -> usize {
+        16
+    }
+
+    fn confidentiality_limit(&self) -> u64 {
+        u64::MAX
+    }
+
+    fn integrity_limit(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl quic::HeaderProtectionKey for Stub {
+    fn encrypt_in_place(&self, _: &[u8], _: &mut u8, _: &mut [u8]) -> Result<(), Error> {
+        Err(never())
+    }
+
+    fn decrypt_in_place(&self, _: &[u8], _: &mut u8, _: &mut [u8]) -> Result<(), Error> {
+        Err(never())
+    }
+
+    fn sample_len(&self) -> usize {
+        16
     }
 }
 

@@ -16,6 +16,7 @@ mod link;
 mod list;
 mod names;
 mod phones;
+mod quic;
 mod station;
 mod tcp;
 mod tls;

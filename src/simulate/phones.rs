@@ -157,6 +157,10 @@ impl Life<'_> {
         let phone = &mut self.phone;
         for time in times(phone, from, until, MINUTE * 14) {
             let (up, down) = (phone.rng.usize(300..2_600), phone.rng.usize(150..1_800));
+            if phone.rng.u8(..) < 40 {
+                phone.quic(tape, &at::SEARCH, time, (up, down * 3))?;
+                continue;
+            }
             let host = match phone.rng.u8(..) {
                 0..90 => &at::PLAY,
                 90..150 => &at::FIREBASE,
@@ -207,7 +211,11 @@ impl Life<'_> {
         let (first, second) = (phone.rng.usize(2_500..7_000), phone.rng.usize(900..3_000));
         let over = phone.tls(tape, site, time, Exchange::of(&[(620, first), (480, second)]))?;
         let while_loading = phone.later(time, 80..300);
-        phone.tls(tape, &at::STATIC, while_loading, Exchange::of(&[(340, 1_700)]))?;
+        if phone.rng.bool() {
+            phone.quic(tape, &at::STATIC, while_loading, (420, 3_000))?;
+        } else {
+            phone.tls(tape, &at::STATIC, while_loading, Exchange::of(&[(340, 1_700)]))?;
+        }
         if phone.model.maker == "Xiaomi" {
             let time = phone.later(time, 300..1_500);
             let (begins, ends) = (phone.rng.usize(1_100..2_400), phone.rng.usize(900..1_900));
