@@ -220,3 +220,27 @@ fn short() -> io::Error {
 pub(super) fn addresses(host: &Host) -> impl Iterator<Item = (IpAddr, &'static str)> {
     host.v6.map(|(v6, country)| (IpAddr::V6(v6), country)).into_iter().chain([(IpAddr::V4(host.v4), host.country)])
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::Message;
+    use hickory_proto::rr::RecordType;
+
+    use super::*;
+
+    fn types(host: &Host, kind: Rtype) -> (Vec<RecordType>, Vec<RecordType>) {
+        let message = Message::from_vec(&answer(host, kind, 7).unwrap()).unwrap();
+        let types = |records: &[hickory_proto::rr::Record]| records.iter().map(|record| record.record_type()).collect();
+        (types(&message.answers), types(&message.authorities))
+    }
+
+    #[test]
+    fn answers_hold_aliases_addresses_parameters_or_the_reason_for_none() {
+        assert_eq!(types(&LIST, Rtype::A), (vec![RecordType::A], vec![]));
+        assert_eq!(types(&MI_PUSH, Rtype::A), (vec![RecordType::CNAME, RecordType::A], vec![]));
+        assert_eq!(types(&MI_PUSH, Rtype::AAAA), (vec![RecordType::CNAME], vec![RecordType::SOA]));
+        assert_eq!(types(&SEARCH, Rtype::AAAA), (vec![RecordType::AAAA], vec![]));
+        assert_eq!(types(&SEARCH, Rtype::HTTPS), (vec![RecordType::HTTPS], vec![]));
+        assert_eq!(types(&LIST, Rtype::HTTPS), (vec![], vec![RecordType::SOA]));
+    }
+}

@@ -99,20 +99,21 @@ pub struct DestinationTruth {
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: &'static str,
-    /// What tells the name: `sni`, `host`, `dns` or `none`, as in the metrics.
+    /// What tells the name: `sni`, `quic`, `host`, `dns` or `none`, as in the metrics.
     pub origin: &'static str,
     /// Where DB-IP's data of June 2026 places the address.
     pub country: &'static str,
     /// Bytes both ways.
     #[serde(flatten)]
     pub traffic: Traffic,
-    /// Connections opened, or exchanges of datagrams begun.
+    /// Connections opened, or exchanges of datagrams begun, each from a port of its own.
     pub flows: u64,
     /// Its first frame, RFC 3339.
     pub first: Option<String>,
     /// Its last frame, RFC 3339.
     pub last: Option<String>,
-    /// The shortest time between a SYN and its answer at the access point, in milliseconds; none without TCP.
+    /// The shortest time at the access point between a SYN, or a client's first Initial, and its answer, in milliseconds; none over
+    /// any other protocol.
     pub min_rtt_ms: Option<f64>,
 }
 
