@@ -9,3 +9,4 @@ pub mod dissect;
 pub mod engine;
 pub mod export;
 pub mod packet;
+pub mod simulate;
