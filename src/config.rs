@@ -18,7 +18,7 @@ pub const SENSOR: &str = "whither";
 
 /// Where does each device send its data? A passive sensor for a lab access point.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 120, arg_required_else_help = true, after_help = crate::export::ATTRIBUTION)]
+#[command(version, about, max_term_width = 120, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

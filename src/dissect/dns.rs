@@ -5,7 +5,7 @@
 //! Each alone would not do: `dns-parser` is all or nothing, knows few types, and spends 12 s of CPU on one message of
 //! 16 kB with chained compression pointers. So `name::walk` looks at every name first, whoever reads it afterwards.
 //!
-//! Road not taken: guessing DNS on any port. What is not on 53, 5353 or 5355 is more often something else.
+//! On other ports only what is DNS to the last byte counts ([`by_form`]): one readable question of a common type, no bytes over.
 
 mod classic;
 mod name;
@@ -43,6 +43,25 @@ fn read(datagram: &[u8]) -> Verdict {
         Ok(message) => Verdict::Saw { seen: Observation::Dns(Box::new(message)), used: datagram.len(), more: false },
         Err(reason) => Verdict::Malformed(reason),
     }
+}
+
+/// Types that are asked for in earnest: A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, NAPTR, DS, DNSKEY, SVCB, HTTPS, ANY.
+const COMMON: [u16; 15] = [1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 43, 48, 64, 65, 255];
+
+/// A message that is DNS by its form alone, on whatever port: a plain query or reply, whole to the last byte, with one
+/// question for a name of several labels (a NetBIOS name, which has the same form, is one label).
+#[must_use]
+pub fn by_form(datagram: &[u8]) -> Option<DnsMessage> {
+    let header = Header::parse(datagram)?;
+    let quiet = header.flags & 0x8000 != 0 || (header.answers == 0 && header.authority == 0 && header.additional <= 1);
+    if header.questions != 1 || header.opcode() != 0 || header.flags & 0x0040 != 0 || !quiet || !header.plausible(datagram.len()) {
+        return None;
+    }
+    let Verdict::Saw { seen: Observation::Dns(message), .. } = read(datagram) else { return None };
+    let question = message.questions.first()?;
+    let name = question.name.as_str();
+    let sound = !message.partial && COMMON.contains(&question.qtype) && question.name.is_plain() && name.contains('.');
+    sound.then_some(*message)
 }
 
 /// Reads the first message of a stream.

@@ -156,7 +156,8 @@ impl<'a> Line<'a> {
         };
         Some(Request {
             method: Text::from_bytes(self.method)?,
-            host: field("host").and_then(host).or_else(|| host(authority?)),
+            host: field("host").and_then(host),
+            authority: authority.and_then(host),
             path: path.and_then(Text::from_bytes),
             query: query.and_then(Text::from_bytes),
             agent: field("user-agent").and_then(Text::from_bytes),
@@ -222,7 +223,8 @@ mod tests {
     }
 
     fn host_of(head: &str) -> Option<String> {
-        saw(head.as_bytes()).0.host.map(|host| host.as_str().to_owned())
+        let request = saw(head.as_bytes()).0;
+        request.host.or(request.authority).map(|host| host.as_str().to_owned())
     }
 
     const GET: &[u8] =

@@ -63,6 +63,12 @@ impl Name {
         &self.0
     }
 
+    /// Whether it is written as it was sent: nothing in it had to be escaped.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        !self.0.contains('\\')
+    }
+
     fn cut(mut text: String) -> Self {
         let mut end = Self::MAX.min(text.len());
         while !text.is_char_boundary(end) {
@@ -248,8 +254,10 @@ pub struct ClientHello {
 pub struct Request {
     /// The method.
     pub method: Text,
-    /// Host without its port, or the authority of an absolute or CONNECT target.
+    /// Host without its port.
     pub host: Option<Name>,
+    /// The host of an absolute or CONNECT target, without its port.
+    pub authority: Option<Name>,
     /// The path, without the query: a query may carry what only its user should see.
     pub path: Option<Text>,
     /// The query, kept apart from the path, for the evidence of known endpoints only.

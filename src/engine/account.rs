@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 
-use crate::engine::Core;
+use crate::engine::core::{Core, where_is};
 use crate::engine::device::DeviceKey;
+use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
-use crate::engine::learn::where_is;
 use crate::engine::ledger::Destination;
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
 use crate::engine::table::Id;
-use crate::packet::{TCP, Timestamp, UDP};
+use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
 const SIDES: [Side; 2] = [Side::Low, Side::High];
 
@@ -107,6 +107,19 @@ impl Core {
         self.events.push(event, &mut self.health);
     }
 
+    /// A packet whose flow found no room: not followed, still counted.
+    pub(super) fn unfollowed(&mut self, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) {
+        let (key, sender) = FlowKey::of(datagram);
+        let mut flow = Flow::new(datagram, packet.number, sender, now);
+        self.place(&key, &mut flow, sender, packet, datagram, now);
+        if let Some(end) = flow.ends.of(sender) {
+            self.charge_frame(end.device, flow.place, true, packet.wire_len, now);
+        }
+        if let Some(end) = flow.ends.of(sender.other()) {
+            self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
+        }
+    }
+
     /// Charges a frame that belongs to no flow.
     pub(super) fn charge_frame(&mut self, device: Id, place: Place, sent: bool, wire_len: u32, now: Timestamp) {
         let tally = Tally { packets: 1, bytes: u64::from(wire_len) };
@@ -124,16 +137,6 @@ impl Core {
         if device.ledger.named() > before {
             self.devices.opened_account();
         }
-    }
-
-    /// The address that a flow is located by: the side that is not ours, else the server's.
-    pub(super) fn far(&self, key: &FlowKey, flow: &Flow) -> std::net::IpAddr {
-        let side = match (flow.ends.of(Side::Low), flow.ends.of(Side::High)) {
-            (Some(_), None) => Side::High,
-            (None, Some(_)) => Side::Low,
-            _ => flow.client.other(),
-        };
-        key.endpoint(side).ip()
     }
 
     fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
@@ -203,16 +206,6 @@ fn label(flow: &Flow) -> Arc<str> {
         Some(asn) => Arc::from(format!("AS{asn}")),
         None => Arc::from("unknown"),
     }
-}
-
-/// The registrable domain of a host name by the public suffix list; none for addresses, single labels and names that are not
-/// in the public tree.
-pub(super) fn registrable(name: &str) -> Option<&str> {
-    let public = name.contains('.')
-        && !name.contains('\\')
-        && name.parse::<std::net::IpAddr>().is_err()
-        && ![".local", ".arpa", ".internal", ".lan", ".home"].iter().any(|end| name.ends_with(end));
-    if public { psl::domain_str(name) } else { None }
 }
 
 /// What a flow that nothing was read of is by its port.

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dissect::observation::{ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request};
-use crate::engine::Core;
-use crate::engine::account::registrable;
+use crate::engine::core::{Core, where_is};
 use crate::engine::device::DeviceKey;
-use crate::engine::event::{Detail, DeviceNews, Ends, Event, Where};
+use crate::engine::domain::registrable;
+use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
-use crate::engine::geo::GeoDb;
+use crate::engine::reading::{Harvest, Part};
 use crate::engine::snapshot::{Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
-use crate::packet::{Mac, Macs, Timestamp};
+use crate::packet::{Datagram, Mac, Macs, Timestamp};
 
 /// The packet that an observation was read from.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,37 @@ pub(super) struct Context<'a> {
 }
 
 impl Core {
+    /// Shows a packet to the dissectors of its flow, and takes in what they see.
+    pub(super) fn read(&mut self, id: Id, flow: &mut Flow, datagram: &Datagram<'_>, context: Context<'_>) {
+        let Some(mut reading) = flow.reading.take() else { return };
+        let part = Part { flow: id, sender: context.sender, now: context.now, packet: datagram };
+        let mut harvest = Harvest::default();
+        if reading.read(part, &mut self.streams, &self.limits, &mut harvest) {
+            flow.reading = Some(reading);
+        }
+        self.take_in(harvest, flow, context);
+    }
+
+    /// The reading of a flow is over: what can be read of half a message is read.
+    pub(super) fn finish_reading(&mut self, key: &FlowKey, flow: &mut Flow) {
+        let Some(mut reading) = flow.reading.take().filter(|reading| reading.is_gathering()) else { return };
+        let mut harvest = Harvest::default();
+        reading.finish(&mut self.streams, &mut harvest);
+        let context = Context { key, sender: flow.client, number: flow.packet, time: flow.last, now: flow.last, macs: None };
+        self.take_in(harvest, flow, context);
+    }
+
+    fn take_in(&mut self, harvest: Harvest, flow: &mut Flow, context: Context<'_>) {
+        if let Some(protocol) = harvest.malformed {
+            self.health.malformed.count(protocol);
+        }
+        for (protocol, seen) in harvest.seen {
+            self.learn(protocol, seen, flow, context);
+        }
+    }
+
     /// Takes in what a dissector saw.
-    pub(super) fn learn(&mut self, protocol: &'static str, seen: Observation, flow: &mut Flow, context: Context<'_>) {
+    fn learn(&mut self, protocol: &'static str, seen: Observation, flow: &mut Flow, context: Context<'_>) {
         match seen {
             Observation::Dns(message) => self.dns(protocol, message, flow, context),
             Observation::Hello(hello) => self.hello(hello, flow, context),
@@ -95,10 +124,11 @@ impl Core {
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
         flow.client = context.sender;
         classify(flow, "http");
-        if let Some(host) = &request.host {
+        let host = request.host.as_ref().or(request.authority.as_ref());
+        if let Some(host) = host {
             call(flow, host, Origin::Host);
         }
-        let place = self.place_of(flow, context, request.host.as_ref());
+        let place = self.place_of(flow, context, host);
         self.tell(flow, context, context.sender, || Detail::Request(request, place));
     }
 
@@ -130,28 +160,6 @@ impl Core {
         }
     }
 
-    /// Writes a line about a device.
-    pub(super) fn tell_device(&mut self, id: Id, packet: u64, time: Timestamp) {
-        if !self.events.wanted() {
-            return;
-        }
-        let Some(device) = self.devices.table().get(id) else { return };
-        let mut addresses = device.addresses.to_vec();
-        addresses.sort_unstable();
-        let news = DeviceNews {
-            mac: device.mac(),
-            name: None,
-            hostname: device.hostname.clone(),
-            vendor: None,
-            vendor_class: device.vendor_class.clone(),
-            randomized: device.mac().is_some_and(Mac::is_local),
-            addresses,
-        };
-        let event =
-            Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
-        self.events.push(event, &mut self.health);
-    }
-
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {
         if !self.events.wanted() {
             return;
@@ -170,15 +178,6 @@ impl Core {
         self.events.push(event, &mut self.health);
     }
 
-    /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
-    pub(super) fn label(&self, flow: &Flow, client: Side, address: IpAddr) -> Arc<str> {
-        let end = flow.ends.of(client).as_ref().or_else(|| flow.ends.of(client.other()).as_ref());
-        match end.and_then(|end| self.devices.table().get(end.device)) {
-            Some(device) => Arc::clone(&device.label),
-            None => Arc::from(address.to_canonical().to_string()),
-        }
-    }
-
     /// Where the other side is, for a line in the log.
     fn place_of(&self, flow: &Flow, context: Context<'_>, name: Option<&Name>) -> Where {
         if !self.events.wanted() {
@@ -192,12 +191,6 @@ impl Core {
             }
         }
     }
-}
-
-/// Where an address is, by the databases.
-pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
-    let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
 }
 
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.

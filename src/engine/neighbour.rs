@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::engine::Core;
-use crate::packet::{ARP, Datagram, Mac, Macs, Timestamp};
+use crate::engine::core::Core;
+use crate::engine::device::DeviceKey;
+use crate::engine::event::{Detail, Event};
+use crate::engine::snapshot::Place;
+use crate::packet::{ARP, Datagram, Mac, Macs, Packet, Timestamp};
 
 /// EAPOL's EtherType (IEEE 802.1X).
 const EAPOL: u16 = 0x888e;
@@ -11,8 +14,42 @@ const EAPOL: u16 = 0x888e;
 const MAX_OPTIONS: usize = 16;
 
 impl Core {
+    /// A frame that carries no IP: charged by its MACs.
+    pub(super) fn link_frame(&mut self, packet: &Packet<'_>, kind: u16, payload: &[u8], now: Timestamp) {
+        let Some(macs) = packet.macs else { return self.health.skip("no-address") };
+        let speaks = self.link_speaker(macs, kind, payload, now);
+        let source = if speaks {
+            self.devices.open(DeviceKey::Mac(macs.source), now, &self.limits).map(|(id, new)| {
+                if new {
+                    self.tell_device(id, packet.number, packet.time);
+                }
+                id
+            })
+        } else {
+            self.devices.table().find(&DeviceKey::Mac(macs.source))
+        };
+        let target = self.devices.table().find(&DeviceKey::Mac(macs.target));
+        let place = if macs.target.is_group() { Place::Multicast } else { Place::Local };
+        if let Some(device) = source {
+            self.charge_frame(device, place, true, packet.wire_len, now);
+        }
+        if let Some(device) = target {
+            self.charge_frame(device, place, false, packet.wire_len, now);
+        }
+        if source.is_none() && target.is_none() {
+            self.health.skip("no-ip");
+        }
+        if is_association(macs, kind, payload)
+            && let Some(label) = source.and_then(|id| self.devices.table().get(id)).map(|device| device.label.clone())
+        {
+            let (time, packet) = (packet.time, packet.number);
+            let event = Event { time, packet, device: label, mac: Some(macs.source), ends: None, detail: Detail::Association };
+            self.events.push(event, &mut self.health);
+        }
+    }
+
     /// Learns from a frame without IP, and says whether its sender is a station of ours.
-    pub(super) fn link_speaker(&mut self, macs: Macs, kind: u16, payload: &[u8], now: Timestamp) -> bool {
+    fn link_speaker(&mut self, macs: Macs, kind: u16, payload: &[u8], now: Timestamp) -> bool {
         if macs.source.is_group() || macs.source.is_zero() {
             return false;
         }
@@ -76,6 +113,6 @@ impl Core {
 }
 
 /// The 802.2 XID broadcast that an access point sends in a station's name when it joins or roams (IEEE 802.11F, as hostapd does).
-pub(super) fn is_association(macs: Macs, kind: u16, payload: &[u8]) -> bool {
+fn is_association(macs: Macs, kind: u16, payload: &[u8]) -> bool {
     kind == 0 && macs.target == Mac([0xff; 6]) && matches!(payload, [0, 0 | 1, 0xaf | 0xbf, ..])
 }

@@ -107,7 +107,9 @@ impl Reading {
             if let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) {
                 match self.quic_version {
                     0 => lane.partial(stream.ready(), harvest),
-                    version => harvest.seen.extend(tls::partial_handshake(stream.ready(), Some(version)).map(|hello| ("quic", seen(hello)))),
+                    version => {
+                        harvest.seen.extend(tls::partial_handshake(stream.ready(), Some(version)).map(|hello| ("quic", seen(hello))))
+                    }
                 }
             }
         }

@@ -92,13 +92,6 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         slot.entry.as_mut().map(|(_, value)| value)
     }
 
-    /// The key of an entry.
-    #[must_use]
-    pub(super) fn key(&self, id: Id) -> Option<&K> {
-        let slot = self.slots.get(id.index as usize).filter(|slot| slot.generation == id.generation)?;
-        slot.entry.as_ref().map(|(key, _)| key)
-    }
-
     /// Notes that an entry was in use.
     pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
         if let Some(slot) = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation) {
@@ -183,12 +176,6 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     #[must_use]
     pub(super) fn len(&self) -> usize {
         self.index.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub(super) fn is_empty(&self) -> bool {
-        self.index.is_empty()
     }
 
     /// Its state, for the metrics.
@@ -321,6 +308,6 @@ mod tests {
             left.push(key);
         }
         assert_eq!(left, (0..64).step_by(2).collect::<Vec<_>>());
-        assert!(table.is_empty());
+        assert_eq!(table.len(), 0);
     }
 }

@@ -57,7 +57,9 @@ fn dns_line(
     line.text("network.protocol", protocol);
     line.number("dns.id", message.id);
     if let Some(question) = question {
-        line.text("dns.question.name", or_root(question.name.as_str()));
+        // Unicast DNS asks for host names; bytes that had to be escaped are no name that another tool would know it by.
+        let key = if protocol != "dns" || question.name.is_plain() { "dns.question.name" } else { "whither.dns_question_escaped" };
+        line.text(key, or_root(question.name.as_str()));
         line.text("dns.question.type", &dns::kind(question.qtype));
     }
     if message.response {
@@ -161,7 +163,9 @@ fn request(seen: &Request, place: &Where, line: &mut Line<'_>) {
     line.text("http.request.method", seen.method.as_str());
     if let Some(host) = &seen.host {
         line.text("url.domain", host.as_str());
-        line.text("destination.domain", host.as_str());
+    }
+    if let Some(name) = seen.host.as_ref().or(seen.authority.as_ref()) {
+        line.text("destination.domain", name.as_str());
     }
     line.maybe("url.path", seen.path.as_ref().map(|path| path.as_str()));
     line.maybe("user_agent.original", seen.agent.as_ref().map(|agent| agent.as_str()));
@@ -511,6 +515,7 @@ mod tests {
         let seen = Request {
             method: text("GET"),
             host: Some(name("www.example.org")),
+            authority: None,
             path: Some(text("/list")),
             query: Some(text("user=secret")),
             agent: Some(text("Dalvik/2.1.0")),
@@ -579,6 +584,7 @@ mod tests {
         let seen = Request {
             method: Text::from_bytes(evil).unwrap(),
             host: Name::from_dotted(evil),
+            authority: None,
             path: Text::from_bytes(evil),
             query: None,
             agent: Text::from_bytes(evil),

@@ -1,0 +1,172 @@
+//! Everything that a flow is held against, and what every packet asks of it: whose it is, where its other side is, what it says.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::engine::device::{DeviceKey, Devices, to_group};
+use crate::engine::event::{Detail, DeviceNews, Event, Where};
+use crate::engine::events::Events;
+use crate::engine::flow::{End, Flow, FlowKey, Side};
+use crate::engine::geo::GeoDb;
+use crate::engine::health::Health;
+use crate::engine::limits::Limits;
+use crate::engine::names::NameTable;
+use crate::engine::reading::Streams;
+use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
+use crate::engine::table::Id;
+use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
+
+/// Everything that a flow is held against.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) limits: Limits,
+    pub(super) devices: Devices,
+    pub(super) names: NameTable,
+    pub(super) geo: GeoDb,
+    pub(super) streams: Streams,
+    pub(super) rtts: Vec<RttRow>,
+    /// Destinations that found no account of their own.
+    pub(super) refused_accounts: u64,
+    pub(super) events: Events,
+    pub(super) health: Health,
+}
+
+impl Core {
+    /// Says whose a flow is and where its other side is.
+    pub(super) fn place(
+        &mut self,
+        key: &FlowKey,
+        flow: &mut Flow,
+        sender: Side,
+        packet: &Packet<'_>,
+        datagram: &Datagram<'_>,
+        now: Timestamp,
+    ) {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
+        let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
+        let group = to_group(target, packet.macs);
+        let mut ours = (self.devices.ours(source, from), !group && self.devices.ours(target, to));
+        if ours == (false, false) && !group && opens(datagram) && !from.is_some_and(|mac| self.devices.is_router(mac)) {
+            // Nobody's side is known: who opens a conversation is ours.
+            self.devices.own(source, from, now, &self.limits);
+            ours.0 = true;
+        }
+        if ours == (false, true)
+            && let Some(mac) = from
+        {
+            self.devices.forwards(mac);
+        }
+        let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
+        let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
+        *flow.ends.of_mut(sender) = source_end;
+        *flow.ends.of_mut(sender.other()) = target_end;
+        flow.place = match ours {
+            _ if group => Place::Multicast,
+            (true, true) => Place::Local,
+            _ => {
+                let located = self.geo.locate(self.far(key, flow));
+                flow.asn = located.asn;
+                located.country.map_or(Place::Unknown, Place::Country)
+            }
+        };
+    }
+
+    /// The address that a flow is located by: the side that is not ours, else the server's.
+    pub(super) fn far(&self, key: &FlowKey, flow: &Flow) -> IpAddr {
+        let side = match (flow.ends.of(Side::Low), flow.ends.of(Side::High)) {
+            (Some(_), None) => Side::High,
+            (None, Some(_)) => Side::Low,
+            _ => flow.client.other(),
+        };
+        key.endpoint(side).ip()
+    }
+
+    /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
+    pub(super) fn label(&self, flow: &Flow, client: Side, address: IpAddr) -> Arc<str> {
+        let end = flow.ends.of(client).as_ref().or_else(|| flow.ends.of(client.other()).as_ref());
+        match end.and_then(|end| self.devices.table().get(end.device)) {
+            Some(device) => Arc::clone(&device.label),
+            None => Arc::from(address.to_canonical().to_string()),
+        }
+    }
+
+    /// Writes a line about a device.
+    pub(super) fn tell_device(&mut self, id: Id, packet: u64, time: Timestamp) {
+        if !self.events.wanted() {
+            return;
+        }
+        let Some(device) = self.devices.table().get(id) else { return };
+        let mut addresses = device.addresses.to_vec();
+        addresses.sort_unstable();
+        let news = DeviceNews {
+            mac: device.mac(),
+            name: None,
+            hostname: device.hostname.clone(),
+            vendor: None,
+            vendor_class: device.vendor_class.clone(),
+            randomized: device.mac().is_some_and(Mac::is_local),
+            addresses,
+        };
+        let event =
+            Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
+        self.events.push(event, &mut self.health);
+    }
+
+    /// The device at one end of a packet.
+    fn end(&mut self, address: IpAddr, mac: Option<Mac>, packet: &Packet<'_>, now: Timestamp) -> Option<End> {
+        let key = self.devices.key(address, mac);
+        let Some((device, new)) = self.devices.open(key, now, &self.limits) else {
+            self.health.skip("device-table-full");
+            return None;
+        };
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        if new || news {
+            self.tell_device(device, packet.number, packet.time);
+        }
+        Some(End { key, device, account: None })
+    }
+
+    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, macs: Option<Macs>) -> bool {
+        let Some(macs) = macs else { return false };
+        let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
+            Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),
+            _ => false,
+        };
+        differs(sender, macs.source) || differs(sender.other(), macs.target)
+    }
+
+    pub(super) fn note_rtt(&mut self, flow: &Flow) {
+        let Some(rtt) = flow.rtt.map(|rtt| rtt.as_secs_f64()) else { return };
+        if matches!(flow.place, Place::Local | Place::Multicast) {
+            return;
+        }
+        let row = match self.rtts.iter_mut().position(|row| row.place == flow.place) {
+            Some(index) => self.rtts.get_mut(index),
+            None => {
+                self.rtts.push(RttRow { place: flow.place, buckets: [0; RTT_BUCKETS.len()], count: 0, sum: 0.0 });
+                self.rtts.last_mut()
+            }
+        };
+        let Some(row) = row else { return };
+        row.count = row.count.saturating_add(1);
+        row.sum += rtt;
+        for (bound, count) in RTT_BUCKETS.iter().zip(&mut row.buckets) {
+            *count = count.saturating_add(u64::from(rtt <= *bound));
+        }
+    }
+}
+
+/// Where an address is, by the databases.
+pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
+    let located = geo.locate(address);
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
+}
+
+/// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.
+fn opens(datagram: &Datagram<'_>) -> bool {
+    match datagram.tcp {
+        Some(tcp) => tcp.syn && !tcp.ack,
+        None => datagram.protocol != TCP && datagram.source.port() >= 1024 && (1..1024).contains(&datagram.target.port()),
+    }
+}
