@@ -185,6 +185,7 @@ fn cidr(text: &str) -> Result<IpNet, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory as _;
+    use std::io::Write as _;
 
     #[test]
     fn the_command_line_is_sound() {
@@ -205,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_flag_goes_before_the_file() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "sensor = 'bench'\nlisten = '127.0.0.1:1'\nlocal-net = ['203.0.113.0/24']\n").unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"sensor = 'bench'\nlisten = '127.0.0.1:1'\nlocal-net = ['203.0.113.0/24']\n").unwrap();
         let path = file.path().to_str().unwrap();
         let Command::Watch(watch) = Cli::parse_from(["whither", "watch", "--config", path, "--sensor", "roof"]).command else { panic!() };
         let common = watch.common.over_file().unwrap();

@@ -29,6 +29,9 @@ const TURN: Duration = Duration::from_millis(200);
 /// How far behind the wall clock a quiet link's time is kept, so that packets still on their way are not late.
 const BEHIND: Duration = Duration::from_secs(2);
 
+/// How often the interface's own addresses are asked for: providers delegate another prefix, DHCP another lease.
+const KNOWN: Duration = Duration::from_secs(5);
+
 struct State {
     engine: Engine,
     row: InterfaceRow,
@@ -54,18 +57,16 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let mut capture = Capture::open(options)?;
 
     let (queue, writer) = events(&common)?.unzip();
-    let mut nets = common.local_net.clone();
-    nets.extend(interface::local_prefixes(&interface));
-    let side = OurSide { nets, by_address: common.by_address };
+    let side = OurSide { nets: Vec::new(), by_address: common.by_address };
     let mut engine = Engine::new(Limits::default(), side, geo, queue.is_some());
-    engine.routers(interface::own_macs(&interface));
+    know(&mut engine, &interface, &common);
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
 
     let handle = serve(server, &state, queue.clone(), common.sensor())?;
     let stop = signals(&state, &common)?;
     eprintln!("whither: watching {interface}; look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
-    let done = watch(&mut capture, &state, queue.as_ref(), &stop);
+    let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
     last.engine.finish();
@@ -86,7 +87,16 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, stop: &AtomicBool) -> Result<()> {
+/// Tells the engine what only this machine knows: which prefixes and MACs are the access point's.
+fn know(engine: &mut Engine, interface: &str, common: &Common) {
+    let mut nets = common.local_net.clone();
+    nets.extend(interface::local_prefixes(interface));
+    engine.nets(nets);
+    engine.routers(interface::own_macs(interface));
+}
+
+fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
+    let mut known = now();
     while !stop.load(Ordering::Relaxed) {
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
@@ -100,6 +110,11 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         let mut held = held.unwrap_or_else(|| lock(state));
         let counters = capture.stats();
         held.row.count(counters, capture.is_up());
+        if now().since(known) >= KNOWN {
+            known = now();
+            let State { engine, row } = &mut *held;
+            know(engine, &row.interface, common);
+        }
         match turn {
             Turn::Packets(0) => held.engine.advance(now()),
             Turn::Packets(_) | Turn::Waiting => {}

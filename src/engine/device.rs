@@ -118,6 +118,11 @@ impl Devices {
         self.accounts = self.accounts.saturating_add(1);
     }
 
+    /// Exchanges the prefixes that we were given.
+    pub(super) fn nets(&mut self, nets: Vec<IpNet>) {
+        self.side.nets = nets;
+    }
+
     /// Whether an address, seen on the side of `mac`, is on our side.
     #[must_use]
     pub(super) fn ours(&self, address: IpAddr, mac: Option<Mac>) -> bool {

@@ -38,6 +38,8 @@ use limits::Limits;
 use names::NameTable;
 use table::{Id, Table};
 
+use ipnet::IpNet;
+
 use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
 
 /// Follows flows, names and locates them, and keeps the accounts.
@@ -150,6 +152,11 @@ impl Engine {
         for mac in macs {
             self.core.devices.forwards(mac);
         }
+    }
+
+    /// Says which prefixes are ours beside the private ones, in place of what was said before.
+    pub fn nets(&mut self, nets: Vec<IpNet>) {
+        self.core.devices.nets(nets);
     }
 
     /// Exchanges the address databases; what is already located stays as it was told.

@@ -86,6 +86,8 @@ impl Core {
             }
             // A solicitation from the unspecified address asks whether anybody has the target before taking it (RFC 4862, 5.4).
             (135, IpAddr::V6(source)) if source.is_unspecified() => self.owns_target(rest, macs, now),
+            // Any other one is sent from the sender's own address (4.3).
+            (135, source) => self.devices.own(source, Some(macs.source), now, &self.limits),
             (136, _) => self.owns_target(rest, macs, now),
             _ => {}
         }

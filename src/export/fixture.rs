@@ -1,11 +1,11 @@
 //! A scrape for the tests of the exporters: a phone with plain names, and a device that chose its name to do harm.
 
 use super::{InterfaceRow, Scrape};
+use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
     Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow, Tally,
 };
-use crate::packet::{Mac, Timestamp};
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
 pub(super) const HOSTILE: &str = "a\"b\\c\nd\0e\u{1b}[31mf\u{202e}g<script>alert(1)</script>";
