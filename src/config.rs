@@ -92,6 +92,9 @@ pub struct Read {
     /// Write the metrics as a scrape at the end would give them; - is standard output, in place of the table
     #[arg(long, value_name = "FILE|-")]
     pub metrics: Option<PathBuf>,
+    /// List each named flow: packet, time, device, client, server, what named it, the name; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub names: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,

@@ -285,6 +285,8 @@ pub struct Lease {
     pub client_id: Vec<u8>,
     /// Option 81, the name in it.
     pub fqdn: Option<Text>,
+    /// Option 6: the resolvers that a server offers, at most 8.
+    pub resolvers: Vec<Ipv4Addr>,
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use crate::engine::device::{DeviceKey, Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
@@ -16,6 +18,9 @@ use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
+/// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
+const OFFERED: usize = 16;
+
 /// Everything that a flow is held against.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -25,6 +30,8 @@ pub(super) struct Core {
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     pub(super) rtts: Vec<RttRow>,
+    /// Resolvers that DHCP or Router Advertisements offered.
+    pub(super) offered: ArrayVec<IpAddr, OFFERED>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
     pub(super) events: Events,
@@ -124,6 +131,13 @@ impl Core {
             self.tell_device(device, packet.number, packet.time);
         }
         Some(End { key, device, account: None })
+    }
+
+    /// Notes a resolver that was offered on our link.
+    pub(super) fn offers(&mut self, resolver: IpAddr) {
+        if !self.offered.contains(&resolver) {
+            let _ = self.offered.try_push(resolver);
+        }
     }
 
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.

@@ -20,6 +20,8 @@ use crate::packet::{Mac, Macs, Timestamp};
 
 /// Addresses kept of one device: privacy addresses change daily, a forger's with every packet.
 const ADDRESSES: usize = 16;
+/// Resolvers remembered that a device asked without an offer: each is told once; a scanner asks thousands.
+const STRANGERS: usize = 8;
 /// Prefixes learned from Router Advertisements: a forger could announce without end.
 const PREFIXES: usize = 8;
 /// Routers remembered.
@@ -47,6 +49,8 @@ pub(super) struct Device {
     pub(super) hostname: Option<Text>,
     /// Its DHCP vendor class.
     pub(super) vendor_class: Option<Text>,
+    /// Resolvers it asked that nobody offered.
+    pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
     /// First packet.
     pub(super) first: Timestamp,
     /// Last packet.
@@ -211,6 +215,7 @@ impl Devices {
             addresses: ArrayVec::new(),
             hostname: None,
             vendor_class: None,
+            strangers: ArrayVec::new(),
             first: now,
             last: now,
             ledger: Ledger::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::engine::device::DeviceKey;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
-use crate::engine::snapshot::{Both, Origin, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, Place, Tally};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, TCP, Tcp, Timestamp};
 
@@ -62,6 +62,10 @@ pub(super) struct Flow {
     pub(super) protocol: Option<u8>,
     /// The number of its first packet.
     pub(super) packet: u64,
+    /// What hides its true destination, where its handshake showed that.
+    pub(super) hidden: Option<Class>,
+    /// What is known of its destination; meant once it is settled.
+    pub(super) class: Class,
     /// Its account is fixed.
     pub(super) settled: bool,
     /// TCP's opening and closing.
@@ -92,6 +96,8 @@ pub(super) struct Named {
     pub(super) name: Arc<str>,
     /// What gave it.
     pub(super) origin: Origin,
+    /// The packet that did, and its time; for a name from DNS, the flow's first.
+    pub(super) by: (u64, Timestamp),
 }
 
 /// How far a conversation has come.
@@ -193,6 +199,8 @@ impl Flow {
             name: None,
             protocol: None,
             packet: number,
+            hidden: None,
+            class: Class::Bare,
             settled: false,
             life: Life::Unknown,
             rtt: None,

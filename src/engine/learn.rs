@@ -10,8 +10,9 @@ use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
+use crate::engine::hidden;
 use crate::engine::reading::{Harvest, Part};
-use crate::engine::snapshot::{Origin, PROTOCOLS, Place};
+use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
 
@@ -57,6 +58,9 @@ impl Core {
         if let Some(protocol) = harvest.malformed {
             self.health.malformed.count(protocol);
         }
+        if let Some(version) = harvest.quic_version {
+            self.health.quic_versions.count(version);
+        }
         for (protocol, seen) in harvest.seen {
             self.learn(protocol, seen, flow, context);
         }
@@ -77,6 +81,9 @@ impl Core {
         let client = if message.response && !group { context.sender.other() } else { context.sender };
         flow.client = client;
         classify(flow, "dns");
+        if !message.response && protocol == "dns" {
+            self.stranger(flow, context, client);
+        }
         if message.response
             && protocol != "mdns"
             && let Some(end) = flow.ends.of(client)
@@ -114,11 +121,48 @@ impl Core {
         flow.client = context.sender;
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
         classify(flow, if hello.quic_version.is_some() { "quic" } else { "tls" });
-        if let Some(name) = &hello.name {
-            call(flow, name, origin);
+        let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
+        if let Some(name) = name {
+            call(flow, name, origin, context);
         }
-        let place = self.place_of(flow, context, hello.name.as_ref());
+        let place = self.place_of(flow, context, name);
         self.tell(flow, context, context.sender, || Detail::Hello(hello, place));
+    }
+
+    /// Whether the name beside an Encrypted ClientHello is only the public one. The extension proves nothing, since clients send
+    /// it at random (GREASE); but who was told another name for this address, or uses a name known for nothing else, hides one.
+    fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
+        let server = context.key.endpoint(context.sender.other()).ip();
+        let Some(device) = flow.ends.of(context.sender).map(|end| end.device) else { return false };
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
+        if told.iter().any(|other| **other == *name.as_str()) {
+            return false;
+        }
+        if hello.ech && (!told.is_empty() || hidden::is_ech_public_name(name.as_str())) {
+            flow.hidden = Some(Class::Ech);
+            return true;
+        }
+        if !told.is_empty() {
+            let conflict = Detail::NameConflict { hello: Arc::from(name.as_str()), dns: told };
+            self.tell(flow, context, context.sender, || conflict);
+        }
+        false
+    }
+
+    /// Tells of a device that asks a resolver which nobody offered, once for each. Only where some of its family were offered:
+    /// a capture may begin after the lease.
+    fn stranger(&mut self, flow: &Flow, context: Context<'_>, client: Side) {
+        let resolver = context.key.endpoint(client.other()).ip();
+        let known = self.offered.iter().any(|offered| offered.is_ipv4() == resolver.is_ipv4());
+        if !known || self.offered.contains(&resolver) || resolver.is_multicast() {
+            return;
+        }
+        let Some(device) = flow.ends.of(client).and_then(|end| self.devices.get_mut(end.device)) else { return };
+        if device.strangers.contains(&resolver) || device.strangers.try_push(resolver).is_err() {
+            return;
+        }
+        let offered = self.offered.to_vec();
+        self.tell(flow, context, client, || Detail::UnofferedResolver { offered });
     }
 
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
@@ -126,7 +170,7 @@ impl Core {
         classify(flow, "http");
         let host = request.host.as_ref().or(request.authority.as_ref());
         if let Some(host) = host {
-            call(flow, host, Origin::Host);
+            call(flow, host, Origin::Host, context);
         }
         let place = self.place_of(flow, context, host);
         self.tell(flow, context, context.sender, || Detail::Request(request, place));
@@ -137,6 +181,9 @@ impl Core {
             Some(address) if context.macs.is_none() => DeviceKey::Address(IpAddr::V4(address)),
             _ => DeviceKey::Mac(Mac(lease.mac)),
         };
+        if lease.kind == 5 || lease.kind == 2 {
+            lease.resolvers.iter().for_each(|resolver| self.offers(IpAddr::V4(*resolver)));
+        }
         let Some(id) = self.devices.table().find(&key) else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
         let mut news = false;
@@ -194,9 +241,9 @@ impl Core {
 }
 
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.
-fn call(flow: &mut Flow, name: &Name, origin: Origin) {
+fn call(flow: &mut Flow, name: &Name, origin: Origin, context: Context<'_>) {
     if flow.name.is_none() && name.as_str().parse::<IpAddr>().is_err() {
-        flow.name = Some(Named { name: Arc::from(name.as_str()), origin });
+        flow.name = Some(Named { name: Arc::from(name.as_str()), origin, by: (context.number, context.time) });
     }
 }
 

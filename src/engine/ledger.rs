@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally};
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -18,6 +18,8 @@ pub(super) struct Ledger {
     pub(super) countries: Vec<(Place, Both)>,
     /// By destination; the first [`Ledger::named`] of them count against the cap, `other` rows (one for each place) do not.
     pub(super) accounts: Vec<Account>,
+    /// By what is known of the destination: adds up to what the accounts hold.
+    pub(super) classes: [Both; CLASSES.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     named: usize,
@@ -103,11 +105,14 @@ impl Ledger {
         }
     }
 
-    /// Adds to an account.
-    pub(super) fn give(&mut self, account: u32, some: Both, now: Timestamp) {
+    /// Adds to an account, and to a class.
+    pub(super) fn give(&mut self, account: u32, class: Class, some: Both, now: Timestamp) {
         if let Some(account) = self.accounts.get_mut(account as usize) {
             account.total.add(some);
             account.last = account.last.max(now);
+            if let Some(total) = self.classes.get_mut(class as usize) {
+                total.add(some);
+            }
         }
     }
 

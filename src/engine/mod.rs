@@ -14,6 +14,7 @@ mod events;
 mod flow;
 pub mod geo;
 mod health;
+mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
@@ -38,6 +39,7 @@ use limits::Limits;
 use names::NameTable;
 use table::{Id, Table};
 
+use arrayvec::ArrayVec;
 use ipnet::IpNet;
 
 use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
@@ -63,6 +65,7 @@ impl Engine {
                 geo,
                 streams: Table::new("streams", limits.streams),
                 rtts: Vec::new(),
+                offered: ArrayVec::new(),
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
                 health: Health::default(),

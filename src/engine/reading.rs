@@ -26,6 +26,7 @@ pub(super) struct Reading {
     lanes: Sides<Lane>,
     key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
     quic_version: u32,
+    versioned: bool,
     tried: u8,
     requests: u8,
 }
@@ -56,6 +57,8 @@ pub(super) struct Harvest {
     pub(super) seen: Vec<(&'static str, Observation)>,
     /// A message that could not be read: the dissector's name.
     pub(super) malformed: Option<&'static str>,
+    /// The version of a flow's first QUIC long header.
+    pub(super) quic_version: Option<&'static str>,
 }
 
 /// A flow's packet as the reading needs it.
@@ -81,7 +84,7 @@ impl Reading {
         let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
         let racing = race(over, packet.source.port(), packet.target.port());
         let lane = || Lane { racing, ..Lane::default() };
-        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, tried: 0, requests: 0 })
+        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, versioned: false, tried: 0, requests: 0 })
     }
 
     /// Whether part of a message is held.
@@ -139,6 +142,12 @@ impl Reading {
     /// A datagram between ports that say nothing: QUIC, or DNS by its form.
     fn any_port(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         self.tried = self.tried.saturating_add(1);
+        if !self.versioned
+            && let Some(recognised) = quic::recognise(part.packet.payload)
+        {
+            self.versioned = true;
+            harvest.quic_version = Some(quic::version::name(recognised.version));
+        }
         let more = match dns::by_form(part.packet.payload) {
             Some(message) => {
                 harvest.seen.push(("dns", Observation::Dns(Box::new(message))));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::packet::Mac;
 
@@ -29,6 +29,7 @@ impl Engine {
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
+            quic_versions: self.core.health.quic_versions.rows(),
             tables: self.tables(),
             databases: self.core.geo.databases(),
             events_dropped: self.core.health.events_dropped,
@@ -91,6 +92,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         last: device.last,
         total: ledger.total,
         pending,
+        visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {

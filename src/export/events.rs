@@ -37,6 +37,17 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.end();
         }
         Detail::Association => Line::begin(event, "association", sensor, out).end(),
+        Detail::NameConflict { hello, dns } => {
+            let mut line = Line::begin(event, "name-conflict", sensor, out);
+            line.text("tls.client.server_name", hello);
+            line.list("whither.dns_names", dns, |name, line| line.shown(name));
+            line.end();
+        }
+        Detail::UnofferedResolver { offered } => {
+            let mut line = Line::begin(event, "unoffered-resolver", sensor, out);
+            line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
+            line.end();
+        }
         Detail::Flow(flow) => {
             let mut line = Line::begin(event, "flow", sensor, out);
             flow_end(flow, &mut line);
@@ -195,6 +206,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.maybe("destination.domain", flow.name.as_deref());
     destination(flow.domain.as_deref(), &flow.place, line);
     line.text("whither.name_origin", flow.origin.as_str());
+    line.text("whither.visibility", flow.class.as_str());
     if let Some(rtt) = flow.rtt {
         line.number("whither.rtt_ns", nanos(rtt));
     }
@@ -351,6 +363,7 @@ mod tests {
     use super::*;
     use crate::dissect::observation::{Name, Text};
     use crate::engine::geo::Country;
+    use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally};
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
@@ -555,6 +568,8 @@ mod tests {
             server: Tally { packets: 4, bytes: 60_000 },
             name: Some("www.example.org".into()),
             domain: Some("example.org".into()),
+            named: None,
+            class: Class::Sni,
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
             place: Where { domain: None, ..place() },
@@ -566,7 +581,7 @@ mod tests {
         assert_eq!(
             own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
             format!(
-                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.rtt_ns":12500000}}"#
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000}}"#
             )
         );
     }

@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::{REVISION, Scrape, VERSION, printable};
-use crate::engine::snapshot::{Both, PROTOCOLS, RTT_BUCKETS};
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
 ///
@@ -45,7 +45,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 23] = [
+const FAMILIES: [Family; 26] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -97,6 +97,9 @@ const FAMILIES: [Family; 23] = [
     Family { name: "pending_bytes", kind: GAUGE, labels: &["device"],
         samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], received(&row.pending).saturating_add(sent(&row.pending)))),
         help: "Bytes of the device, both directions, that are counted but not yet given to a destination." },
+    Family { name: "quic_flows_total", kind: COUNTER, labels: &["version"],
+        samples: |from, to| from.snapshot.quic_versions.iter().for_each(|(version, count)| to.add([version], *count)),
+        help: "Conversations that began with a QUIC long header, by its version." },
     Family { name: "table_entries", kind: GAUGE, labels: &["table"],
         samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.entries)),
         help: "Entries in a bounded table." },
@@ -109,6 +112,12 @@ const FAMILIES: [Family; 23] = [
     Family { name: "table_refused_total", kind: COUNTER, labels: &["table"],
         samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.refused)),
         help: "Newcomers that found a bounded table full." },
+    Family { name: "visibility_receive_bytes_total", kind: COUNTER, labels: &["device", "class"],
+        samples: |from, to| visibility(from, to, received),
+        help: "Bytes on the wire that the device received, each in exactly one class of what is known of its destination." },
+    Family { name: "visibility_transmit_bytes_total", kind: COUNTER, labels: &["device", "class"],
+        samples: |from, to| visibility(from, to, sent),
+        help: "Bytes on the wire that the device sent, each in exactly one class of what is known of its destination." },
 ];
 
 fn sent(both: &Both) -> u64 {
@@ -148,7 +157,23 @@ fn countries(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
 fn destinations(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
     for row in &from.snapshot.destinations {
         let asn = row.asn.map(|asn| asn.to_string()).unwrap_or_default();
-        to.add([&row.device, &row.destination, row.origin.as_str(), row.place.as_str(), &asn], way(&row.total));
+        to.add([&row.device, &row.destination, origin(row.origin), row.place.as_str(), &asn], way(&row.total));
+    }
+}
+
+fn visibility(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
+    for row in &from.snapshot.devices {
+        for (class, total) in &row.visibility {
+            to.add([&row.id, class.as_str()], way(total));
+        }
+    }
+}
+
+/// The origin as the label knows it, whose values are a closed set.
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Certificate => Origin::None.as_str(),
+        known => known.as_str(),
     }
 }
 
