@@ -65,7 +65,7 @@ impl Default for Limits {
             stream_bytes: 16_384,
             dns_stream_bytes: 65_537,
             datagrams: 16,
-            requests: 32,
+            requests: u8::MAX,
             events: 4_096,
             naming: Duration::from_secs(2),
             naming_packets: 10,

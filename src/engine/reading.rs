@@ -370,7 +370,9 @@ impl Lane {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
             self.partial(stream.ready(), harvest);
         }
-        self.racing = 0;
+        // A missing segment hides what it held; a later request on the same connection still speaks for itself.
+        self.between = self.races("http");
+        self.racing = if self.between { race_of("http") } else { 0 };
         self.let_go(streams);
     }
 
