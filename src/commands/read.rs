@@ -10,6 +10,7 @@ use whither::capture::file::{File, Item};
 use whither::config::{Common, Read};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
@@ -45,7 +46,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);
-                tell(&mut engine, &mut log, &mut failed);
+                if engine.has_events() {
+                    engine.events().for_each(|event| write(&event, &mut log, &mut failed));
+                }
             }
             Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
@@ -54,8 +57,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish();
-    tell(&mut engine, &mut log, &mut failed);
+    engine.finish(|event| write(&event, &mut log, &mut failed));
     if let Some(log) = &mut log {
         log.flush().or_else(|error| failed.take().map_or(Err(error), Err)).context("cannot write the events")?;
     }
@@ -67,15 +69,10 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
 
-/// Writes the events that wait. After a failure the reading goes on, for the table; it is told at the end.
-fn tell(engine: &mut Engine, log: &mut Option<EventLog>, failed: &mut Option<std::io::Error>) {
-    if !engine.has_events() {
-        return;
-    }
-    for event in engine.events() {
-        if let (Some(log), None) = (&mut *log, &failed) {
-            *failed = log.write(&event).err();
-        }
+/// Writes an event. After a failure the reading goes on, for the table; it is told at the end.
+fn write(event: &Event, log: &mut Option<EventLog>, failed: &mut Option<std::io::Error>) {
+    if let (Some(log), None) = (log, &failed) {
+        *failed = log.write(event).err();
     }
 }
 
