@@ -1,7 +1,7 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
 # make demo    makes the simulated lab run and serves it, without any rights
-# make bench   packets per second                       make lab     only the live test, which then must not be skipped
+# make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    the live test again and again for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more flags for run and demo
@@ -13,6 +13,7 @@ export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sb
 LISTEN ?= 127.0.0.1:9843
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
+BENCH_TRACES ?=
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
@@ -37,8 +38,9 @@ demo: build-deps
 	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/   (ctrl-C ends)" >&2
 	target/release/whither read --serve --listen $(LISTEN) $(ARGS) out/demo.pcap
 
+# BENCH_TRACES=DIR: over these captures too.
 bench: build-deps
-	cargo bench
+	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench --bench read --bench stages
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture

@@ -5,9 +5,10 @@
 //! others may truncate.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
+use flate2::bufread::MultiGzDecoder;
 use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
@@ -106,10 +107,13 @@ impl File {
     /// # Errors
     /// Words that say why these bytes are no capture that can be read.
     pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, String> {
-        let mut input = BufReader::with_capacity(BUFFER, input);
-        let magic = input.fill_buf().map_err(|error| error.to_string())?.first_chunk::<2>().copied();
+        // The block reader has a buffer of its own: only what tells compression apart is read before it.
+        let mut input = Fill(input);
+        let mut magic = [0; 2];
+        let known = input.read(&mut magic).map_err(|error| error.to_string())?;
+        let input = io::Cursor::new(magic).take(known as u64).chain(input);
         let input: Box<dyn Read + Send> =
-            if magic == Some([0x1f, 0x8b]) { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
+            if magic == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))) } else { Box::new(input) };
         let reader = create_reader(BUFFER, Fill(input)).map_err(|error| match error {
             PcapError::Eof => "is empty".to_owned(),
             PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),

@@ -10,6 +10,7 @@ use whither::capture::file::{File, Item};
 use whither::config::{Common, Read};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
@@ -48,7 +49,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);
-                told.take(&mut engine);
+                if engine.has_events() {
+                    engine.events().for_each(|event| told.take(&event));
+                }
             }
             Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
@@ -57,8 +60,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish();
-    told.take(&mut engine);
+    engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
@@ -81,18 +83,13 @@ impl Told {
         self.log.is_some() || self.names.is_some()
     }
 
-    /// Takes the events that wait.
-    fn take(&mut self, engine: &mut Engine) {
-        if !engine.has_events() {
-            return;
+    /// Takes in an event.
+    fn take(&mut self, event: &Event) {
+        if let (Some(log), None) = (&mut self.log, &self.failed) {
+            self.failed = log.write(event).err();
         }
-        for event in engine.events() {
-            if let (Some(log), None) = (&mut self.log, &self.failed) {
-                self.failed = log.write(&event).err();
-            }
-            if let Some(names) = &mut self.names {
-                names.take(&event);
-            }
+        if let Some(names) = &mut self.names {
+            names.take(event);
         }
     }
 

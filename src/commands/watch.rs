@@ -70,10 +70,11 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
-    last.engine.finish();
-    if let Some(queue) = &queue {
-        last.engine.events().for_each(|event| queue.send(event));
-    }
+    last.engine.finish(|event| {
+        if let Some(queue) = &queue {
+            queue.send(event);
+        }
+    });
     drop(last);
     handle.stop();
     drop(queue);

@@ -42,17 +42,17 @@ pub(super) struct Account {
     pub(super) total: Both,
 }
 
-/// A destination as an account knows it.
+/// A destination as an account knows it. The label comes last: it costs most to compare, and hardly any two share all the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination {
-    /// The label.
-    pub(super) label: Arc<str>,
-    /// What named it.
-    pub(super) origin: Origin,
-    /// Where it is.
-    pub(super) place: Place,
     /// Its AS.
     pub(super) asn: Option<u32>,
+    /// Where it is.
+    pub(super) place: Place,
+    /// What named it.
+    pub(super) origin: Origin,
+    /// The label.
+    pub(super) label: Arc<str>,
 }
 
 impl Destination {

@@ -131,11 +131,13 @@ impl Engine {
         while self.expire(now) {}
     }
 
-    /// Ends every flow: the capture is over.
-    pub fn finish(&mut self) {
+    /// Ends every flow: the capture is over. `each` takes the events as they come, since there are more flows than room for events.
+    pub fn finish(&mut self, mut each: impl FnMut(Event)) {
+        self.core.events.take().for_each(&mut each);
         while let Some((key, mut flow)) = self.flows.pop() {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
+            self.core.events.take().for_each(&mut each);
         }
     }
 
@@ -200,5 +202,33 @@ impl Engine {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.core.place(key, &mut flow, sender, packet, datagram, now);
         self.flows.insert(*key, flow, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::Detail;
+    use crate::packet::Link;
+
+    /// A datagram of 192.168.1.2 to a documentation address, from this port.
+    fn datagram(port: u16) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0, 192, 168, 1, 2, 192, 0, 2, 1];
+        packet.extend(port.to_be_bytes().into_iter().chain([0x27, 0x0f, 0, 9, 0, 0, 1]));
+        packet
+    }
+
+    #[test]
+    fn the_end_tells_every_flow_however_little_room_events_have() {
+        let limits = Limits { events: 4, ..Limits::default() };
+        let mut engine = Engine::new(limits, OurSide::default(), GeoDb::embedded().unwrap(), true);
+        for port in 1..=50 {
+            let data = datagram(port);
+            engine.ingest(&Frame { number: port.into(), time: Timestamp::from_nanos(1), link: Link::RawIp, wire_len: 29, data: &data });
+            engine.events().for_each(drop);
+        }
+        let mut flows = 0;
+        engine.finish(|event| flows += u32::from(matches!(event.detail, Detail::Flow(_))));
+        assert_eq!((flows, engine.snapshot().events_dropped), (50, 0));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::packet::Mac;
 
@@ -48,10 +48,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
-        snapshot.destinations.sort_unstable_by(|a, b| {
-            let of = |row: &DestinationRow| (Arc::clone(&row.device), Arc::clone(&row.destination), row.origin, row.place, row.asn);
-            of(a).cmp(&of(b))
-        });
+        snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         snapshot
     }
 
@@ -74,6 +71,10 @@ impl Engine {
         rows.sort_unstable_by_key(|row| row.table);
         rows
     }
+}
+
+fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
+    (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
 fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
