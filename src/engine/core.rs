@@ -12,7 +12,7 @@ use crate::engine::health::Health;
 use crate::engine::limits::Limits;
 use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
-use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
+use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
@@ -57,6 +57,9 @@ impl Core {
             self.devices.forwards(mac);
         }
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
+        if ours == (false, false) {
+            self.health.skip("no-side-ours");
+        }
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
@@ -123,7 +126,16 @@ impl Core {
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None })
+        Some(End { key, device, account: None, pending: Both::default() })
+    }
+
+    /// Notes that the devices of a flow are there: one long connection is not silence.
+    pub(super) fn present(&mut self, flow: &Flow, now: Timestamp) {
+        for side in [Side::Low, Side::High] {
+            if let Some(end) = flow.ends.of(side) {
+                self.devices.touch(end.device, now);
+            }
+        }
     }
 
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.

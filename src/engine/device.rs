@@ -107,6 +107,11 @@ impl Devices {
         self.table.get_mut(id)
     }
 
+    /// Notes that a device is there.
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
+        self.table.touch(id, now);
+    }
+
     /// Accounts open in all ledgers.
     #[must_use]
     pub(super) fn accounts(&self) -> usize {
@@ -221,7 +226,7 @@ impl Devices {
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;
-        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |device, _| now.since(device.last) >= limits.device_idle) {
+        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |_, silent| silent >= limits.device_idle) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
     }

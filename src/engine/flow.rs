@@ -83,6 +83,8 @@ pub(super) struct End {
     pub(super) device: Id,
     /// Its account for this flow, once fixed.
     pub(super) account: Option<u32>,
+    /// What this device's ledger knows of this flow, and no account yet.
+    pub(super) pending: Both,
 }
 
 /// A name and what gave it.
@@ -276,13 +278,10 @@ impl Flow {
         }
     }
 
-    /// What the ledgers know of a side.
+    /// Whether a side is known to be ours.
     #[must_use]
-    pub(super) fn known(&self, side: Side) -> Both {
-        Both {
-            transmit: *self.told.of(side),
-            receive: if self.place == Place::Multicast { Tally::default() } else { *self.told.of(side.other()) },
-        }
+    pub(super) fn is_placed(&self) -> bool {
+        self.ends.low.is_some() || self.ends.high.is_some()
     }
 }
 

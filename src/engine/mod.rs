@@ -24,6 +24,8 @@ pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use clock::Clock;
 use core::Core;
@@ -92,10 +94,16 @@ impl Engine {
             return self.core.unfollowed(&packet, &datagram, now);
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
-        if self.core.has_moved(flow, sender, packet.macs) {
-            self.core.flush(&key, flow);
+        let placed = flow.is_placed();
+        if !placed || self.core.has_moved(flow, sender, packet.macs) {
+            if placed {
+                self.core.hand_over(&key, flow, now);
+            }
+            // What was seen while nobody's side was known was counted as skipped.
+            flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
         }
+        self.core.present(flow, now);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
             let before = flow.rtt;
@@ -103,9 +111,6 @@ impl Engine {
             if flow.rtt != before {
                 self.core.note_rtt(flow);
             }
-        }
-        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
-            self.core.health.skip("no-side-ours");
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
@@ -194,8 +199,6 @@ impl Engine {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        let mut flow = Flow::new(datagram, packet.number, sender, now);
-        self.core.place(key, &mut flow, sender, packet, datagram, now);
-        self.flows.insert(*key, flow, now)
+        self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)
     }
 }

@@ -18,7 +18,7 @@ impl Engine {
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.push((end.device, flow.known(side)));
+                        pending.push((end.device, end.pending));
                     }
                 }
             }

@@ -1,0 +1,270 @@
+//! The engine held against an opponent: frames of real bytes go in, and what a user would notice is asked.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use etherparse::PacketBuilder;
+
+use super::event::{Detail, Event};
+use super::snapshot::Snapshot;
+use super::*;
+use crate::packet::Link;
+
+const A: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0a];
+const B: [u8; 6] = [0x02, 0, 0, 0, 0, 0x0b];
+const ROUTER: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
+const SERVER: &str = "203.0.113.9:443";
+const PHONE: &str = "192.168.1.10:40000";
+const SYN: u8 = 1;
+const SYN_ACK: u8 = 2;
+const ACK: u8 = 3;
+const RST: u8 = 4;
+
+/// An engine, its time, and what every frame of it weighed.
+struct Lab {
+    engine: Engine,
+    now: Timestamp,
+    number: u64,
+    events: Vec<Event>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let mut geo = GeoDb::embedded().unwrap();
+        geo.add("country", include_bytes!("../../tests/geoip/lab-country.mmdb").to_vec()).unwrap();
+        geo.add("asn", include_bytes!("../../tests/geoip/lab-asn.mmdb").to_vec()).unwrap();
+        let engine = Engine::new(limits, OurSide::default(), geo, true);
+        Self { engine, now: Timestamp::from_nanos(1_700_000_000_000_000_000), number: 0, events: Vec::new() }
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now = self.now.plus(Duration::from_secs(seconds));
+    }
+
+    fn frame(&mut self, data: &[u8]) {
+        self.number += 1;
+        self.now = self.now.plus(Duration::from_millis(1));
+        let wire_len = u32::try_from(data.len()).unwrap();
+        self.engine.ingest(&Frame { number: self.number, time: self.now, link: Link::Ethernet, wire_len, data });
+        self.events.extend(self.engine.events());
+    }
+
+    fn udp(&mut self, macs: ([u8; 6], [u8; 6]), from: &str, to: &str, payload: &[u8]) {
+        self.frame(&udp(macs, from, to, payload));
+    }
+
+    fn tcp(&mut self, macs: ([u8; 6], [u8; 6]), from: &str, to: &str, flags: u8, seq: u32, payload: &[u8]) {
+        self.frame(&tcp(macs, from, to, flags, seq, payload));
+    }
+
+    /// The handshake of a phone with a server, both at sequence 1000.
+    fn open(&mut self, mac: [u8; 6], from: &str, to: &str) {
+        self.tcp((mac, ROUTER), from, to, SYN, 1000, &[]);
+        self.tcp((ROUTER, mac), to, from, SYN_ACK, 1000, &[]);
+        self.tcp((mac, ROUTER), from, to, ACK, 1001, &[]);
+    }
+
+    fn hellos(&self) -> Vec<String> {
+        let name = |event: &Event| match &event.detail {
+            Detail::Hello(hello, _) => Some(hello.name.as_ref().map_or(String::new(), |name| name.as_str().to_owned())),
+            _ => None,
+        };
+        self.events.iter().filter_map(name).collect()
+    }
+
+    /// The snapshot, once its sums are found equal.
+    fn snapshot(&mut self) -> Snapshot {
+        let snapshot = self.engine.snapshot();
+        let bytes = |both: snapshot::Both| (both.transmit.bytes, both.receive.bytes);
+        for device in &snapshot.devices {
+            let mut countries = (0, 0);
+            for row in snapshot.countries.iter().filter(|row| row.device == device.id) {
+                let (up, down) = bytes(row.total);
+                countries = (countries.0 + up, countries.1 + down);
+            }
+            let mut destinations = bytes(device.pending);
+            for row in snapshot.destinations.iter().filter(|row| row.device == device.id) {
+                let (up, down) = bytes(row.total);
+                destinations = (destinations.0 + up, destinations.1 + down);
+            }
+            assert_eq!(countries, bytes(device.total), "countries of {}", device.id);
+            assert_eq!(destinations, bytes(device.total), "destinations and pending of {}", device.id);
+        }
+        snapshot
+    }
+
+    /// Bytes sent and received by a device.
+    fn total(&mut self, mac: [u8; 6]) -> (u64, u64) {
+        let snapshot = self.snapshot();
+        let device = snapshot.devices.iter().find(|row| row.mac == Some(Mac(mac)));
+        device.map_or((0, 0), |row| (row.total.transmit.bytes, row.total.receive.bytes))
+    }
+
+    /// Bytes that a device sent, by destination.
+    fn sent(&mut self, mac: [u8; 6]) -> Vec<(String, u64)> {
+        let snapshot = self.snapshot();
+        let id = Mac(mac).to_string();
+        let rows = snapshot.destinations.iter().filter(|row| *row.device == id && row.total.transmit.bytes > 0);
+        rows.map(|row| (row.destination.to_string(), row.total.transmit.bytes)).collect()
+    }
+}
+
+fn ends(from: &str, to: &str) -> (SocketAddr, SocketAddr) {
+    (from.parse().unwrap(), to.parse().unwrap())
+}
+
+fn ip(macs: ([u8; 6], [u8; 6]), from: SocketAddr, to: SocketAddr) -> etherparse::PacketBuilderStep<etherparse::IpHeaders> {
+    let builder = PacketBuilder::ethernet2(macs.0, macs.1);
+    match (from.ip(), to.ip()) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => builder.ipv4(a.octets(), b.octets(), 64),
+        (IpAddr::V6(a), IpAddr::V6(b)) => builder.ipv6(a.octets(), b.octets(), 255),
+        _ => panic!("one family"),
+    }
+}
+
+fn udp(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, payload: &[u8]) -> Vec<u8> {
+    let (from, to) = ends(from, to);
+    let mut data = Vec::new();
+    ip(macs, from, to).udp(from.port(), to.port()).write(&mut data, payload).unwrap();
+    data
+}
+
+fn tcp(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, flags: u8, seq: u32, payload: &[u8]) -> Vec<u8> {
+    let (from, to) = ends(from, to);
+    let step = ip(macs, from, to).tcp(from.port(), to.port(), seq, 60_000);
+    let step = match flags {
+        SYN => step.syn(),
+        SYN_ACK => step.syn().ack(1),
+        RST => step.rst(),
+        _ => step.ack(1),
+    };
+    let mut data = Vec::new();
+    step.write(&mut data, payload).unwrap();
+    data
+}
+
+fn icmpv6(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, kind: u8, body: &[u8]) -> Vec<u8> {
+    let (from, to) = ends(from, to);
+    let mut data = Vec::new();
+    ip(macs, from, to).icmpv6_raw(kind, 0, [0; 4]).write(&mut data, body).unwrap();
+    data
+}
+
+/// A neighbour advertisement of an address.
+fn advertises(mac: [u8; 6], address: &str) -> Vec<u8> {
+    let address: std::net::Ipv6Addr = address.parse().unwrap();
+    icmpv6((mac, ROUTER), "[fe80::a]:0", "[fe80::1]:0", 136, &address.octets())
+}
+
+/// A router advertisement of a /64.
+fn announces(mac: [u8; 6], prefix: &str) -> Vec<u8> {
+    let prefix: std::net::Ipv6Addr = prefix.parse().unwrap();
+    let mut body = vec![0; 8];
+    body.extend([3, 4, 64, 0xc0]);
+    body.extend([0; 12]);
+    body.extend(prefix.octets());
+    icmpv6((mac, [0x33, 0x33, 0, 0, 0, 1]), "[fe80::1]:0", "[ff02::1]:0", 134, &body)
+}
+
+/// A ClientHello in one record.
+fn hello(name: &str) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let mut entry = vec![0];
+    entry.extend(length(name.as_bytes()));
+    entry.extend(name.as_bytes());
+    let mut extensions = vec![0, 0];
+    extensions.extend(u16::try_from(entry.len() + 2).unwrap().to_be_bytes());
+    extensions.extend(length(&entry));
+    extensions.extend(&entry);
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
+    body.extend(length(&extensions));
+    body.extend(&extensions);
+    let mut message = vec![1, 0];
+    message.extend(length(&body));
+    message.extend(&body);
+    let mut record = vec![0x16, 3, 1];
+    record.extend(length(&message));
+    record.extend(&message);
+    record
+}
+
+/// An answer that `name` is at an IPv4 address.
+fn answer(name: &str, address: [u8; 4]) -> Vec<u8> {
+    let mut message = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    message.extend(address);
+    message
+}
+
+#[test]
+fn an_address_that_changes_hands_leaves_each_owner_what_it_sent() {
+    let mut lab = Lab::new();
+    for mac in [A, A, B, B, A] {
+        lab.udp((mac, ROUTER), PHONE, SERVER, &[0x40; 100]);
+        lab.snapshot();
+    }
+    assert_eq!((lab.total(A).0, lab.total(B).0), (3 * 142, 2 * 142));
+    lab.engine.finish();
+    assert_eq!((lab.total(A).0, lab.total(B).0), (3 * 142, 2 * 142));
+}
+
+#[test]
+fn the_next_owner_of_an_address_is_not_named_by_the_first_ones_questions() {
+    let mut lab = Lab::new();
+    lab.udp((ROUTER, A), "192.168.1.1:53", PHONE, &answer("first.example.org", [203, 0, 113, 9]));
+    for mac in [A, B] {
+        for _ in 0..12 {
+            lab.udp((mac, ROUTER), PHONE, SERVER, &[0x40; 100]);
+        }
+    }
+    assert_eq!(lab.sent(A), [("example.org".to_owned(), 12 * 142)]);
+    assert_eq!(lab.sent(B), [("AS64496".to_owned(), 12 * 142)]);
+}
+
+#[test]
+fn a_device_that_left_with_a_flow_unfinished_comes_back_with_equal_sums() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    lab.open(A, "192.168.1.10:40001", SERVER);
+    lab.snapshot();
+    lab.wait(8 * 24 * 3600);
+    for _ in 0..4 {
+        lab.udp((B, ROUTER), "192.168.1.11:1", "192.168.1.12:1", &[]);
+    }
+    lab.snapshot();
+    lab.engine.finish();
+    lab.snapshot();
+}
+
+#[test]
+fn a_device_with_one_long_connection_is_not_silent() {
+    let mut lab = Lab::with(Limits { devices: 2, ..Limits::default() });
+    let tunnel = |lab: &mut Lab| lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    for _ in 0..200 {
+        tunnel(&mut lab);
+        lab.wait(60);
+    }
+    lab.udp((B, ROUTER), "192.168.1.11:1", SERVER, &[]);
+    lab.udp(([2, 0, 0, 0, 0, 0xc], ROUTER), "192.168.1.12:1", SERVER, &[]);
+    lab.udp(([2, 0, 0, 0, 0, 0xd], ROUTER), "192.168.1.13:1", SERVER, &[]);
+    assert_eq!(lab.total(A).0, 200 * 142);
+    lab.wait(8 * 24 * 3600);
+    for _ in 0..200 {
+        tunnel(&mut lab);
+    }
+    for _ in 0..12 * 24 * 8 {
+        tunnel(&mut lab);
+        lab.wait(3600 / 12);
+    }
+    assert!(lab.total(A).0 >= 12 * 24 * 8 * 142, "a week without a new flow is not a week of silence");
+}
