@@ -46,10 +46,8 @@ impl Core {
         let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
         let group = to_group(target, packet.macs);
         let mut ours = (self.devices.ours(source, from), !group && self.devices.ours(target, to));
-        if ours == (false, false) && !group && opens(datagram) && !from.is_some_and(|mac| self.devices.is_router(mac)) {
-            // Nobody's side is known: who opens a conversation is ours.
-            self.devices.own(source, from, now, &self.limits);
-            ours.0 = true;
+        if ours == (false, false) && !group {
+            ours = self.guess_side(datagram, packet.macs, now);
         }
         if ours == (false, true)
             && let Some(mac) = from
@@ -72,6 +70,29 @@ impl Core {
                 located.country.map_or(Place::Unknown, Place::Country)
             }
         };
+    }
+
+    /// Whose side is ours where no rule knows: of a station and a router the station's; else whoever opens the conversation.
+    fn guess_side(&mut self, datagram: &Datagram<'_>, macs: Option<Macs>, now: Timestamp) -> (bool, bool) {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
+        let forwards = |mac: Mac| self.devices.is_router(mac);
+        match macs.map(|macs| (macs, forwards(macs.source), forwards(macs.target))) {
+            Some((macs, true, false)) => {
+                self.devices.own(target, Some(macs.target), now, &self.limits);
+                (false, true)
+            }
+            // Two routers, one of them perhaps a phone that poses as one: nobody is known by what it sends here.
+            Some((_, true, true)) => (opens(datagram), false),
+            Some((macs, false, true)) => {
+                self.devices.own(source, Some(macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ if opens(datagram) => {
+                self.devices.own(source, macs.map(|macs| macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ => (false, false),
+        }
     }
 
     /// The address that a flow is located by: the side that is not ours, else the server's.
@@ -138,8 +159,12 @@ impl Core {
         }
     }
 
-    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, macs: Option<Macs>) -> bool {
+    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
+    /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, macs: Option<Macs>) -> bool {
+        if to_group(target, macs) != (flow.place == Place::Multicast) {
+            return true;
+        }
         let Some(macs) = macs else { return false };
         let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
             Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),

@@ -22,7 +22,7 @@ use crate::packet::{Mac, Macs, Timestamp};
 const ADDRESSES: usize = 16;
 /// Prefixes learned from Router Advertisements: a forger could announce without end.
 const PREFIXES: usize = 8;
-/// Routers remembered.
+/// Routers remembered: a forger could pose as one with every frame, so those that forward come back to the end of the row.
 const ROUTERS: usize = 8;
 
 /// What tells devices apart.
@@ -71,6 +71,9 @@ pub(super) struct Devices {
     table: Table<DeviceKey, Device>,
     neighbours: Table<IpAddr, Mac>,
     prefixes: ArrayVec<Ipv6Net, PREFIXES>,
+    /// The access point's own MACs, as this machine knows them.
+    declared: Vec<Mac>,
+    /// Those that were seen to forward, the latest last.
     routers: ArrayVec<Mac, ROUTERS>,
     accounts: usize,
 }
@@ -84,6 +87,7 @@ impl Devices {
             table: Table::new("devices", limits.devices),
             neighbours: Table::new("neighbours", limits.neighbours),
             prefixes: ArrayVec::new(),
+            declared: Vec::new(),
             routers: ArrayVec::new(),
             accounts: 0,
         }
@@ -177,15 +181,25 @@ impl Devices {
 
     /// Notes that a MAC forwards for others.
     pub(super) fn forwards(&mut self, mac: Mac) {
-        if !self.is_router(mac) && !mac.is_group() {
-            let _ = self.routers.try_push(mac);
+        if mac.is_group() || self.declared.contains(&mac) {
+            return;
         }
+        self.routers.retain(|known| *known != mac);
+        if self.routers.is_full() {
+            self.routers.remove(0);
+        }
+        self.routers.push(mac);
+    }
+
+    /// Says which MACs are the access point's own.
+    pub(super) fn declare(&mut self, macs: Vec<Mac>) {
+        self.declared = macs;
     }
 
     /// Whether a MAC forwards for others.
     #[must_use]
     pub(super) fn is_router(&self, mac: Mac) -> bool {
-        self.routers.contains(&mac)
+        self.declared.contains(&mac) || self.routers.contains(&mac)
     }
 
     /// What tells the device apart that has `address` on the side of `mac`.

@@ -50,6 +50,7 @@ pub struct Engine {
     clock: Clock,
     flows: Table<FlowKey, Flow>,
     core: Core,
+    last_packet: Option<Timestamp>,
 }
 
 impl Engine {
@@ -58,6 +59,7 @@ impl Engine {
     pub fn new(limits: Limits, side: OurSide, geo: GeoDb, events: bool) -> Self {
         Self {
             clock: Clock::default(),
+            last_packet: None,
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),
@@ -76,6 +78,7 @@ impl Engine {
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
         let now = self.clock.advance(frame.time);
+        self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
         self.expire(now);
         let packet = match Packet::decode(frame) {
@@ -95,7 +98,7 @@ impl Engine {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         let placed = flow.is_placed();
-        if !placed || self.core.has_moved(flow, sender, packet.macs) {
+        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), packet.macs) {
             if placed {
                 self.core.hand_over(&key, flow, now);
             }
@@ -154,9 +157,7 @@ impl Engine {
 
     /// Says which MACs are the access point's own: they forward for others.
     pub fn routers(&mut self, macs: Vec<Mac>) {
-        for mac in macs {
-            self.core.devices.forwards(mac);
-        }
+        self.core.devices.declare(macs);
     }
 
     /// Says which prefixes are ours beside the private ones, in place of what was said before.
@@ -185,7 +186,8 @@ impl Engine {
     /// The flow of a packet, found or made; none when the table is full of living flows.
     fn find(&mut self, key: &FlowKey, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) -> Option<Id> {
         if let Some(id) = self.flows.find(key) {
-            if !self.flows.get(id)?.is_over(datagram.tcp) {
+            let flow = self.flows.get(id)?;
+            if !flow.is_over(datagram.tcp) && !flow.may_leave(now.since(flow.last), &self.core.limits) {
                 self.flows.touch(id, now);
                 return Some(id);
             }

@@ -138,7 +138,8 @@ fn tcp(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, flags: u8, seq: u32, payl
     let step = ip(macs, from, to).tcp(from.port(), to.port(), seq, 60_000);
     let step = match flags {
         SYN => step.syn(),
-        SYN_ACK => step.syn().ack(1),
+        // Both sides number alike.
+        SYN_ACK => step.syn().ack(seq + 1),
         RST => step.rst(),
         _ => step.ack(1),
     };
@@ -267,4 +268,276 @@ fn a_device_with_one_long_connection_is_not_silent() {
         lab.wait(3600 / 12);
     }
     assert!(lab.total(A).0 >= 12 * 24 * 8 * 142, "a week without a new flow is not a week of silence");
+}
+
+fn quick(seed: u16) -> String {
+    format!("192.168.1.10:{}", 30_000 + seed)
+}
+
+#[test]
+fn a_first_frame_to_everybody_does_not_hide_a_conversation() {
+    let mut lab = Lab::new();
+    lab.udp((A, [0xff; 6]), PHONE, SERVER, &[0x40; 100]);
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+        lab.udp((ROUTER, A), SERVER, PHONE, &[0x40; 100]);
+    }
+    assert_eq!(lab.sent(A), [("AS64496".to_owned(), 12 * 142), ("multicast".to_owned(), 142)]);
+    assert_eq!(lab.total(A), (13 * 142, 12 * 142));
+}
+
+#[test]
+fn claims_of_a_servers_address_hide_nothing() {
+    let far = "[2001:db8:9::9]:443";
+    let mut lab = Lab::new();
+    lab.frame(&announces(ROUTER, "2001:db8:1::"));
+    lab.frame(&advertises(A, "2001:db8:9::9"));
+    lab.frame(&announces(A, "2001:db8:9::"));
+    lab.frame(&icmpv6((A, ROUTER), "[2001:db8:9::9]:0", "[fe80::1]:0", 135, &[0; 16]));
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), "[2001:db8:1::10]:50000", far, &[0x40; 100]);
+    }
+    let sent = lab.sent(A);
+    assert!(sent.contains(&("AS64496".to_owned(), 12 * 162)), "{sent:?}");
+}
+
+#[test]
+fn forged_routers_do_not_push_out_the_true_one() {
+    let mut lab = Lab::new();
+    for forged in 0..20 {
+        lab.frame(&announces([2, 0, 0, 0, 9, forged], "2001:db8:9::"));
+    }
+    lab.udp((ROUTER, A), "198.51.100.1:443", PHONE, &[0x40; 10]);
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), PHONE, "[2001:db8:9::9]:443".replace("[2001:db8:9::9]", "203.0.113.9").as_str(), &[0x40; 100]);
+        lab.udp((A, ROUTER), "[fd00::10]:50000", "[2001:db8:9::9]:443", &[0x40; 100]);
+    }
+    let sent = lab.sent(A);
+    assert!(sent.contains(&("AS64496".to_owned(), 12 * (142 + 162))), "{sent:?}");
+}
+
+#[test]
+fn who_sends_to_the_router_is_ours_whatever_the_ports() {
+    let mut lab = Lab::new();
+    lab.udp((ROUTER, A), "198.51.100.1:443", PHONE, &[0x40; 10]);
+    // A public address that no rule knows, seen from the middle of its conversation.
+    lab.udp((A, ROUTER), "192.0.2.77:50000", "203.0.113.9:50001", &[0x40; 100]);
+    lab.udp((ROUTER, B), "203.0.113.9:50001", "192.0.2.78:50000", &[0x40; 200]);
+    assert_eq!(lab.total(A).0, 142);
+    assert_eq!(lab.total(B).1, 242);
+}
+
+#[test]
+fn a_conversation_older_than_the_capture_is_counted_once_its_owner_is_known() {
+    let mut lab = Lab::new();
+    let (phone, far) = ("[2001:db8:1::10]:50000", "[2001:db8:9::9]:50001");
+    lab.udp((A, ROUTER), phone, far, &[0x40; 100]);
+    lab.frame(&advertises(A, "2001:db8:1::10"));
+    let before = lab.total(A).0;
+    lab.udp((A, ROUTER), phone, far, &[0x40; 100]);
+    assert_eq!(lab.total(A).0, before + 162);
+}
+
+#[test]
+fn decoy_syns_do_not_hide_a_hello() {
+    for decoys in [[1000, 77_000, 1000], [77_000, 1000, 1000], [1000, 1000, 99], [5, 6, 7]] {
+        let mut lab = Lab::new();
+        for seq in decoys {
+            lab.tcp((A, ROUTER), PHONE, SERVER, SYN, seq, &[]);
+        }
+        lab.tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]);
+        let hello = hello("hidden.example.org");
+        let (one, two) = hello.split_at(30);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1031, two);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, one);
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{decoys:?}");
+    }
+}
+
+#[test]
+fn segments_far_outside_do_not_hide_a_hello() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    for decoy in 0..40 {
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1_000_000 + 5000 * decoy, &[0x33; 400]);
+    }
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+    assert_eq!(lab.hellos(), ["hidden.example.org"]);
+}
+
+#[test]
+fn a_hello_in_the_syn_is_read() {
+    let mut lab = Lab::new();
+    lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &hello("early.example.org"));
+    assert_eq!(lab.hellos(), ["early.example.org"]);
+}
+
+#[test]
+fn each_hello_of_a_connection_is_told() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    let (first, second) = (hello("www.example.org"), hello("www.example.org"));
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &first);
+    let mut retry = vec![0x14, 3, 3, 0, 1, 1];
+    retry.extend(&second);
+    let next = 1001 + u32::try_from(first.len()).unwrap();
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, next, &retry);
+    assert_eq!(lab.hellos(), ["www.example.org"; 2]);
+}
+
+#[test]
+fn a_hello_inside_a_tunnel_through_a_proxy_is_told() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, "203.0.113.9:3128");
+    let connect = b"CONNECT www.example.org:443 HTTP/1.1\r\nHost: www.example.org:443\r\n\r\n";
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:3128", ACK, 1001, connect);
+    let next = 1001 + u32::try_from(connect.len()).unwrap();
+    let hello = hello("www.example.org");
+    let (one, two) = hello.split_at(30);
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:3128", ACK, next, one);
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:3128", ACK, next + 30, two);
+    assert_eq!(lab.hellos(), ["www.example.org"]);
+}
+
+#[test]
+fn a_hello_is_read_wherever_it_is_cut_and_in_any_order() {
+    let hello = hello("www.example.org");
+    for cut in 1..hello.len() {
+        for reversed in [false, true] {
+            let mut lab = Lab::new();
+            lab.open(A, PHONE, SERVER);
+            let (one, two) = hello.split_at(cut);
+            let mut parts = [(1001, one), (1001 + u32::try_from(cut).unwrap(), two)];
+            if reversed {
+                parts.reverse();
+            }
+            for (seq, part) in parts {
+                lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, part);
+                lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, part);
+            }
+            assert_eq!(lab.hellos(), ["www.example.org"], "cut at {cut}, reversed: {reversed}");
+        }
+    }
+}
+
+#[test]
+fn a_port_used_again_is_another_conversation() {
+    for flags in [ACK, RST] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("one.example.org"));
+        lab.tcp((ROUTER, A), SERVER, PHONE, flags, 1001, &[]);
+        lab.wait(2);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 900_000, &[]);
+        lab.tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 900_000, &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 900_001, &hello("two.example.com"));
+        assert_eq!(lab.hellos(), ["one.example.org", "two.example.com"]);
+        let names: Vec<String> = lab.sent(A).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["example.com", "example.org"]);
+    }
+}
+
+#[test]
+fn a_conversation_silent_for_long_is_over_though_nothing_pushed_it_out() {
+    let mut lab = Lab::new();
+    for port in 1..60 {
+        lab.udp((A, ROUTER), &quick(port), SERVER, &[0x40; 10]);
+    }
+    lab.wait(3600);
+    lab.udp((A, ROUTER), &quick(59), SERVER, &[0x40; 10]);
+    lab.engine.finish();
+    let snapshot = lab.snapshot();
+    assert_eq!(snapshot.destinations.iter().map(|row| row.flows).sum::<u64>(), 60);
+}
+
+#[test]
+fn waiting_for_a_name_ends_though_the_conversation_fell_silent() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    lab.wait(5);
+    lab.udp((B, ROUTER), "192.168.1.11:1", SERVER, &[]);
+    assert_eq!(lab.sent(A), [("AS64496".to_owned(), 142)]);
+}
+
+#[test]
+fn the_root_and_addresses_are_no_names() {
+    let mut lab = Lab::new();
+    for name in ["", "1.2.3.4"] {
+        lab.udp((ROUTER, A), "192.168.1.1:53", PHONE, &answer(name, [203, 0, 113, 9]));
+    }
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    }
+    assert_eq!(lab.sent(A), [("AS64496".to_owned(), 12 * 142)]);
+}
+
+#[test]
+fn a_far_future_frame_does_not_stop_time() {
+    for wrong in [u64::MAX, 0] {
+        for first in [true, false] {
+            let mut lab = Lab::with(Limits { flows: 4, ..Limits::default() });
+            let right = lab.now;
+            if !first {
+                lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+            }
+            lab.now = Timestamp::from_nanos(wrong.saturating_sub(2_000_000));
+            lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+            lab.now = right;
+            for port in 0..50 {
+                lab.wait(60);
+                lab.udp((A, ROUTER), &quick(port), SERVER, &[0x40; 100]);
+            }
+            let snapshot = lab.snapshot();
+            let flows = snapshot.tables.iter().find(|row| row.table == "flows").unwrap();
+            assert!(flows.refused < 3, "{} refused after a frame at {wrong}, first: {first}", flows.refused);
+            assert_eq!(snapshot.last_packet, Some(lab.now), "after a frame at {wrong}, first: {first}");
+            if !first {
+                assert_eq!(snapshot.devices.first().map(|row| row.last), Some(lab.now), "after a frame at {wrong}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_quiet_link_does_not_move_the_last_packets_time() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    lab.engine.advance(lab.now.plus(Duration::from_secs(500)));
+    assert_eq!(lab.snapshot().last_packet, Some(lab.now));
+}
+
+#[test]
+fn on_a_quiet_link_every_flow_that_is_over_ends() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    for port in 0..20 {
+        lab.udp((A, ROUTER), &quick(port), SERVER, &[0x40; 100]);
+    }
+    lab.engine.advance(lab.now.plus(Duration::from_secs(500)));
+    assert_eq!(lab.snapshot().tables.iter().find(|row| row.table == "flows").unwrap().entries, 1, "the connection stays");
+}
+
+#[test]
+fn one_device_does_not_lend_anothers_mac_a_name() {
+    let mut lab = Lab::new();
+    lab.udp((B, ROUTER), "192.168.1.11:1", SERVER, &[]);
+    let mut request = vec![1, 1, 6, 0, 1, 2, 3, 4];
+    request.resize(28, 0);
+    request.extend(B);
+    request.resize(236, 0);
+    request.extend([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 12, 4]);
+    request.extend(b"fake\xff");
+    lab.udp((A, [0xff; 6]), "0.0.0.0:68", "255.255.255.255:67", &request);
+    let snapshot = lab.snapshot();
+    assert!(snapshot.devices.iter().all(|row| row.hostname.is_none()), "{:?}", snapshot.devices);
+}
+
+#[test]
+fn fragments_wait_for_no_name() {
+    let mut lab = Lab::new();
+    let mut later = udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    later[20] = 0;
+    later[21] = 100;
+    lab.frame(&later);
+    assert_eq!(lab.sent(A), [("AS64496".to_owned(), 142)]);
 }
