@@ -217,6 +217,8 @@ pub struct Datagram<'a> {
 pub struct Tcp {
     /// Sequence number.
     pub seq: u32,
+    /// Acknowledgement number; means nothing without `ack`.
+    pub acknowledged: u32,
     /// SYN.
     pub syn: bool,
     /// ACK.
@@ -435,7 +437,13 @@ impl<'a> Datagram<'a> {
                 let Ok(tcp) = TcpSlice::from_slice(data) else { return };
                 self.source.set_port(tcp.source_port());
                 self.target.set_port(tcp.destination_port());
-                self.tcp = Some(Tcp { seq: tcp.sequence_number(), syn: tcp.syn(), ack: tcp.ack(), end: tcp.fin() || tcp.rst() });
+                self.tcp = Some(Tcp {
+                    seq: tcp.sequence_number(),
+                    acknowledged: tcp.acknowledgment_number(),
+                    syn: tcp.syn(),
+                    ack: tcp.ack(),
+                    end: tcp.fin() || tcp.rst(),
+                });
                 self.payload = tcp.payload();
             }
             UDP => {

@@ -30,14 +30,15 @@ impl Core {
             if flow.settled && end.account.is_none() {
                 end.account = Some(self.open_account(key, flow, side, end.device));
             }
-            *flow.ends.of_mut(side) = Some(end);
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
-                if let Some(account) = end.account {
-                    device.ledger.give(account, flow.class, owed, now);
+                match end.account {
+                    Some(account) => device.ledger.give(account, flow.class, owed, now),
+                    None => end.pending.add(owed),
                 }
             }
+            *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
     }
@@ -51,7 +52,7 @@ impl Core {
         flow.class = class(key, flow, candidates);
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
-            let known = flow.known(side);
+            let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.ledger.give(account, flow.class, known, flow.last);
@@ -66,6 +67,18 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+    }
+
+    /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
+    /// asked does not name what the next one does.
+    pub(super) fn hand_over(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
+        if flow.settled {
+            self.flush(key, flow);
+        } else {
+            self.settle(key, flow, now);
+        }
+        flow.settled = false;
+        flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
 
     /// The end of a flow: everything is charged, and told.
@@ -196,7 +209,7 @@ impl Core {
             return Some(end);
         }
         let (device, _) = self.devices.open(end.key, now, &self.limits)?;
-        Some(End { device, account: None, ..end })
+        Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }
 

@@ -24,7 +24,7 @@ const ADDRESSES: usize = 16;
 const STRANGERS: usize = 8;
 /// Prefixes learned from Router Advertisements: a forger could announce without end.
 const PREFIXES: usize = 8;
-/// Routers remembered.
+/// Routers remembered: a forger could pose as one with every frame, so those that forward come back to the end of the row.
 const ROUTERS: usize = 8;
 
 /// What tells devices apart.
@@ -75,6 +75,9 @@ pub(super) struct Devices {
     table: Table<DeviceKey, Device>,
     neighbours: Table<IpAddr, Mac>,
     prefixes: ArrayVec<Ipv6Net, PREFIXES>,
+    /// The access point's own MACs, as this machine knows them.
+    declared: Vec<Mac>,
+    /// Those that were seen to forward, the latest last.
     routers: ArrayVec<Mac, ROUTERS>,
     accounts: usize,
 }
@@ -88,6 +91,7 @@ impl Devices {
             table: Table::new("devices", limits.devices),
             neighbours: Table::new("neighbours", limits.neighbours),
             prefixes: ArrayVec::new(),
+            declared: Vec::new(),
             routers: ArrayVec::new(),
             accounts: 0,
         }
@@ -109,6 +113,11 @@ impl Devices {
     #[must_use]
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut Device> {
         self.table.get_mut(id)
+    }
+
+    /// Notes that a device is there.
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
+        self.table.touch(id, now);
     }
 
     /// Accounts open in all ledgers.
@@ -176,15 +185,25 @@ impl Devices {
 
     /// Notes that a MAC forwards for others.
     pub(super) fn forwards(&mut self, mac: Mac) {
-        if !self.is_router(mac) && !mac.is_group() {
-            let _ = self.routers.try_push(mac);
+        if mac.is_group() || self.declared.contains(&mac) {
+            return;
         }
+        self.routers.retain(|known| *known != mac);
+        if self.routers.is_full() {
+            self.routers.remove(0);
+        }
+        self.routers.push(mac);
+    }
+
+    /// Says which MACs are the access point's own.
+    pub(super) fn declare(&mut self, macs: Vec<Mac>) {
+        self.declared = macs;
     }
 
     /// Whether a MAC forwards for others.
     #[must_use]
     pub(super) fn is_router(&self, mac: Mac) -> bool {
-        self.routers.contains(&mac)
+        self.declared.contains(&mac) || self.routers.contains(&mac)
     }
 
     /// What tells the device apart that has `address` on the side of `mac`.
@@ -226,7 +245,7 @@ impl Devices {
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;
-        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |device, _| now.since(device.last) >= limits.device_idle) {
+        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |_, silent| silent >= limits.device_idle) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
     }

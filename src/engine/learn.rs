@@ -187,11 +187,15 @@ impl Core {
         let Some(id) = self.devices.table().find(&key) else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
         let mut news = false;
+        let by_client = matches!(lease.kind, 0 | 1 | 3 | 4 | 7 | 8);
+        if by_client && context.macs.is_some_and(|macs| macs.source != Mac(lease.mac)) {
+            return; // one device speaks for another
+        }
         if let Some(address) = lease.address {
             news |= device.has(IpAddr::V4(address));
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
-        if matches!(lease.kind, 0 | 1 | 3 | 7 | 8) {
+        if by_client {
             for (known, said) in [
                 (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
                 (&mut device.vendor_class, lease.vendor_class.as_ref()),

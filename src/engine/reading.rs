@@ -36,7 +36,8 @@ pub(super) struct Reading {
 struct Lane {
     /// TCP: the sequence number of offset 0.
     start: Option<u32>,
-    /// The SYN was seen, so `start` is the true beginning.
+    /// The server's SYN was seen, which acknowledges the client's, so `start` is the true beginning. A client's SYN alone proves
+    /// nothing: another number in a second one would put the hello where it is not looked for.
     anchored: bool,
     /// Dissectors still in the race, one bit each.
     racing: u16,
@@ -200,17 +201,17 @@ impl Reading {
 
     fn segment(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) {
         let Some(tcp) = part.packet.tcp else { return };
-        let lane = self.lanes.of_mut(part.sender);
-        if tcp.syn {
-            lane.start = Some(tcp.seq.wrapping_add(1));
-            lane.anchored = true;
-            return;
+        let first = tcp.seq.wrapping_add(u32::from(tcp.syn));
+        if tcp.syn && tcp.ack {
+            self.lanes.of_mut(part.sender).begin(first);
+            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged);
         }
+        let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        let offset = lane.offset(tcp.seq, streams);
+        let offset = lane.offset(first, streams);
         if offset == u64::MAX {
             return;
         }
@@ -253,6 +254,14 @@ impl Lane {
 
     fn races(&self, name: &str) -> bool {
         DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
+    }
+
+    /// The stream begins at a sequence number.
+    fn begin(&mut self, start: u32) {
+        if self.done == 0 && self.stream.is_none() {
+            self.start = Some(start);
+            self.anchored = true;
+        }
     }
 
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
@@ -342,8 +351,11 @@ impl Lane {
                     self.racing &= !mask;
                 }
                 Verdict::Saw { seen, used, more } => {
-                    harvest.seen.push((dissector.name, seen));
                     self.racing = if more { mask } else { 0 };
+                    if matches!(&seen, Observation::Request(request) if request.method.as_str() == "CONNECT") {
+                        self.racing |= race_of("tls"); // what goes through the tunnel
+                    }
+                    harvest.seen.push((dissector.name, seen));
                     if dissector.name == "http" {
                         *requests = requests.saturating_add(1);
                         if *requests >= limits.requests {

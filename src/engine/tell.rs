@@ -15,17 +15,20 @@ impl Engine {
         let mut pending: Vec<(Id, Both)> = Vec::new();
         for (key, flow) in self.flows.iter_mut() {
             self.core.flush(key, flow);
+            if !flow.settled && flow.is_due(key.protocol(), self.clock.now(), &self.core.limits) {
+                self.core.settle(key, flow, self.clock.now());
+            }
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.push((end.device, flow.known(side)));
+                        pending.push((end.device, end.pending));
                     }
                 }
             }
         }
         pending.sort_unstable_by_key(|(device, _)| *device);
         let mut snapshot = Snapshot {
-            last_packet: (self.core.health.packets > 0).then(|| self.clock.now()),
+            last_packet: self.last_packet,
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
