@@ -132,6 +132,9 @@ impl Core {
         if let Some(end) = flow.ends.of(sender.other()) {
             self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
         }
+        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
+            self.health.skip("no-side-ours");
+        }
     }
 
     /// Charges a frame that belongs to no flow.
