@@ -1,4 +1,4 @@
-//! What the person asked for: flags and the configuration file, as typed, become a [`Config`], as meant.
+//! What the person asked for: flags and the configuration file, as typed, become one set of settings, as meant.
 //!
 //! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
 //! before the default. An unknown key is an error that names the nearest one.
