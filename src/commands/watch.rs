@@ -54,6 +54,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
     let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
+    let address = server.local_addr();
     let mut capture = Capture::open(options)?;
 
     let (queue, writer) = events(&common)?.unzip();
