@@ -1,16 +1,16 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
-# make demo    makes the simulated lab run and serves it, without any rights
+# make demo    makes the simulated lab run and serves it; needs no right to capture
 # make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    the live test again and again for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
-# make deps    only installs what the tests need        ARGS="..."   more flags for run and demo
+# make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 
-LISTEN ?= 127.0.0.1:9843
+BINARY = $(or $(CARGO_TARGET_DIR),target)/release/whither
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
 BENCH_TRACES ?=
@@ -24,8 +24,7 @@ TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bin
 
 run: build-deps
 	cargo build --release
-	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/" >&2
-	target/release/whither watch --listen $(LISTEN) $(ARGS)
+	$(BINARY) watch $(ARGS)
 
 test: lint deps
 	cargo check --no-default-features --all-targets
@@ -33,10 +32,9 @@ test: lint deps
 
 demo: build-deps
 	cargo build --release
-	mkdir -p out
-	target/release/whither simulate out/demo.pcap
-	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/   (ctrl-C ends)" >&2
-	target/release/whither read --serve --listen $(LISTEN) $(ARGS) out/demo.pcap
+	@mkdir -p out
+	$(BINARY) simulate out/demo.pcap
+	$(BINARY) read --serve $(ARGS) out/demo.pcap
 
 # BENCH_TRACES=DIR: over these captures too.
 bench: build-deps
@@ -80,7 +78,7 @@ promtool:
 	} || echo "make: no promtool; the tests that need it will say so" >&2
 
 rust:
-	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.89 or newer), then try again" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.91 or newer), then try again" >&2; exit 1; }
 
 # need LIST: what of it is missing is installed by root; anyone else is told how, and it fails.
 define need

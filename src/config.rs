@@ -1,4 +1,4 @@
-//! What the person asked for: flags and the configuration file, as typed, become a [`Config`], as meant.
+//! What the person asked for: flags and the configuration file, as typed, become one set of settings, as meant.
 //!
 //! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
 //! before the default. An unknown key is an error that names the nearest one.
@@ -66,10 +66,10 @@ pub struct Common {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// Bytes kept of each packet in a live capture [default: 4096]
-    #[arg(long, value_name = "BYTES", hide = true)]
+    #[arg(long, value_name = "BYTES")]
     pub snaplen: Option<i32>,
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
-    #[arg(long, value_name = "MIB", hide = true)]
+    #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
 }
 
@@ -85,6 +85,7 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -193,6 +194,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ring_is_told_of_where_there_is_one() {
+        let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        for flag in ["--snaplen", "--buffer"] {
+            assert_eq!([help("watch").contains(flag), help("read").contains(flag)], [true, false], "{flag}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         Some(interface) => interface,
         None => {
             let choice = interface::choose()?;
-            eprintln!("whither: watching {}: {}", choice.interface, choice.why);
+            eprintln!("whither: chose {}: {}", choice.interface, choice.why);
             choice.interface
         }
     };
