@@ -69,6 +69,7 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
+            Observation::Tunnel(_) | Observation::Certificate(_) => {}
         }
     }
 

@@ -14,6 +14,7 @@ mod events;
 mod flow;
 pub mod geo;
 mod health;
+pub mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
