@@ -201,6 +201,9 @@ impl Reading {
         if payload.is_empty() || lane.is_over() {
             return;
         }
+        if !lane.anchored && payload == [0] {
+            return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
+        }
         let offset = lane.offset(tcp.seq, streams);
         if offset == u64::MAX {
             return;
