@@ -16,6 +16,10 @@ pub enum Observation {
     Request(Box<Request>),
     /// What a DHCPv4 client said of itself, or a server granted.
     Lease(Box<Lease>),
+    /// The handshake of a tunnel, or of something else that hides what it carries.
+    Tunnel(Tunnel),
+    /// The certificate of a TLS server, in the clear up to TLS 1.2.
+    Certificate(Box<Certificate>),
 }
 
 /// A host name as whither keeps it: lower case, no trailing dot, at most [`Name::MAX`] bytes of UTF-8.
@@ -300,6 +304,81 @@ pub struct Lease {
     pub fqdn: Option<Text>,
     /// Option 6: the resolvers that a server offers, at most 8.
     pub resolvers: Vec<Ipv4Addr>,
+}
+
+/// A handshake after which only one peer is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Of what.
+    pub kind: TunnelKind,
+    /// The server name of a DTLS hello, if it has one.
+    pub name: Option<Name>,
+}
+
+/// What hides the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelKind {
+    /// WireGuard.
+    WireGuard,
+    /// OpenVPN, over UDP or TCP.
+    OpenVpn,
+    /// IPsec, by its key exchange (IKEv1, IKEv2), over UDP or TCP.
+    Ipsec,
+    /// L2TP, mostly with IPsec around it.
+    L2tp,
+    /// PPTP, whose data goes over GRE.
+    Pptp,
+    /// DTLS: calls in a browser, and some VPNs.
+    Dtls,
+}
+
+impl TunnelKind {
+    /// Its usual name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WireGuard => "wireguard",
+            Self::OpenVpn => "openvpn",
+            Self::Ipsec => "ipsec",
+            Self::L2tp => "l2tp",
+            Self::Pptp => "pptp",
+            Self::Dtls => "dtls",
+        }
+    }
+}
+
+/// What a TLS server's own certificate (RFC 5280) says of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The subject's common name if it is a host name, then the other DNS names that it is for, in its order; at most
+    /// [`Certificate::MAX_NAMES`], and they may begin with `*.`. The first is what to call the server: lists are often in
+    /// the order of the alphabet.
+    pub names: Vec<Name>,
+    /// There were more names.
+    pub cut: bool,
+    /// The subject's common name, whatever it says.
+    pub common_name: Option<Text>,
+    /// The issuer's common name.
+    pub issuer: Option<Text>,
+    /// The version that the server chose: 0x0300 (SSL 3) to 0x0303 (TLS 1.2).
+    pub version: u16,
+}
+
+impl Certificate {
+    /// Names kept of one certificate: those of shared servers have hundreds.
+    pub const MAX_NAMES: usize = 8;
+
+    /// Whether it has the form that Tor gives to those of its relays: two random names of base 32, of `.net` by a `.com`, and
+    /// nothing else. (Since TLS 1.3 they are not seen.)
+    #[must_use]
+    pub fn is_tor(&self) -> bool {
+        let random = |text: &Option<Text>, top: &str| {
+            let label = text.as_ref().and_then(|text| text.as_str().strip_prefix("www.")?.strip_suffix(top));
+            label
+                .is_some_and(|label| (8..=20).contains(&label.len()) && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+        };
+        self.names.len() <= 1 && !self.cut && random(&self.common_name, ".net") && random(&self.issuer, ".com")
+    }
 }
 
 #[cfg(test)]

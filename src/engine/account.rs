@@ -8,6 +8,7 @@ use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
+use crate::engine::hidden;
 use crate::engine::ledger::Destination;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally};
 use crate::engine::table::Id;
@@ -232,7 +233,7 @@ fn class(key: &FlowKey, flow: &Flow, candidates: usize) -> Class {
         Place::Multicast => return Class::Multicast,
         Place::Country(_) | Place::Unknown => {}
     }
-    if let Some(hidden) = flow.hidden.or_else(|| hidden_by_port(key, flow)) {
+    if let Some(hidden) = flow.hidden.or_else(|| hidden(key, flow)) {
         return hidden;
     }
     match flow.name.as_ref().map(|named| named.origin) {
@@ -247,11 +248,20 @@ fn class(key: &FlowKey, flow: &Flow, candidates: usize) -> Class {
     }
 }
 
-/// DNS over TLS and QUIC by their port (RFC 7858, RFC 9250), once both sides spoke.
-fn hidden_by_port(key: &FlowKey, flow: &Flow) -> Option<Class> {
-    match (key.protocol(), key.endpoint(flow.client.other()).port()) {
+/// What hides a flow's destination by whom it is with: encrypted DNS by its port (RFC 7858, RFC 9250), resolvers and relays by
+/// name, resolvers by address where there is no name; ESP and AH by their protocol numbers.
+fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
+    let server = key.endpoint(flow.client.other());
+    match (key.protocol(), server.port()) {
         (TCP, 853) => Some(Class::Dot),
         (UDP, 853) => Some(Class::Doq),
+        (50 | 51, _) => Some(Class::Ipsec),
+        (TCP | UDP, 53) => None,
+        (TCP | UDP, port) => match &flow.name {
+            Some(named) => hidden::by_name(&named.name),
+            None if port == 443 => hidden::by_address(server.ip()),
+            None => None,
+        },
         _ => None,
     }
 }

@@ -5,7 +5,8 @@
 use arrayvec::ArrayVec;
 
 use crate::dissect::observation::{ClientHello, Observation};
-use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, tls};
+use crate::dissect::starttls::Upgrade;
+use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, starttls, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
@@ -49,6 +50,8 @@ struct Lane {
     stream: Option<Id>,
     /// An HTTP connection between two requests.
     between: bool,
+    /// Text comes first, and TLS may follow.
+    text: bool,
 }
 
 /// What one packet brought to light.
@@ -84,7 +87,8 @@ impl Reading {
         }
         let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
         let racing = race(over, packet.source.port(), packet.target.port());
-        let lane = || Lane { racing, ..Lane::default() };
+        let text = over == Over::Stream && [packet.source.port(), packet.target.port()].iter().any(|port| starttls::PORTS.contains(port));
+        let lane = || Lane { racing, text, ..Lane::default() };
         Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, versioned: false, tried: 0, requests: 0 })
     }
 
@@ -149,12 +153,16 @@ impl Reading {
             self.versioned = true;
             harvest.quic_version = Some(quic::version::name(recognised.version));
         }
-        let more = match dns::by_form(part.packet.payload) {
-            Some(message) => {
+        let more = match (tunnel::read(part.packet.payload), dns::by_form(part.packet.payload)) {
+            (Verdict::Saw { seen, .. }, _) => {
+                harvest.seen.push(("tunnel", seen));
+                false
+            }
+            (_, Some(message)) => {
                 harvest.seen.push(("dns", Observation::Dns(Box::new(message))));
                 true
             }
-            None => self.quic(part, streams, limits, harvest),
+            (_, None) => self.quic(part, streams, limits, harvest),
         };
         if more && self.tried < limits.datagrams {
             return true;
@@ -210,6 +218,9 @@ impl Reading {
         let payload = part.packet.payload;
         if payload.is_empty() || lane.is_over() {
             return;
+        }
+        if !lane.anchored && payload == [0] {
+            return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
         let offset = lane.offset(first, streams);
         if offset == u64::MAX {
@@ -321,6 +332,17 @@ impl Lane {
     /// Shows bytes to every dissector in the race until none can say more; returns how many are done with.
     fn race(&mut self, bytes: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> usize {
         let mut used: usize = 0;
+        if self.text && !http::looks_like_request(bytes) {
+            match starttls::upgrade(bytes) {
+                Upgrade::NeedMore => {
+                    self.need = bytes.len().saturating_add(1);
+                    return 0;
+                }
+                Upgrade::At(start) => used = start,
+                Upgrade::Never => {}
+            }
+        }
+        self.text = false;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             if rest.is_empty() {
