@@ -202,6 +202,12 @@ impl Devices {
         self.declared.contains(&mac) || self.routers.contains(&mac)
     }
 
+    /// Whether devices are addresses even where there are MACs.
+    #[must_use]
+    pub(super) fn by_address(&self) -> bool {
+        self.side.by_address
+    }
+
     /// What tells the device apart that has `address` on the side of `mac`.
     #[must_use]
     pub(super) fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
@@ -250,6 +256,10 @@ impl Device {
     /// Notes an address of the device; true when it is new.
     pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
+        // Phones send from ::1 while their address is being checked: that is not one of theirs.
+        if self.mac().is_some() && address.is_loopback() {
+            return false;
+        }
         if address.is_unspecified() || address.is_multicast() || self.addresses.contains(&address) {
             return false;
         }
