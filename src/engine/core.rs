@@ -57,6 +57,9 @@ impl Core {
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         if ours == (false, false) {
             self.health.skip("no-side-ours");
+            if !group {
+                return; // asked again with the next packet: not worth a look into the databases
+            }
         }
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
         *flow.ends.of_mut(sender) = source_end;
@@ -162,7 +165,8 @@ impl Core {
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
     /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
     pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, macs: Option<Macs>) -> bool {
-        if to_group(target, macs) != (flow.place == Place::Multicast) {
+        let group = to_group(target, macs);
+        if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
         let Some(macs) = macs else { return false };
