@@ -138,15 +138,18 @@ impl Devices {
         if is_inside(address) || self.side.nets.iter().any(|net| net.contains(&address)) {
             return true;
         }
-        if let IpAddr::V6(v6) = address
-            && self.prefixes.iter().any(|prefix| prefix.contains(&v6))
-            && mac.is_none_or(|mac| !self.is_router(mac))
-        {
+        if self.is_announced(address) && mac.is_none_or(|mac| !self.is_router(mac)) {
             return true;
         }
         // On links without MACs an owner is filed under the zero address.
         let owner = mac.unwrap_or(Mac([0; 6]));
         self.neighbours.find(&address).and_then(|id| self.neighbours.get(id)).is_some_and(|known| *known == owner)
+    }
+
+    /// Whether an address is in a prefix that a router announced for our link.
+    #[must_use]
+    pub(super) fn is_announced(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(v6) if self.prefixes.iter().any(|prefix| prefix.contains(&v6)))
     }
 
     /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.

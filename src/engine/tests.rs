@@ -759,3 +759,32 @@ fn frames_joined_by_offload_cut_or_tagged_count_with_what_was_on_the_wire() {
     lab.frame(&tagged);
     assert_eq!(lab.total(A).0, 3054 + 1042 + 1046);
 }
+
+#[test]
+fn a_phone_that_forwards_or_still_uses_another_networks_address_is_counted_all_the_same() {
+    let mut lab = Lab::new();
+    lab.frame(&announces(ROUTER, "2001:db8:1::"));
+    // An address of the cellular network, to the resolver of this one: it looks as a router does.
+    lab.udp((A, ROUTER), "198.51.100.77:5000", "192.168.1.1:53", &[0x40; 10]);
+    let before = lab.total(A).0;
+    for _ in 0..3 {
+        lab.udp((A, ROUTER), "[2001:db8:1::10]:50000", "[2001:db8:9::9]:50001", &[0x40; 100]);
+    }
+    assert_eq!(lab.total(A).0, before + 3 * 162);
+}
+
+#[test]
+fn an_address_that_goes_to_somebody_unknown_is_not_charged_to_its_last_owner() {
+    let mut lab = Lab::new();
+    let (phone, far) = ("192.0.2.77:50000", "203.0.113.9:50001");
+    let mut arp = vec![0xff; 6];
+    arp.extend(A);
+    arp.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    arp.extend(A);
+    arp.extend([192, 0, 2, 77, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1]);
+    lab.frame(&arp);
+    lab.udp((A, B), phone, far, &[0x40; 100]);
+    let before = lab.total(A).0;
+    lab.udp((ROUTER, [2, 0, 0, 0, 0, 0xc]), phone, far, &[0x40; 100]);
+    assert_eq!(lab.total(A).0, before);
+}
