@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use crate::engine::device::{DeviceKey, Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
-use crate::engine::flow::{End, Flow, FlowKey, Side};
+use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
 use crate::engine::limits::Limits;
@@ -61,10 +61,15 @@ impl Core {
         {
             self.devices.forwards(mac);
         }
-        let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         if ours == (false, false) {
             self.health.skip("no-side-ours");
+            if !group {
+                // Asked again with the next packet: not worth a look into the databases.
+                (flow.ends, flow.place, flow.asn) = (Sides::default(), Place::Unknown, None);
+                return;
+            }
         }
+        let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
@@ -88,8 +93,13 @@ impl Core {
                 self.devices.own(target, Some(macs.target), now, &self.limits);
                 (false, true)
             }
-            // Two routers, one of them perhaps a phone that poses as one: nobody is known by what it sends here.
-            Some((_, true, true)) => (opens(datagram), false),
+            // Two routers, one of them perhaps a phone that poses as one, or that sent with an address of another network: nobody
+            // comes to own an address by that.
+            Some((_, true, true)) => match (self.devices.is_announced(source), self.devices.is_announced(target)) {
+                (true, false) => (true, false),
+                (false, true) => (false, true),
+                _ => (opens(datagram), false),
+            },
             Some((macs, false, true)) => {
                 self.devices.own(source, Some(macs.source), now, &self.limits);
                 (true, false)
@@ -176,7 +186,8 @@ impl Core {
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
     /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
     pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, macs: Option<Macs>) -> bool {
-        if to_group(target, macs) != (flow.place == Place::Multicast) {
+        let group = to_group(target, macs);
+        if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
         let Some(macs) = macs else { return false };

@@ -142,15 +142,18 @@ impl Devices {
         if is_inside(address) || self.side.nets.iter().any(|net| net.contains(&address)) {
             return true;
         }
-        if let IpAddr::V6(v6) = address
-            && self.prefixes.iter().any(|prefix| prefix.contains(&v6))
-            && mac.is_none_or(|mac| !self.is_router(mac))
-        {
+        if self.is_announced(address) && mac.is_none_or(|mac| !self.is_router(mac)) {
             return true;
         }
         // On links without MACs an owner is filed under the zero address.
         let owner = mac.unwrap_or(Mac([0; 6]));
         self.neighbours.find(&address).and_then(|id| self.neighbours.get(id)).is_some_and(|known| *known == owner)
+    }
+
+    /// Whether an address is in a prefix that a router announced for our link.
+    #[must_use]
+    pub(super) fn is_announced(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(v6) if self.prefixes.iter().any(|prefix| prefix.contains(&v6)))
     }
 
     /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.
@@ -206,6 +209,12 @@ impl Devices {
         self.declared.contains(&mac) || self.routers.contains(&mac)
     }
 
+    /// Whether devices are addresses even where there are MACs.
+    #[must_use]
+    pub(super) fn by_address(&self) -> bool {
+        self.side.by_address
+    }
+
     /// What tells the device apart that has `address` on the side of `mac`.
     #[must_use]
     pub(super) fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
@@ -255,6 +264,10 @@ impl Device {
     /// Notes an address of the device; true when it is new.
     pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
+        // Phones send from ::1 while their address is being checked: that is not one of theirs.
+        if self.mac().is_some() && address.is_loopback() {
+            return false;
+        }
         if address.is_unspecified() || address.is_multicast() || self.addresses.contains(&address) {
             return false;
         }

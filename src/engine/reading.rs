@@ -141,11 +141,19 @@ impl Reading {
                 Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
             }
         }
-        limited || self.any_port(part, streams, limits, harvest)
+        if !limited {
+            return self.any_port(part, true, streams, limits, harvest);
+        }
+        // A client may choose 53 for its own port, or a server listen there: the port alone must not hide a hello.
+        if harvest.seen.is_empty() && self.tried < limits.datagrams {
+            self.any_port(part, false, streams, limits, harvest);
+            harvest.malformed = harvest.malformed.filter(|_| harvest.seen.is_empty());
+        }
+        true
     }
 
-    /// A datagram between ports that say nothing: QUIC, or DNS by its form.
-    fn any_port(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+    /// A datagram between ports that say nothing: QUIC, or (if `form`) DNS by its form.
+    fn any_port(&mut self, part: Part<'_>, form: bool, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         self.tried = self.tried.saturating_add(1);
         if !self.versioned
             && let Some(recognised) = quic::recognise(part.packet.payload)
@@ -153,7 +161,8 @@ impl Reading {
             self.versioned = true;
             harvest.quic_version = Some(quic::version::name(recognised.version));
         }
-        let more = match (tunnel::read(part.packet.payload), dns::by_form(part.packet.payload)) {
+        let message = Some(part.packet.payload).filter(|_| form).and_then(dns::by_form);
+        let more = match (tunnel::read(part.packet.payload), message) {
             (Verdict::Saw { seen, .. }, _) => {
                 harvest.seen.push(("tunnel", seen));
                 false
@@ -167,6 +176,7 @@ impl Reading {
         if more && self.tried < limits.datagrams {
             return true;
         }
+        self.tried = limits.datagrams;
         self.lanes.of_mut(Side::Low).let_go(streams);
         self.lanes.of_mut(Side::High).let_go(streams);
         false
@@ -223,8 +233,8 @@ impl Reading {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
         let offset = lane.offset(first, streams);
-        if offset == u64::MAX {
-            return;
+        if offset.saturating_add(payload.len() as u64) <= lane.done || offset == u64::MAX {
+            return; // known
         }
         if lane.between {
             // The rest of a request's body may lie here; a segment that begins like a request is one.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use etherparse::PacketBuilder;
 
+use proptest::prelude::*;
+
 use super::event::{Detail, Event};
 use super::snapshot::Snapshot;
 use super::*;
@@ -561,4 +563,249 @@ fn the_end_tells_every_flow_however_little_room_events_have() {
     let mut flows = 0;
     engine.finish(|event| flows += u32::from(matches!(event.detail, Detail::Flow(_))));
     assert_eq!((flows, engine.snapshot().events_dropped), (50, 0));
+}
+
+const HOSTS: [&str; 6] =
+    ["192.168.1.10:4000", "192.168.1.11:53", "203.0.113.9:443", "198.51.100.7:53", "224.0.0.251:5353", "192.168.1.255:137"];
+const STATIONS: [[u8; 6]; 5] = [A, B, ROUTER, [2, 0, 0, 0, 0, 0xc], [0xff; 6]];
+
+/// One frame of a random lab: who, from and to where, what, and how long after the last one in seconds.
+type Step = (usize, usize, usize, usize, u8, u16, u64);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let wait = prop_oneof![8 => 0_u64..3, 1 => 3_u64..40, 1 => 3_000_u64..5_000];
+    proptest::collection::vec((0..4_usize, 0..5_usize, 0..4_usize, 0..6_usize, 0..7_u8, 0..3_u16, wait), 1..120)
+}
+
+fn made(step: Step) -> Option<Vec<u8>> {
+    let (source, target, from, to, kind, port, _) = step;
+    let (macs, to) = ((STATIONS[source], STATIONS[target]), HOSTS[to]);
+    let mut from: SocketAddr = HOSTS[from].parse().ok()?;
+    from.set_port(from.port() + port);
+    let from = from.to_string();
+    // Between two that no rule knows, the side is guessed: tests of its own.
+    if from == to || step.2 >= 2 && (2..4).contains(&step.3) {
+        return None;
+    }
+    Some(match kind {
+        0 => tcp(macs, &from, to, SYN, 1000, &[]),
+        1 => tcp(macs, &from, to, SYN_ACK, 1000, &[]),
+        2 => tcp(macs, &from, to, ACK, 1001, &hello("www.example.org")),
+        3 => tcp(macs, &from, to, RST, 1001, &[]),
+        4 => udp(macs, &from, to, &answer("www.example.com", [203, 0, 113, 9])),
+        5 => {
+            let mut later = udp(macs, &from, to, &[9; 64]);
+            later[21] = 100;
+            later
+        }
+        _ => udp(macs, &from, to, &[0x40; 99]),
+    })
+}
+
+proptest! {
+    /// Whatever happens, each frame is counted once for who sent it and once for who got it, sums are equal at every moment,
+    /// counters never fall and no table outgrows its limit.
+    #[test]
+    fn every_frame_counts_once(steps in steps(), flows in 1_usize..6, accounts in 1_usize..4, streams in 1_usize..3) {
+        let mut lab = Lab::with(Limits { flows, accounts, streams, names: 2, neighbours: 2, ..Limits::default() });
+        let mut expected = [(0, 0); 5];
+        let mut before = Snapshot::default();
+        for step in steps {
+            let Some(data) = made(step) else { continue };
+            lab.wait(step.6);
+            lab.frame(&data);
+            let bytes = data.len() as u64;
+            if step.2 < 2 {
+                expected[step.0].0 += bytes;
+            }
+            if matches!(step.3, 0 | 1 | 5) && step.1 != 4 {
+                expected[step.1].1 += bytes;
+            }
+            let after = lab.snapshot();
+            for table in &after.tables {
+                prop_assert!(table.entries <= table.limit, "{table:?}");
+            }
+            for row in &before.destinations {
+                let now: u64 = after.destinations.iter()
+                    .filter(|other| (&other.device, &other.destination, other.origin, other.place) == (&row.device, &row.destination, row.origin, row.place))
+                    .map(|other| other.total.transmit.bytes).sum();
+                prop_assert!(now >= row.total.transmit.bytes, "{row:?} fell");
+            }
+            before = after;
+        }
+        lab.engine.finish(drop);
+        for (mac, expected) in STATIONS.iter().zip(expected) {
+            prop_assert_eq!(lab.total(*mac), expected);
+        }
+        prop_assert!(lab.snapshot().devices.iter().all(|row| row.pending == snapshot::Both::default()));
+    }
+}
+
+/// The client's Initial of a QUIC version 1 connection with the server name example.org, as the simulated run sends it.
+fn initials() -> Vec<Vec<u8>> {
+    let mut capture = Vec::new();
+    crate::simulate::write(&crate::simulate::Plan { hours: 2, ..crate::simulate::Plan::default() }, &mut capture).unwrap();
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut rest = &capture[24..];
+    while let Some((header, after)) = rest.split_first_chunk::<16>() {
+        let length = usize::try_from(u32::from_le_bytes([header[8], header[9], header[10], header[11]])).unwrap();
+        let (data, after) = after.split_at(length);
+        rest = after;
+        let frame = Frame { number: 1, time: Timestamp::default(), link: Link::Ethernet, wire_len: 0, data };
+        if let Ok(Packet { body: Body::Ip(datagram), .. }) = Packet::decode(&frame)
+            && datagram.protocol == crate::packet::UDP
+            && datagram.target.port() == 443
+            && found.len() < 2
+        {
+            found.push(datagram.payload.to_vec());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_port_of_another_protocol_does_not_hide_quic() {
+    for from in ["192.168.1.10:53", "192.168.1.10:5353", "192.168.1.10:68"] {
+        let mut lab = Lab::new();
+        for datagram in initials() {
+            lab.udp((A, ROUTER), from, SERVER, &datagram);
+        }
+        assert_eq!(lab.hellos().len(), 1, "{from}");
+    }
+}
+
+#[test]
+fn where_devices_are_addresses_frames_without_ip_make_none() {
+    let mut lab = Lab::new();
+    lab.engine = Engine::new(Limits::default(), OurSide { by_address: true, ..OurSide::default() }, GeoDb::embedded().unwrap(), true);
+    let mut arp = vec![0xff; 6];
+    arp.extend(A);
+    arp.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    arp.extend(A);
+    arp.extend([192, 168, 1, 10, 0, 0, 0, 0, 0, 0, 192, 168, 1, 1]);
+    lab.frame(&arp);
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    let devices: Vec<String> = lab.snapshot().devices.iter().map(|row| row.id.to_string()).collect();
+    assert_eq!(devices, ["192.168.1.10"]);
+}
+
+#[test]
+fn repeated_segments_hold_no_stream() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, "203.0.113.9:80");
+    let get = b"GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:80", ACK, 1001, get);
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:80", ACK, 1001, get);
+    assert_eq!(lab.snapshot().tables.iter().find(|row| row.table == "streams").unwrap().entries, 0);
+}
+
+#[test]
+fn a_bogus_loopback_source_is_charged_and_is_no_address_of_the_device() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), "[::1]:5000", "[2001:db8:9::9]:443", &[0x40; 100]);
+    lab.udp((A, ROUTER), "127.0.0.1:5000", SERVER, &[0x40; 100]);
+    assert_eq!(lab.total(A).0, 162 + 142);
+    assert_eq!(lab.snapshot().devices[0].addresses, Vec::<IpAddr>::new());
+}
+
+#[test]
+fn every_request_of_a_connection_is_told_whatever_lies_between() {
+    let mut lab = Lab::new();
+    let server = "203.0.113.9:80";
+    lab.open(A, PHONE, server);
+    let post: &[u8] = b"POST /a HTTP/1.1\r\nHost: one.example.org\r\nContent-Length: 9\r\n\r\n";
+    let parts: [&[u8]; 7] = [
+        post,
+        b"body-body",
+        b"GET /b HTTP/1.1\r\nHo",
+        b"st: two.example.org\r\n\r\n",
+        b"GET /c HTTP/1.1\r\nHost: three.example.org\r\n\r\nGET /d HTTP/1.1\r\nHost: four.example.org\r\n\r\nGET /e HT",
+        b"TP/1.1\r\nHost: five.example.org\r\n\r\n",
+        b"GET /f HTTP/1.1\r\nHost: six.example.org\r\n\r\n",
+    ];
+    let mut seq = 1001;
+    for part in parts {
+        lab.tcp((A, ROUTER), PHONE, server, ACK, seq, part);
+        lab.tcp((A, ROUTER), PHONE, server, ACK, seq, part);
+        seq += u32::try_from(part.len()).unwrap();
+    }
+    let hosts = lab.events.iter().filter_map(|event| match &event.detail {
+        Detail::Request(request, _) => request.host.as_ref().map(|host| host.as_str().to_owned()),
+        _ => None,
+    });
+    let hosts: Vec<String> = hosts.collect();
+    assert_eq!(hosts, ["one", "two", "three", "four", "five", "six"].map(|name| format!("{name}.example.org")));
+}
+
+#[test]
+fn messages_of_a_dns_connection_are_told_wherever_they_are_cut() {
+    let mut bytes = Vec::new();
+    for name in ["one.example.org", "two.example.org", "three.example.org"] {
+        let message = answer(name, [203, 0, 113, 9]);
+        bytes.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+        bytes.extend(message);
+    }
+    for cut in 1..bytes.len() {
+        for reversed in [false, true] {
+            let mut lab = Lab::new();
+            let server = "203.0.113.53:53";
+            lab.open(A, PHONE, server);
+            let (one, two) = bytes.split_at(cut);
+            let mut parts = [(1001, one), (1001 + u32::try_from(cut).unwrap(), two)];
+            if reversed {
+                parts.reverse();
+            }
+            for (seq, part) in parts {
+                lab.tcp((ROUTER, A), server, PHONE, ACK, seq, part);
+            }
+            let told = lab.events.iter().filter(|event| matches!(event.detail, Detail::Dns { .. })).count();
+            assert_eq!(told, 3, "cut at {cut}, reversed: {reversed}");
+        }
+    }
+}
+
+#[test]
+fn frames_joined_by_offload_cut_or_tagged_count_with_what_was_on_the_wire() {
+    let mut lab = Lab::new();
+    let mut joined = tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &[0x40; 3000]);
+    joined[16] = 0;
+    joined[17] = 0;
+    lab.frame(&joined);
+    let whole = udp((A, ROUTER), PHONE, SERVER, &[0x40; 1000]);
+    let cut = Frame { number: 2, time: lab.now, link: Link::Ethernet, wire_len: 1042, data: &whole[..96] };
+    lab.engine.ingest(&cut);
+    let mut tagged = whole[..12].to_vec();
+    tagged.extend([0x81, 0, 0xe0, 0]);
+    tagged.extend(&whole[12..]);
+    lab.frame(&tagged);
+    assert_eq!(lab.total(A).0, 3054 + 1042 + 1046);
+}
+
+#[test]
+fn a_phone_that_forwards_or_still_uses_another_networks_address_is_counted_all_the_same() {
+    let mut lab = Lab::new();
+    lab.frame(&announces(ROUTER, "2001:db8:1::"));
+    // An address of the cellular network, to the resolver of this one: it looks as a router does.
+    lab.udp((A, ROUTER), "198.51.100.77:5000", "192.168.1.1:53", &[0x40; 10]);
+    let before = lab.total(A).0;
+    for _ in 0..3 {
+        lab.udp((A, ROUTER), "[2001:db8:1::10]:50000", "[2001:db8:9::9]:50001", &[0x40; 100]);
+    }
+    assert_eq!(lab.total(A).0, before + 3 * 162);
+}
+
+#[test]
+fn an_address_that_goes_to_somebody_unknown_is_not_charged_to_its_last_owner() {
+    let mut lab = Lab::new();
+    let (phone, far) = ("192.0.2.77:50000", "203.0.113.9:50001");
+    let mut arp = vec![0xff; 6];
+    arp.extend(A);
+    arp.extend([8, 6, 0, 1, 8, 0, 6, 4, 0, 1]);
+    arp.extend(A);
+    arp.extend([192, 0, 2, 77, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1]);
+    lab.frame(&arp);
+    lab.udp((A, B), phone, far, &[0x40; 100]);
+    let before = lab.total(A).0;
+    lab.udp((ROUTER, [2, 0, 0, 0, 0, 0xc]), phone, far, &[0x40; 100]);
+    assert_eq!(lab.total(A).0, before);
 }
