@@ -222,8 +222,8 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let limit =
-            if part.packet.source.port() == 53 || part.packet.target.port() == 53 { limits.dns_stream_bytes } else { limits.stream_bytes };
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
             lane.done = offset.saturating_add(used as u64);
