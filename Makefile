@@ -51,6 +51,7 @@ fuzz: build-deps
 	done
 
 soak: deps
+	cargo test --release --test bounds
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \

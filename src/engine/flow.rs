@@ -270,6 +270,12 @@ impl Flow {
         packets > 0 && (packets >= most || now.since(since) >= span)
     }
 
+    /// Whether both sides have spoken.
+    #[must_use]
+    pub(super) fn is_answered(&self) -> bool {
+        self.seen.of(Side::Low).packets > 0 && self.seen.of(Side::High).packets > 0
+    }
+
     /// Whether it is over, given how long it has been silent.
     #[must_use]
     pub(super) fn may_leave(&self, silent: Duration, limits: &Limits) -> bool {

@@ -201,7 +201,9 @@ impl Engine {
             self.core.retire(&key, flow);
         }
         let limits = &self.core.limits;
-        let gone = self.flows.make_room(now, |flow, silent| flow.may_leave(silent, limits) || silent >= limits.stale);
+        // Nobody answers a flood of half-open connections: they push out each other, and a real one is answered before its turn comes.
+        let gone =
+            self.flows.make_room(now, |flow, silent| !flow.is_answered() || flow.may_leave(silent, limits) || silent >= limits.stale);
         if let Some((key, mut flow)) = gone {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);

@@ -195,7 +195,7 @@ impl Reading {
             }
             let lane = self.lanes.of_mut(part.sender);
             for (offset, bytes) in &pieces.pieces {
-                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes, limits) {
+                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes) {
                     return false;
                 }
             }
@@ -244,16 +244,16 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let limit =
-            if part.packet.source.port() == 53 || part.packet.target.port() == 53 { limits.dns_stream_bytes } else { limits.stream_bytes };
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
             lane.done = offset.saturating_add(used as u64);
             let rest = payload.get(used..).unwrap_or_default();
-            if !rest.is_empty() && lane.wants_more() && !lane.hold(part, streams, limit, lane.done, rest, limits) {
+            if !rest.is_empty() && lane.wants_more() && !lane.hold(part, streams, limit, lane.done, rest) {
                 lane.give_up(streams, harvest);
             }
-        } else if lane.hold(part, streams, limit, offset, payload, limits) {
+        } else if lane.hold(part, streams, limit, offset, payload) {
             lane.race_held(streams, &mut self.requests, limits, harvest);
         } else {
             lane.give_up(streams, harvest);
@@ -306,12 +306,13 @@ impl Lane {
     }
 
     /// Keeps a piece; false when the stream must be given up.
-    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8], limits: &Limits) -> bool {
+    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
         let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
             Some(id) => id,
             None => {
-                // A table full of unfinished handshakes: those that stand still make room.
-                streams.make_room(part.now, |_, silent| silent >= limits.naming);
+                // A table full of unfinished handshakes: the oldest makes room. The pieces of a true one follow each other at once,
+                // so it is read before thousands of forged ones have come after it.
+                streams.make_room(part.now, |_, _| true);
                 let mut stream = Stream::default();
                 stream.skip_to(self.done);
                 match streams.insert((part.flow, part.sender), stream, part.now) {
