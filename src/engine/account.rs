@@ -21,13 +21,16 @@ impl Core {
         let now = flow.last;
         for side in SIDES {
             let owed = flow.owed(side);
-            let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            // Nothing new: a device that left in the meantime must not come back for it.
+            let Some(end) = flow.ends.of(side).as_ref().copied().filter(|_| owed != Both::default()) else { continue };
+            let before = end.device;
             let Some(mut end) = self.alive(end, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
                 continue;
             };
-            if flow.settled && end.account.is_none() {
+            // A device that left took along what its ledger was told, so the account of its successor begins here.
+            if (flow.settled || end.device != before) && end.account.is_none() {
                 end.account = Some(self.open_account(key, flow, side, end.device));
             }
             *flow.ends.of_mut(side) = Some(end);
@@ -42,6 +45,11 @@ impl Core {
         flow.told = flow.seen;
     }
 
+    /// Charges everything that a flow has carried to the devices that carried it: it ends, or goes on between others.
+    pub(super) fn close(&mut self, key: &FlowKey, flow: &mut Flow) {
+        if flow.settled { self.flush(key, flow) } else { self.settle(key, flow, flow.last) }
+    }
+
     /// Fixes a flow's account, once and for all.
     pub(super) fn settle(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
         self.flush(key, flow);
@@ -53,9 +61,10 @@ impl Core {
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
             let known = flow.known(side);
-            let account = self.open_account(key, flow, side, end.device);
+            let owed = if end.account.is_some() { Both::default() } else { known };
+            let account = end.account.unwrap_or_else(|| self.open_account(key, flow, side, end.device));
             if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, known, flow.last);
+                device.ledger.give(account, owed, flow.last);
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -72,11 +81,7 @@ impl Core {
     /// The end of a flow: everything is charged, and told.
     pub(super) fn retire(&mut self, key: &FlowKey, mut flow: Flow) {
         let now = flow.last;
-        if flow.settled {
-            self.flush(key, &mut flow);
-        } else {
-            self.settle(key, &mut flow, now);
-        }
+        self.close(key, &mut flow);
         if !self.events.wanted() {
             return;
         }

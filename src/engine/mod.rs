@@ -93,7 +93,7 @@ impl Engine {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         if self.core.has_moved(flow, sender, packet.macs) {
-            self.core.flush(&key, flow);
+            self.core.close(&key, flow);
             self.core.place(&key, flow, sender, &packet, &datagram, now);
         }
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);

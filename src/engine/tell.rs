@@ -17,7 +17,7 @@ impl Engine {
             self.core.flush(key, flow);
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
-                    if let Some(end) = flow.ends.of(side) {
+                    if let Some(end) = flow.ends.of(side).as_ref().filter(|end| end.account.is_none()) {
                         pending.push((end.device, flow.known(side)));
                     }
                 }
