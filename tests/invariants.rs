@@ -92,7 +92,7 @@ struct Step {
 impl fmt::Debug for Step {
     /// One line each: proptest prints a failing sequence with a line for each field otherwise.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", format!("{:+} ms {:?} {:?} look: {}", self.after, self.what, self.harm, self.look))
+        write!(f, "{:+} ms {:?} {:?} look: {}", self.after, self.what, self.harm, self.look)
     }
 }
 
