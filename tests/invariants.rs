@@ -43,18 +43,63 @@ const PORTS: [u16; 6] = [443, 80, 53, 853, 5353, 40_000];
 /// One thing that somebody does on the air.
 #[derive(Clone, Debug)]
 enum What {
-    Segment { phone: usize, server: usize, port: usize, flags: u8, offset: u16, up: bool, say: Say },
-    Datagram { phone: usize, server: usize, port: usize, up: bool, say: Say },
-    Answer { phone: usize, name: usize, server: usize },
-    Near { from: usize, to: usize },
-    Group { phone: usize },
-    Claim { phone: usize, server: Option<usize> },
-    Lease { phone: usize, kind: u8 },
-    Announce { router: usize },
-    Neighbour { phone: usize, server: usize, kind: u8 },
-    Join { phone: usize },
-    Fragments { phone: usize, server: usize, size: usize },
+    Segment {
+        phone: usize,
+        server: usize,
+        port: usize,
+        flags: u8,
+        offset: u16,
+        up: bool,
+        say: Say,
+    },
+    Datagram {
+        phone: usize,
+        server: usize,
+        port: usize,
+        up: bool,
+        say: Say,
+    },
+    Answer {
+        phone: usize,
+        name: usize,
+        server: usize,
+    },
+    Near {
+        from: usize,
+        to: usize,
+    },
+    Group {
+        phone: usize,
+    },
+    Claim {
+        phone: usize,
+        server: Option<usize>,
+    },
+    Lease {
+        phone: usize,
+        kind: u8,
+    },
+    Announce {
+        router: usize,
+    },
+    Neighbour {
+        phone: usize,
+        server: usize,
+        kind: u8,
+    },
+    Join {
+        phone: usize,
+    },
+    Fragments {
+        phone: usize,
+        server: usize,
+        size: usize,
+    },
     Bytes(Vec<u8>),
+    /// No frame: the access point's own prefixes are asked for again, and now hold the public phone or do not.
+    Prefixes(bool),
+    /// No frame: time passes on a quiet link.
+    Quiet,
 }
 
 /// What a segment or datagram carries.
@@ -130,6 +175,8 @@ fn whats() -> impl Strategy<Value = What> {
         1 => phone().prop_map(|phone| What::Join { phone }),
         1 => (phone(), server(), 1..40_usize).prop_map(|(phone, server, size)| What::Fragments { phone, server, size }),
         1 => proptest::collection::vec(any::<u8>(), 0..80).prop_map(What::Bytes),
+        1 => any::<bool>().prop_map(What::Prefixes),
+        1 => Just(What::Quiet),
     ]
 }
 
@@ -258,6 +305,7 @@ fn frames(what: &What) -> Vec<Vec<u8>> {
             }
         }
         What::Bytes(bytes) => vec![bytes.clone()],
+        What::Prefixes(_) | What::Quiet => vec![],
     }
 }
 
@@ -275,6 +323,11 @@ impl Air {
 
     fn send(&mut self, engine: &mut Engine, step: &Step) {
         self.time = self.time.saturating_add_signed(step.after * 1_000_000);
+        match step.what {
+            What::Prefixes(public) => engine.nets(if public { vec!["198.18.0.0/24".parse().unwrap()] } else { vec![] }),
+            What::Quiet => engine.advance(Timestamp::from_nanos(self.time)),
+            _ => {}
+        }
         for mut data in frames(&step.what) {
             let (mut link, mut wire_len) = (Link::Ethernet, data.len());
             match &step.harm {
@@ -324,8 +377,8 @@ fn tiny() -> impl Strategy<Value = Limits> {
     })
 }
 
-fn engine(limits: Limits) -> Engine {
-    Engine::new(limits, OurSide::default(), GeoDb::embedded().unwrap(), true)
+fn engine(limits: Limits, by_address: bool) -> Engine {
+    Engine::new(limits, OurSide { by_address, ..OurSide::default() }, GeoDb::embedded().unwrap(), true)
 }
 
 /// Packets and bytes, up and down.
@@ -375,7 +428,9 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
         let rows = snapshot.destinations.iter().filter(|row| row.device == device.id && &*row.destination != "other").count();
         assert!(rows <= limits.accounts_per_device, "{}: {rows} destinations", device.id);
     }
-    assert!(snapshot.destinations.iter().filter(|row| &*row.destination != "other").count() <= limits.accounts);
+    let accounts = snapshot.tables.iter().find(|row| row.table == "accounts").unwrap();
+    let named = snapshot.destinations.iter().filter(|row| &*row.destination != "other").count();
+    assert!(named <= limits.accounts && accounts.entries == named as u64, "{accounts:?}, {named} rows");
 
     assert!(snapshot.devices.is_sorted_by(|a, b| a.id < b.id));
     assert!(snapshot.countries.is_sorted_by(|a, b| (&a.device, a.place) < (&b.device, b.place)));
@@ -434,8 +489,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn sums_agree_and_tables_hold_whatever_comes(limits in tiny(), steps in steps()) {
-        let (mut engine, mut air) = (engine(limits.clone()), Air::new());
+    fn sums_agree_and_tables_hold_whatever_comes(limits in tiny(), by_address in any::<bool>(), steps in steps()) {
+        let (mut engine, mut air) = (engine(limits.clone(), by_address), Air::new());
         let mut before = engine.snapshot();
         for step in &steps {
             air.send(&mut engine, step);
@@ -457,7 +512,7 @@ proptest! {
     /// With room for all, each frame between a phone and a server is the phone's: no more, no less.
     #[test]
     fn every_frame_is_charged_to_its_phone(steps in steps()) {
-        let (mut engine, mut air) = (engine(Limits::default()), Air::new());
+        let (mut engine, mut air) = (engine(Limits::default(), false), Air::new());
         let mut expected: BTreeMap<String, [u64; 4]> = BTreeMap::new();
         for mut step in steps {
             step.after %= 600_000;
@@ -510,7 +565,7 @@ fn captures() -> Vec<(String, Vec<u8>)> {
 /// What a capture tells, read as a file: the snapshot at its end, its events, and whether it was whole.
 fn read(bytes: Vec<u8>) -> Option<(Snapshot, Vec<Event>, bool)> {
     let mut file = File::from_reader(Cursor::new(bytes)).ok()?;
-    let mut engine = engine(Limits::default());
+    let mut engine = engine(Limits::default(), false);
     let mut events = Vec::new();
     let whole = file.read(&mut |item| {
         match item {
@@ -582,7 +637,7 @@ fn frames_of(bytes: Vec<u8>) -> Vec<(Timestamp, Link, Vec<u8>)> {
 
 /// The frames with this many bytes of each, as a snap length leaves them.
 fn snapped(frames: &[(Timestamp, Link, Vec<u8>)], snap: usize) -> (Snapshot, Vec<Event>) {
-    let mut engine = engine(Limits::default());
+    let mut engine = engine(Limits::default(), false);
     let mut events = Vec::new();
     for (number, (time, link, data)) in (1..).zip(frames) {
         let wire_len = u32::try_from(data.len()).unwrap();
@@ -612,7 +667,7 @@ fn any_snap_length_tells_no_more_than_whole_frames() {
 fn frames_of_the_simulated_run_cut_at_every_length_harm_nobody() {
     let mut run = Vec::new();
     whither::simulate::write(&Plan { hours: 1, ..Plan::default() }, &mut run).unwrap();
-    let mut engine = engine(Limits::default());
+    let mut engine = engine(Limits::default(), false);
     let mut number = 0;
     let mut bytes = 0;
     for (time, link, data) in frames_of(run).iter().take(150) {
@@ -626,9 +681,46 @@ fn frames_of_the_simulated_run_cut_at_every_length_harm_nobody() {
     check(&engine.snapshot(), &Air { number, time: 0, bytes }, &Limits::default());
 }
 
+/// Time is the packets': a capture told a year later says the same, a year later.
+#[test]
+fn a_year_later_everything_is_the_same() {
+    const YEAR: u64 = 31_536_000_000_000_000;
+    for (name, bytes) in captures() {
+        let frames = frames_of(bytes);
+        let later: Vec<_> =
+            frames.iter().map(|(time, link, data)| (Timestamp::from_nanos(time.as_nanos() + YEAR), *link, data.clone())).collect();
+        let told = |frames: &[_], shift: u64| {
+            let (mut snapshot, events) = snapped(frames, usize::MAX);
+            let back = |time: &mut Timestamp| *time = Timestamp::from_nanos(time.as_nanos() - shift);
+            snapshot.last_packet.as_mut().map(back);
+            snapshot.devices.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            (snapshot, hosts(&events), events.len())
+        };
+        assert_eq!(told(&frames, 0), told(&later, YEAR), "{name}");
+    }
+}
+
+/// QUIC's hello is a stream too: over two datagrams, swapped and repeated.
+#[test]
+fn the_order_of_quic_datagrams_does_not_matter() {
+    let (_, quic) = captures().into_iter().find(|(name, _)| name == "quic.pcap").unwrap();
+    let packets: Vec<Vec<u8>> = frames_of(quic).into_iter().map(|(_, _, data)| data[14..].to_vec()).collect();
+    let whole = observed(&packets);
+    assert!(whole.iter().any(|seen| seen.contains("quic_version: Some(1)")), "{whole:?}");
+    let hello = |packets: &[Vec<u8>]| observed(packets).into_iter().find(|seen| seen.starts_with("ClientHello"));
+    let (first, rest) = (&packets[..2], &packets[2..]);
+    assert_eq!(first[0][12..16], first[1][12..16], "both are the phone's");
+    assert_eq!(hello(&[&first[..1], rest].concat()), None, "half a hello is not told as a whole one");
+    for order in [vec![1, 0], vec![0, 0, 1], vec![1, 1, 0, 0], vec![0, 1, 0, 1]] {
+        let mixed: Vec<_> = order.iter().map(|index| first[*index].clone()).collect();
+        assert_eq!(hello(&[&mixed, rest].concat()), hello(&packets), "{order:?}");
+    }
+}
+
 /// What the dissectors said of some packets between one client and one server.
 fn observed(packets: &[Vec<u8>]) -> Vec<String> {
-    let mut engine = engine(Limits::default());
+    let mut engine = engine(Limits::default(), false);
     let mut seen = Vec::new();
     let mut keep = |engine: &mut Engine| {
         for event in engine.events() {
@@ -711,7 +803,12 @@ fn where_a_stream_is_cut_does_not_matter() {
                 ("overlapping", vec![one, (before, bytes.len())]),
                 ("overlapping, swapped", vec![(before, bytes.len()), one]),
             ] {
-                assert_eq!(observed(&segments(port, &bytes, &pieces)), whole, "port {port}, cut at {cut}, {how}");
+                let packets = segments(port, &bytes, &pieces);
+                assert_eq!(observed(&packets), whole, "port {port}, cut at {cut}, {how}");
+                // Where the opening was not captured, what comes first has to be the beginning.
+                if pieces[0].0 == 0 {
+                    assert_eq!(observed(&packets[3..]), whole, "port {port}, cut at {cut}, {how}, without opening");
+                }
             }
         }
     }
