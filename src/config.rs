@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -165,14 +165,22 @@ impl Common {
 /// # Errors
 /// What is wrong with it, where, and for an unknown key the nearest one there is.
 fn parse(text: &str, path: &Path) -> Result<Common> {
-    let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        anyhow!("{}, line {}: not TOML: {}", path.display(), before.split('\n').count(), words(error.message()))
+    })?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
             let nearest = KEYS.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
             bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest.unwrap_or(&"listen"));
         }
     }
-    table.try_into().with_context(|| format!("a setting in {} is not what it should be", path.display()))
+    table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))
+}
+
+/// An error of several lines in one.
+fn words(error: &str) -> String {
+    error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 const KEYS: [&str; 9] = ["geoip", "local-net", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];

@@ -58,7 +58,9 @@ fn difference(path: &Path, expected: &str, told: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), told.lines().collect());
     let same = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
     let same_end = old[same..].iter().rev().zip(new[same..].iter().rev()).take_while(|(old, new)| old == new).count();
-    let mut text = format!("{}, line {}:\n", path.display(), same + 1);
+    let (first, second) = (old.get(same).unwrap_or(&""), new.get(same).unwrap_or(&""));
+    let column = first.chars().zip(second.chars()).take_while(|(old, new)| old == new).count();
+    let mut text = format!("{}, line {}, column {}:\n", path.display(), same + 1, column + 1);
     let shown = |sign: char, lines: &[&str]| lines.iter().take(8).map(|line| format!("  {sign} {line}\n")).collect::<String>();
     text.push_str(&shown('-', &old[same..old.len() - same_end]));
     text.push_str(&shown('+', &new[same..new.len() - same_end]));

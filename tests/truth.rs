@@ -38,8 +38,7 @@ fn run(seed: u64) -> Run {
         engine.events().for_each(|event| events::write_line(&event, "test", &mut lines));
     })
     .unwrap();
-    engine.finish(drop);
-    engine.events().for_each(|event| events::write_line(&event, "test", &mut lines));
+    engine.finish(|event| events::write_line(&event, "test", &mut lines));
     let events = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap());
     let events = events.collect();
     (truth, engine.snapshot(), events)

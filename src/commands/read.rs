@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
-use whither::config::{Common, Read};
+use whither::config::{Cli, Common, Read};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::event::Event;
@@ -30,7 +32,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .filter(|path| path.as_os_str() == "-")
         .count();
     if on_stdout + usize::from(asked.json) > 1 {
-        bail!("only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file");
+        let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
     let server = if asked.serve { Some(bind(&common)?) } else { None };
     let mut filter = Filter::new(common.filter.as_deref())?;
@@ -166,7 +169,9 @@ impl Filter {
     #[cfg(not(feature = "live"))]
     fn new(text: Option<&str>) -> Result<Self> {
         match text {
-            Some(_) => bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`"),
+            Some(_) => {
+                anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
+            }
             None => Ok(Self {}),
         }
     }

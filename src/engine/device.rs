@@ -36,6 +36,17 @@ pub(super) enum DeviceKey {
     Address(IpAddr),
 }
 
+impl DeviceKey {
+    /// The MAC, if that is what tells it apart.
+    #[must_use]
+    pub(super) fn mac(self) -> Option<Mac> {
+        match self {
+            Self::Mac(mac) => Some(mac),
+            Self::Address(_) => None,
+        }
+    }
+}
+
 /// One device.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -281,10 +292,7 @@ impl Device {
     /// Its MAC, if that is what tells it apart.
     #[must_use]
     pub(super) fn mac(&self) -> Option<Mac> {
-        match self.key {
-            DeviceKey::Mac(mac) => Some(mac),
-            DeviceKey::Address(_) => None,
-        }
+        self.key.mac()
     }
 }
 

@@ -237,6 +237,8 @@ impl Core {
         let ends =
             Ends { client: context.key.endpoint(client), server: context.key.endpoint(client.other()), protocol: context.key.protocol() };
         let mac = context.macs.map(|macs| if client == context.sender { macs.source } else { macs.target });
+        // What is read when a flow ends has no packet of its own.
+        let mac = mac.or_else(|| flow.ends.of(client).and_then(|end| end.key.mac()));
         let event = Event {
             time: context.time,
             packet: context.number,
