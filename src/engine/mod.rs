@@ -25,6 +25,7 @@ pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
+mod vendor;
 
 use clock::Clock;
 use core::Core;
