@@ -16,6 +16,7 @@ use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
+use crate::engine::vendor::vendor;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -143,7 +144,7 @@ impl Core {
             mac: device.mac(),
             name: None,
             hostname: device.hostname.clone(),
-            vendor: None,
+            vendor: device.mac().and_then(vendor).map(Arc::from),
             vendor_class: device.vendor_class.clone(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,

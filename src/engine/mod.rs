@@ -27,6 +27,7 @@ mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use clock::Clock;
 use core::Core;
