@@ -22,6 +22,7 @@ pub mod limits;
 mod names;
 mod neighbour;
 mod reading;
+pub mod region;
 pub mod snapshot;
 mod stream;
 mod table;
