@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod border;
 mod clock;
 mod core;
 pub mod device;
@@ -21,6 +22,7 @@ pub mod limits;
 mod names;
 mod neighbour;
 mod reading;
+pub mod region;
 pub mod snapshot;
 mod stream;
 mod table;
