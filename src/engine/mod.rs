@@ -104,7 +104,7 @@ impl Engine {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         let placed = flow.is_placed();
-        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), packet.macs) {
+        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), &packet) {
             if placed {
                 self.core.hand_over(&key, flow, now);
             }
