@@ -136,6 +136,15 @@ impl Core {
         differs(sender, macs.source) || differs(sender.other(), macs.target)
     }
 
+    /// Notes that the devices of a flow still talk: who has one long connection is not silent.
+    pub(super) fn note_alive(&mut self, flow: &Flow, now: Timestamp) {
+        for side in [Side::Low, Side::High] {
+            if let Some(end) = flow.ends.of(side) {
+                self.devices.touch(end.device, now);
+            }
+        }
+    }
+
     pub(super) fn note_rtt(&mut self, flow: &Flow) {
         let Some(rtt) = flow.rtt.map(|rtt| rtt.as_secs_f64()) else { return };
         if matches!(flow.place, Place::Local | Place::Multicast) {

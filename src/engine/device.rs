@@ -229,6 +229,14 @@ impl Devices {
         self.table.insert(key, device, now).map(|id| (id, true))
     }
 
+    /// Notes that a device was heard of.
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
+        self.table.touch(id, now);
+        if let Some(device) = self.table.get_mut(id) {
+            device.last = device.last.max(now);
+        }
+    }
+
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;
