@@ -200,8 +200,9 @@ impl Engine {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        let mut flow = Flow::new(datagram, packet.number, sender, now);
-        self.core.place(key, &mut flow, sender, packet, datagram, now);
-        self.flows.insert(*key, flow, now)
+        // Room first: what finds none is placed as one that is not followed, and placing teaches whose side is whose.
+        let id = self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)?;
+        self.core.place(key, self.flows.get_mut(id)?, sender, packet, datagram, now);
+        Some(id)
     }
 }
