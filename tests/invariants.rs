@@ -548,6 +548,39 @@ proptest! {
     }
 }
 
+/// One connection for half a day, and meanwhile forged stations at the door: whoever talks stays, and so do its counters.
+#[test]
+fn a_device_that_talks_is_not_pushed_out() {
+    let mut engine = engine(Limits { devices: 8, ..Limits::default() }, false);
+    let mut number = 0;
+    let mut send = |engine: &mut Engine, seconds: u64, data: &[u8]| {
+        number += 1;
+        let time = Timestamp::from_nanos((BEGIN + seconds) * 1_000_000_000);
+        engine.ingest(&Frame { number, time, link: Link::Ethernet, wire_len: u32::try_from(data.len()).unwrap(), data });
+    };
+    let talk = Talk::open(at("192.168.1.23:50000"), at("192.0.2.10:443"));
+    let data = frame(PHONE, GATEWAY, &tcp(at("192.168.1.23:50000"), at("192.0.2.10:443"), 1_001, PUSH, &[0; 100]));
+    let mut sent = 0;
+    for (up, packet) in &talk.packets {
+        let opening = if *up { frame(PHONE, GATEWAY, packet) } else { frame(GATEWAY, PHONE, packet) };
+        sent += if *up { opening.len() as u64 } else { 0 };
+        send(&mut engine, 0, &opening);
+    }
+    for minute in 1..12 * 60_u64 {
+        send(&mut engine, minute * 60, &data);
+        sent += data.len() as u64;
+        let forged = [2, 0, 0, 0, (minute >> 8) as u8, minute as u8];
+        send(
+            &mut engine,
+            minute * 60 + 1,
+            &ethernet(forged, BROADCAST, 0x0806, &arp(1, (forged, [192, 168, 1, 77]), ([0; 6], [192, 168, 1, 1]))),
+        );
+    }
+    let snapshot = engine.snapshot();
+    let phone = snapshot.devices.iter().find(|device| device.mac == Some(whither::packet::Mac(PHONE))).unwrap();
+    assert_eq!(phone.total.transmit.bytes, sent);
+}
+
 /// The captures of the golden tests, in the clear.
 fn captures() -> Vec<(String, Vec<u8>)> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pcaps");

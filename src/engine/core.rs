@@ -175,15 +175,6 @@ impl Core {
         }
     }
 
-    /// Notes that the devices of a flow are there: one long connection is not silence.
-    pub(super) fn present(&mut self, flow: &Flow, now: Timestamp) {
-        for side in [Side::Low, Side::High] {
-            if let Some(end) = flow.ends.of(side) {
-                self.devices.touch(end.device, now);
-            }
-        }
-    }
-
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
     /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
     pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, packet: &Packet<'_>) -> bool {
@@ -197,6 +188,15 @@ impl Core {
             _ => false,
         };
         differs(sender, macs.source) || differs(sender.other(), macs.target)
+    }
+
+    /// Notes that the devices of a flow still talk: who has one long connection is not silent.
+    pub(super) fn note_alive(&mut self, flow: &Flow, now: Timestamp) {
+        for side in [Side::Low, Side::High] {
+            if let Some(end) = flow.ends.of(side) {
+                self.devices.touch(end.device, now);
+            }
+        }
     }
 
     pub(super) fn note_rtt(&mut self, flow: &Flow) {

@@ -126,11 +126,6 @@ impl Devices {
         self.table.get_mut(id)
     }
 
-    /// Notes that a device is there.
-    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
-        self.table.touch(id, now);
-    }
-
     /// Accounts open in all ledgers.
     #[must_use]
     pub(super) fn accounts(&self) -> usize {
@@ -260,6 +255,14 @@ impl Devices {
             ledger: Ledger::default(),
         };
         self.table.insert(key, device, now).map(|id| (id, true))
+    }
+
+    /// Notes that a device was heard of.
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
+        self.table.touch(id, now);
+        if let Some(device) = self.table.get_mut(id) {
+            device.last = device.last.max(now);
+        }
     }
 
     /// Lets a device go that was silent for very long: its series end. Called once per packet.

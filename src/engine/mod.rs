@@ -49,6 +49,9 @@ use ipnet::IpNet;
 
 use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
 
+/// How often a long flow says that its devices are alive, nanoseconds: telling it on each packet would cost a look-up each.
+const MINUTE: u64 = 60_000_000_000;
+
 /// Follows flows, names and locates them, and keeps the accounts.
 #[derive(Debug)]
 pub struct Engine {
@@ -112,7 +115,9 @@ impl Engine {
             flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
         }
-        self.core.present(flow, now);
+        if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
+            self.core.note_alive(flow, now);
+        }
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
             let before = flow.rtt;

@@ -841,7 +841,7 @@ proptest! {
             lab.frame(&data);
             lab.snapshot();
         }
-        lab.engine.finish();
+        lab.engine.finish(drop);
         prop_assert!(lab.snapshot().devices.iter().all(|row| row.pending == snapshot::Both::default()));
     }
 }

@@ -73,11 +73,17 @@ pub(crate) fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// The client's first sequence number in every conversation here.
+pub(crate) const ISN: u32 = 1_000;
+
 /// An IP packet with a TCP segment.
 pub(crate) fn tcp(from: SocketAddr, to: SocketAddr, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     let mut header = TcpHeader::new(from.port(), to.port(), seq, 65_535);
     (header.fin, header.syn, header.rst) = (flags & 1 != 0, flags & 2 != 0, flags & 4 != 0);
     (header.psh, header.ack) = (flags & 8 != 0, flags & 16 != 0);
+    if header.syn && header.ack {
+        header.acknowledgment_number = ISN + 1; // what anchors the client's stream
+    }
     let mut packet = Vec::new();
     PacketBuilder::ip(headers(from.ip(), to.ip(), 64, IpNumber::TCP)).tcp_header(header).write(&mut packet, payload).unwrap();
     packet
