@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 
+use ahash::RandomState;
+use hashbrown::HashTable;
+
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
 use crate::packet::Timestamp;
 
@@ -21,6 +24,10 @@ pub(super) struct Ledger {
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     named: usize,
+    /// Where in `accounts` a destination is: every flow asks, and a busy device has a thousand of them.
+    index: HashTable<u32>,
+    /// Keyed: names are chosen by the devices under suspicion.
+    hasher: RandomState,
 }
 
 /// The traffic of one device with one destination.
@@ -40,8 +47,8 @@ pub(super) struct Account {
     pub(super) total: Both,
 }
 
-/// A destination as an account knows it. The label comes last: it costs most to compare, and hardly any two share all the rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A destination as an account knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
     /// Its AS.
     pub(super) asn: Option<u32>,
@@ -90,6 +97,9 @@ impl Ledger {
             other
         };
         let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        let (accounts, hasher) = (&self.accounts, &self.hasher);
+        let rehash = |index: &u32| accounts.get(*index as usize).map_or(0, |account| hasher.hash_one(&account.destination));
+        self.index.insert_unique(hasher.hash_one(&destination), index, rehash);
         self.accounts.push(Account { destination, organisation: None, flows: 0, first: now, last: now, total: Both::default() });
         index
     }
@@ -97,8 +107,13 @@ impl Ledger {
     /// Adds to the device's total and to a country's.
     pub(super) fn charge(&mut self, place: Place, some: Both) {
         self.total.add(some);
-        match self.countries.iter_mut().find(|(other, _)| *other == place) {
-            Some((_, total)) => total.add(some),
+        match self.countries.iter().position(|(other, _)| *other == place) {
+            Some(index) => {
+                if let Some((_, total)) = self.countries.get_mut(index) {
+                    total.add(some);
+                }
+                self.countries.swap(index, index / 2); // what is met often moves to the front
+            }
             None => self.countries.push((place, some)),
         }
     }
@@ -112,8 +127,8 @@ impl Ledger {
     }
 
     fn find(&self, destination: &Destination) -> Option<u32> {
-        let index = self.accounts.iter().position(|account| account.destination == *destination)?;
-        u32::try_from(index).ok()
+        let is = |index: &u32| self.accounts.get(*index as usize).is_some_and(|account| account.destination == *destination);
+        self.index.find(self.hasher.hash_one(destination), is).copied()
     }
 }
 
