@@ -86,15 +86,21 @@ fn dns_line(
         line.number("ttl", record.ttl);
         line.close();
     });
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for record in answers {
-        match record.data {
-            RecordData::Address(address) if !addresses.contains(&address) => addresses.push(address),
-            _ => {}
-        }
-    }
-    line.list("dns.resolved_ip", &addresses, |address, line| line.shown(address));
+    line.list("dns.resolved_ip", &addresses(answers), |(address, _), line| line.shown(address));
     line.end();
+}
+
+/// The addresses in answers, each once, in order; by sorting, since an answer of two thousand would else cost millions of comparisons.
+fn addresses(answers: &[Record]) -> Vec<(IpAddr, usize)> {
+    let address = |(at, record): (usize, &Record)| match record.data {
+        RecordData::Address(address) => Some((address, at)),
+        _ => None,
+    };
+    let mut addresses: Vec<_> = answers.iter().enumerate().filter_map(address).collect();
+    addresses.sort_unstable();
+    addresses.dedup_by_key(|(address, _)| *address);
+    addresses.sort_unstable_by_key(|(_, at)| *at);
+    addresses
 }
 
 /// A record's content, as a zone file would put it.
