@@ -156,11 +156,11 @@ impl Common {
     }
 }
 
-/// The settings of a file.
+/// The settings of a file, of which `path` is told in errors.
 ///
 /// # Errors
 /// What is wrong with it, where, and for an unknown key the nearest one there is.
-fn parse(text: &str, path: &Path) -> Result<Common> {
+pub fn parse(text: &str, path: &Path) -> Result<Common> {
     let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
