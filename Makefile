@@ -44,10 +44,14 @@ lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
 
 fuzz: build-deps
+	@cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install --profile minimal nightly
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-	@for target in $$(cargo +nightly fuzz list --fuzz-dir tests/fuzz); do \
+	@for target in $${FUZZ_TARGETS:-$$(cargo +nightly fuzz list --fuzz-dir tests/fuzz)}; do \
 	    echo "fuzz $$target for $(FUZZ_SECONDS) s"; \
-	    cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	    cd tests/fuzz; mkdir -p corpus/$$target; dictionary=; \
+	    if [ -e dictionaries/$$target ]; then dictionary=-dict=dictionaries/$$target; fi; \
+	    cargo +nightly fuzz run --fuzz-dir . $$target corpus/$$target seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) $$dictionary; \
+	    cd ../..; \
 	done
 
 soak: deps

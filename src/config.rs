@@ -160,11 +160,11 @@ impl Common {
     }
 }
 
-/// The settings of a file.
+/// The settings of a file, of which `path` is told in errors.
 ///
 /// # Errors
 /// What is wrong with it, where, and for an unknown key the nearest one there is.
-fn parse(text: &str, path: &Path) -> Result<Common> {
+pub fn parse(text: &str, path: &Path) -> Result<Common> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         anyhow!("{}, line {}: not TOML: {}", path.display(), before.split('\n').count(), words(error.message()))

@@ -26,10 +26,10 @@ pub fn read(datagram: &[u8]) -> Verdict {
         (TunnelKind::L2tp, is_l2tp),
     ];
     if let Some((kind, _)) = forms.into_iter().find(|(_, is)| is(datagram)) {
-        return saw(kind, None, datagram);
+        return saw(kind, None, datagram.len());
     }
     match dtls_hello(datagram) {
-        Some(name) => saw(TunnelKind::Dtls, name, datagram),
+        Some(name) => saw(TunnelKind::Dtls, name, datagram.len()),
         None => Verdict::NotMine,
     }
 }
@@ -44,7 +44,7 @@ pub fn read_stream(prefix: &[u8]) -> Verdict {
         match framing(prefix) {
             Frame::Foreign => {}
             Frame::Short(length) => wanted = Some(wanted.unwrap_or(length).min(length)),
-            Frame::Known => return saw(kind, None, prefix),
+            Frame::Known(length) => return saw(kind, None, length),
         }
     }
     wanted.map_or(Verdict::NotMine, Verdict::NeedMore)
@@ -55,7 +55,8 @@ enum Frame {
     Foreign,
     /// It has to have this many bytes.
     Short(usize),
-    Known,
+    /// What tells it ends here.
+    Known(usize),
 }
 
 /// Whether a datagram is one of theirs.
@@ -63,8 +64,8 @@ type Form = fn(&[u8]) -> bool;
 /// What the beginning of a stream is to them.
 type Framing = fn(&[u8]) -> Frame;
 
-fn saw(kind: TunnelKind, name: Option<Name>, bytes: &[u8]) -> Verdict {
-    Verdict::Saw { seen: Observation::Tunnel(Tunnel { kind, name }), used: bytes.len().max(1), more: false }
+fn saw(kind: TunnelKind, name: Option<Name>, used: usize) -> Verdict {
+    Verdict::Saw { seen: Observation::Tunnel(Tunnel { kind, name }), used, more: false }
 }
 
 /// What tells IKE from ESP where both share a port (RFC 3948, 2.2).
@@ -164,7 +165,7 @@ fn openvpn_frame(prefix: &[u8]) -> Frame {
         None => Frame::Short(3),
         Some(&(CLIENT_V2 | CLIENT_V3 | SERVER_V2)) => match rest.get(..length) {
             None => Frame::Short(length.saturating_add(2)),
-            Some(packet) if is_openvpn(packet) => Frame::Known,
+            Some(packet) if is_openvpn(packet) => Frame::Known(length.saturating_add(2)),
             Some(_) => Frame::Foreign,
         },
         Some(_) => Frame::Foreign,
@@ -201,13 +202,14 @@ fn is_ike(message: &[u8]) -> bool {
 /// IKE over TCP (RFC 9329, 3 and 4): a prefix, then messages behind their length, which counts itself and the marker.
 fn ike_frame(prefix: &[u8]) -> Frame {
     const PREFIX: &[u8] = b"IKETCP";
+    let needed = PREFIX.len().saturating_add(6);
     let Some(rest) = prefix.strip_prefix(PREFIX) else {
-        return if PREFIX.starts_with(prefix) { Frame::Short(PREFIX.len().saturating_add(6)) } else { Frame::Foreign };
+        return if PREFIX.starts_with(prefix) { Frame::Short(needed) } else { Frame::Foreign };
     };
     match rest.split_first_chunk::<2>() {
-        Some((_, [0, 0, 0, 0, ..])) => Frame::Known,
+        Some((_, [0, 0, 0, 0, ..])) => Frame::Known(needed),
         Some((_, marker)) if !NON_ESP.starts_with(marker) => Frame::Foreign,
-        _ => Frame::Short(PREFIX.len().saturating_add(6)),
+        _ => Frame::Short(needed),
     }
 }
 
@@ -227,10 +229,11 @@ fn is_l2tp(datagram: &[u8]) -> bool {
 /// The opening of a PPTP control connection and its answer (RFC 2637, 1.4, 2.1 and 2.2): length 156, magic cookie.
 fn pptp_frame(prefix: &[u8]) -> Frame {
     const START: &[u8] = &[0, 156, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0];
+    let needed = START.len().saturating_add(1);
     match prefix.strip_prefix(START) {
-        Some([1 | 2, ..]) => Frame::Known,
+        Some([1 | 2, ..]) => Frame::Known(needed),
         Some([_, ..]) => Frame::Foreign,
-        _ if START.starts_with(prefix) => Frame::Short(START.len().saturating_add(1)),
+        _ if START.starts_with(prefix) => Frame::Short(needed),
         _ => Frame::Foreign,
     }
 }
