@@ -190,7 +190,7 @@ impl World {
         let snapshot = self.look();
         let named = snapshot.destinations.iter().find(|row| *row.device == *HONEST_MAC && *row.destination == *"after.example");
         assert_eq!(named.map(|row| row.origin.as_str()), Some("sni"), "the next hello is named: {:?}", snapshot.tables);
-        self.engine.finish();
+        self.engine.finish(drop);
         self.look();
     }
 

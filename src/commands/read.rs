@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
-use whither::config::{Common, Read};
+use whither::config::{Cli, Common, Read};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
@@ -29,7 +32,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .filter(|path| path.as_os_str() == "-")
         .count();
     if on_stdout + usize::from(asked.json) > 1 {
-        bail!("only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file");
+        let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
     let server = if asked.serve { Some(bind(&common)?) } else { None };
     let mut filter = Filter::new(common.filter.as_deref())?;
@@ -48,7 +52,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);
-                told.take(&mut engine);
+                if engine.has_events() {
+                    engine.events().for_each(|event| told.take(&event));
+                }
             }
             Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
@@ -57,8 +63,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish();
-    told.take(&mut engine);
+    engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
@@ -81,18 +86,13 @@ impl Told {
         self.log.is_some() || self.names.is_some()
     }
 
-    /// Takes the events that wait.
-    fn take(&mut self, engine: &mut Engine) {
-        if !engine.has_events() {
-            return;
+    /// Takes in an event.
+    fn take(&mut self, event: &Event) {
+        if let (Some(log), None) = (&mut self.log, &self.failed) {
+            self.failed = log.write(event).err();
         }
-        for event in engine.events() {
-            if let (Some(log), None) = (&mut self.log, &self.failed) {
-                self.failed = log.write(&event).err();
-            }
-            if let Some(names) = &mut self.names {
-                names.take(&event);
-            }
+        if let Some(names) = &mut self.names {
+            names.take(event);
         }
     }
 
@@ -169,7 +169,9 @@ impl Filter {
     #[cfg(not(feature = "live"))]
     fn new(text: Option<&str>) -> Result<Self> {
         match text {
-            Some(_) => bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`"),
+            Some(_) => {
+                anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
+            }
             None => Ok(Self {}),
         }
     }

@@ -6,6 +6,7 @@
 //!
 //! Road not taken: a parser object per flow (state in nine places), trait objects (a table of functions is enough).
 
+pub mod certificate;
 pub mod dhcp;
 pub mod dns;
 pub mod http;
@@ -13,7 +14,9 @@ mod ja4;
 pub mod observation;
 pub mod quic;
 mod reader;
+pub mod starttls;
 pub mod tls;
+pub mod tunnel;
 
 use observation::Observation;
 
@@ -62,5 +65,16 @@ pub enum Verdict {
 }
 
 /// Every protocol that is read: one row each.
-pub const DISSECTORS: [Dissector; 8] =
-    [tls::DISSECTOR, http::DISSECTOR, dns::OVER_TCP, dns::OVER_UDP, dns::MDNS, dns::LLMNR, dhcp::DISSECTOR, quic::DISSECTOR];
+pub const DISSECTORS: [Dissector; 11] = [
+    tls::DISSECTOR,
+    certificate::DISSECTOR,
+    http::DISSECTOR,
+    dns::OVER_TCP,
+    dns::OVER_UDP,
+    dns::MDNS,
+    dns::LLMNR,
+    dhcp::DISSECTOR,
+    quic::DISSECTOR,
+    tunnel::OVER_UDP,
+    tunnel::OVER_TCP,
+];

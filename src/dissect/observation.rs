@@ -16,6 +16,10 @@ pub enum Observation {
     Request(Box<Request>),
     /// What a DHCPv4 client said of itself, or a server granted.
     Lease(Box<Lease>),
+    /// The handshake of a tunnel, or of something else that hides what it carries.
+    Tunnel(Tunnel),
+    /// The certificate of a TLS server, in the clear up to TLS 1.2.
+    Certificate(Box<Certificate>),
 }
 
 /// A host name as whither keeps it: lower case, no trailing dot, at most [`Name::MAX`] bytes of UTF-8.
@@ -28,11 +32,13 @@ pub struct Name(Box<str>);
 impl Name {
     /// The longest name kept, in bytes: 255 octets on the wire are at most 253 characters (RFC 1035, 2.3.4); escapes may quadruple them.
     pub const MAX: usize = 1012;
+    /// Room made for one at first: nearly all are shorter.
+    const USUAL: usize = 64;
 
     /// A name from the labels of a DNS message. The root is the empty name.
     #[must_use]
     pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(Self::USUAL);
         for label in labels {
             if !text.is_empty() {
                 text.push('.');
@@ -52,7 +58,7 @@ impl Name {
         if bytes.is_empty() {
             return None;
         }
-        let mut text = String::new();
+        let mut text = String::with_capacity(bytes.len().min(Self::MAX));
         escape(bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes), false, &mut text);
         Some(Self::cut(text))
     }
@@ -103,6 +109,9 @@ impl Text {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes);
+        if let (true, Ok(plain)) = (head.iter().all(|byte| matches!(byte, b' '..=b'~')), std::str::from_utf8(head)) {
+            return (!plain.is_empty()).then(|| Self(plain.into())); // as nearly all are
+        }
         let text: String =
             String::from_utf8_lossy(head).trim_matches('\0').chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
         (!text.is_empty()).then(|| Self(text.into_boxed_str()))
@@ -129,6 +138,14 @@ impl fmt::Debug for Text {
 
 /// Writes bytes as lower-case printable text; `dots` says that a dot inside is part of a label and must be escaped.
 fn escape(bytes: &[u8], dots: bool, out: &mut String) {
+    // What nearly all names are made of is taken over at once.
+    let special = |byte: &u8| !byte.is_ascii_graphic() || *byte == b'\\' || dots && *byte == b'.';
+    let (plain, bytes) = bytes.split_at(bytes.iter().position(special).unwrap_or(bytes.len()));
+    let begin = out.len();
+    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
+    if let Some(plain) = out.get_mut(begin..) {
+        plain.make_ascii_lowercase();
+    }
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
@@ -287,6 +304,81 @@ pub struct Lease {
     pub fqdn: Option<Text>,
     /// Option 6: the resolvers that a server offers, at most 8.
     pub resolvers: Vec<Ipv4Addr>,
+}
+
+/// A handshake after which only one peer is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Of what.
+    pub kind: TunnelKind,
+    /// The server name of a DTLS hello, if it has one.
+    pub name: Option<Name>,
+}
+
+/// What hides the traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelKind {
+    /// WireGuard.
+    WireGuard,
+    /// OpenVPN, over UDP or TCP.
+    OpenVpn,
+    /// IPsec, by its key exchange (IKEv1, IKEv2), over UDP or TCP.
+    Ipsec,
+    /// L2TP, mostly with IPsec around it.
+    L2tp,
+    /// PPTP, whose data goes over GRE.
+    Pptp,
+    /// DTLS: calls in a browser, and some VPNs.
+    Dtls,
+}
+
+impl TunnelKind {
+    /// Its usual name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WireGuard => "wireguard",
+            Self::OpenVpn => "openvpn",
+            Self::Ipsec => "ipsec",
+            Self::L2tp => "l2tp",
+            Self::Pptp => "pptp",
+            Self::Dtls => "dtls",
+        }
+    }
+}
+
+/// What a TLS server's own certificate (RFC 5280) says of its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// The subject's common name if it is a host name, then the other DNS names that it is for, in its order; at most
+    /// [`Certificate::MAX_NAMES`], and they may begin with `*.`. The first is what to call the server: lists are often in
+    /// the order of the alphabet.
+    pub names: Vec<Name>,
+    /// There were more names.
+    pub cut: bool,
+    /// The subject's common name, whatever it says.
+    pub common_name: Option<Text>,
+    /// The issuer's common name.
+    pub issuer: Option<Text>,
+    /// The version that the server chose: 0x0300 (SSL 3) to 0x0303 (TLS 1.2).
+    pub version: u16,
+}
+
+impl Certificate {
+    /// Names kept of one certificate: those of shared servers have hundreds.
+    pub const MAX_NAMES: usize = 8;
+
+    /// Whether it has the form that Tor gives to those of its relays: two random names of base 32, of `.net` by a `.com`, and
+    /// nothing else. (Since TLS 1.3 they are not seen.)
+    #[must_use]
+    pub fn is_tor(&self) -> bool {
+        let random = |text: &Option<Text>, top: &str| {
+            let label = text.as_ref().and_then(|text| text.as_str().strip_prefix("www.")?.strip_suffix(top));
+            label
+                .is_some_and(|label| (8..=20).contains(&label.len()) && label.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+        };
+        self.names.len() <= 1 && !self.cut && random(&self.common_name, ".net") && random(&self.issuer, ".com")
+    }
 }
 
 #[cfg(test)]

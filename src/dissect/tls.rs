@@ -30,7 +30,7 @@ pub fn read(prefix: &[u8]) -> Verdict {
     if prefix.first().is_some_and(|first| first & 0x80 != 0) {
         return version2(prefix);
     }
-    let joined = join(prefix);
+    let joined = join(prefix, message_length);
     match joined.end {
         End::Foreign => Verdict::NotMine,
         End::Broken => Verdict::Malformed("record inside a hello"),
@@ -58,7 +58,7 @@ pub fn handshake(bytes: &[u8], quic_version: Option<u32>) -> Verdict {
 /// Only extensions that are there as a whole count, so a name is never half a name; `ja4` is `None`.
 #[must_use]
 pub fn partial(prefix: &[u8]) -> Option<ClientHello> {
-    let joined = join(prefix);
+    let joined = join(prefix, message_length);
     if matches!(joined.end, End::Foreign) { None } else { partial_handshake(&joined.message, None) }
 }
 
@@ -90,30 +90,33 @@ const SUPPORTED_VERSIONS: u16 = 43;
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 
 /// How far the records reach.
-enum End {
-    /// These are not the records of a client.
+pub(super) enum End {
+    /// These are not the records that were looked for.
     Foreign,
-    /// Something else came before the hello was whole.
+    /// Something else came before the messages were whole.
     Broken,
-    /// Not before the stream has this many bytes can the hello be whole.
+    /// Not before the stream has this many bytes can the messages be whole.
     Short(usize),
-    /// The hello ends after this many bytes of the stream.
+    /// The messages end after this many bytes of the stream.
     Whole(usize),
 }
 
-/// The hello's handshake bytes out of the records of a stream, as far as they have come.
-struct Joined<'a> {
-    message: Cow<'a, [u8]>,
-    end: End,
+/// The handshake bytes out of the records of a stream, as far as they have come.
+pub(super) struct Joined<'a> {
+    pub(super) message: Cow<'a, [u8]>,
+    pub(super) end: End,
 }
 
 /// Takes the record headers off. Bytes of a record that has not fully come are used already.
-fn join(prefix: &[u8]) -> Joined<'_> {
+///
+/// `length` says of the handshake bytes that came how many there have to be: more than came until nothing is missing, or `None` if
+/// they are not what is looked for.
+pub(super) fn join(prefix: &[u8], length: fn(&[u8]) -> Option<usize>) -> Joined<'_> {
     let mut message: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     let mut rest = prefix;
     let mut skipped = 0;
     let end = loop {
-        let missing = message_length(&message).unwrap_or(HANDSHAKE_HEADER).saturating_sub(message.len());
+        let missing = length(&message).unwrap_or(HANDSHAKE_HEADER).saturating_sub(message.len());
         let Ok((body, header)) = parse_tls_record_header(rest) else {
             let wanted = prefix.len().saturating_sub(rest.len()).saturating_add(RECORD_HEADER).saturating_add(missing);
             break match rest {
@@ -134,13 +137,13 @@ fn join(prefix: &[u8]) -> Joined<'_> {
             }
             _ => break foreign(&message),
         }
-        let Some(length) = message_length(&message) else { break End::Foreign };
-        if let Some(over) = message.len().checked_sub(length) {
-            truncate(&mut message, length);
+        let Some(wanted) = length(&message) else { break End::Foreign };
+        if let Some(over) = message.len().checked_sub(wanted) {
+            truncate(&mut message, wanted);
             break End::Whole(prefix.len().saturating_sub(after.len()).saturating_sub(over));
         }
         if lacking > 0 {
-            let missing = length.saturating_sub(message.len());
+            let missing = wanted.saturating_sub(message.len());
             let more = if header.record_type != TlsRecordType::Handshake {
                 lacking.saturating_add(RECORD_HEADER).saturating_add(missing)
             } else if missing > lacking {
@@ -196,7 +199,10 @@ const PLAUSIBLE: std::ops::Range<usize> = 38..0x2_0000;
 fn told(message: &[u8], quic_version: Option<u32>, used: usize) -> Verdict {
     let body = message.get(HANDSHAKE_HEADER..).unwrap_or_default();
     match Fields::read(body) {
-        Some(fields) => Verdict::Saw { seen: Observation::Hello(Box::new(fields.observed(quic_version))), used, more: false },
+        Some(fields) => {
+            // After HelloRetryRequest there is a second hello (RFC 8446, 4.1.2).
+            Verdict::Saw { seen: Observation::Hello(Box::new(fields.observed(quic_version))), used, more: quic_version.is_none() }
+        }
         None => Verdict::Malformed("hello"),
     }
 }
@@ -308,6 +314,17 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// The server name among the extensions of a hello.
+pub(super) fn name_in(extensions: &[u8]) -> Option<Name> {
+    let mut reader = Reader::new(extensions);
+    while let (Some(kind), Some(content)) = (reader.u16(), reader.vec16()) {
+        if kind == SERVER_NAME {
+            return server_name(content);
+        }
+    }
+    None
+}
+
 /// The first host name of the extension (RFC 6066, 3). An address is not one by the RFC, but it is what the client asked for.
 fn server_name(content: &[u8]) -> Option<Name> {
     let Ok((_, TlsExtension::SNI(list))) = parse_tls_extension_sni_content(content) else { return None };
@@ -378,7 +395,7 @@ mod tests {
 
     fn seen(verdict: Verdict) -> (ClientHello, usize) {
         match verdict {
-            Verdict::Saw { seen: Observation::Hello(hello), used, more: false } => (*hello, used),
+            Verdict::Saw { seen: Observation::Hello(hello), used, more: _ } => (*hello, used),
             other => panic!("no hello: {other:?}"),
         }
     }

@@ -8,6 +8,7 @@ use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
+use crate::engine::hidden;
 use crate::engine::ledger::Destination;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally};
 use crate::engine::table::Id;
@@ -30,14 +31,15 @@ impl Core {
             if flow.settled && end.account.is_none() {
                 end.account = Some(self.open_account(key, flow, side, end.device));
             }
-            *flow.ends.of_mut(side) = Some(end);
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
-                if let Some(account) = end.account {
-                    device.ledger.give(account, flow.class, owed, now);
+                match end.account {
+                    Some(account) => device.ledger.give(account, flow.class, owed, now),
+                    None => end.pending.add(owed),
                 }
             }
+            *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
     }
@@ -51,7 +53,7 @@ impl Core {
         flow.class = class(key, flow, candidates);
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
-            let known = flow.known(side);
+            let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.ledger.give(account, flow.class, known, flow.last);
@@ -66,6 +68,18 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+    }
+
+    /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
+    /// asked does not name what the next one does.
+    pub(super) fn hand_over(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
+        if flow.settled {
+            self.flush(key, flow);
+        } else {
+            self.settle(key, flow, now);
+        }
+        flow.settled = false;
+        flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
 
     /// The end of a flow: everything is charged, and told.
@@ -118,6 +132,9 @@ impl Core {
         }
         if let Some(end) = flow.ends.of(sender.other()) {
             self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
+        }
+        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
+            self.health.skip("no-side-ours");
         }
     }
 
@@ -196,7 +213,7 @@ impl Core {
             return Some(end);
         }
         let (device, _) = self.devices.open(end.key, now, &self.limits)?;
-        Some(End { device, account: None, ..end })
+        Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }
 
@@ -216,7 +233,7 @@ fn class(key: &FlowKey, flow: &Flow, candidates: usize) -> Class {
         Place::Multicast => return Class::Multicast,
         Place::Country(_) | Place::Unknown => {}
     }
-    if let Some(hidden) = flow.hidden.or_else(|| hidden_by_port(key, flow)) {
+    if let Some(hidden) = flow.hidden.or_else(|| hidden(key, flow)) {
         return hidden;
     }
     match flow.name.as_ref().map(|named| named.origin) {
@@ -231,11 +248,20 @@ fn class(key: &FlowKey, flow: &Flow, candidates: usize) -> Class {
     }
 }
 
-/// DNS over TLS and QUIC by their port (RFC 7858, RFC 9250), once both sides spoke.
-fn hidden_by_port(key: &FlowKey, flow: &Flow) -> Option<Class> {
-    match (key.protocol(), key.endpoint(flow.client.other()).port()) {
+/// What hides a flow's destination by whom it is with: encrypted DNS by its port (RFC 7858, RFC 9250), resolvers and relays by
+/// name, resolvers by address where there is no name; ESP and AH by their protocol numbers.
+fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
+    let server = key.endpoint(flow.client.other());
+    match (key.protocol(), server.port()) {
         (TCP, 853) => Some(Class::Dot),
         (UDP, 853) => Some(Class::Doq),
+        (50 | 51, _) => Some(Class::Ipsec),
+        (TCP | UDP, 53) => None,
+        (TCP | UDP, port) => match &flow.name {
+            Some(named) => hidden::by_name(&named.name),
+            None if port == 443 => hidden::by_address(server.ip()),
+            None => None,
+        },
         _ => None,
     }
 }

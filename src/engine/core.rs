@@ -8,13 +8,13 @@ use arrayvec::ArrayVec;
 use crate::engine::device::{DeviceKey, Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
-use crate::engine::flow::{End, Flow, FlowKey, Side};
+use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
 use crate::engine::limits::Limits;
 use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
-use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
+use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
@@ -53,15 +53,21 @@ impl Core {
         let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
         let group = to_group(target, packet.macs);
         let mut ours = (self.devices.ours(source, from), !group && self.devices.ours(target, to));
-        if ours == (false, false) && !group && opens(datagram) && !from.is_some_and(|mac| self.devices.is_router(mac)) {
-            // Nobody's side is known: who opens a conversation is ours.
-            self.devices.own(source, from, now, &self.limits);
-            ours.0 = true;
+        if ours == (false, false) && !group {
+            ours = self.guess_side(datagram, packet.macs, now);
         }
         if ours == (false, true)
             && let Some(mac) = from
         {
             self.devices.forwards(mac);
+        }
+        if ours == (false, false) {
+            self.health.skip("no-side-ours");
+            if !group {
+                // Asked again with the next packet: not worth a look into the databases.
+                (flow.ends, flow.place, flow.asn) = (Sides::default(), Place::Unknown, None);
+                return;
+            }
         }
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
@@ -76,6 +82,34 @@ impl Core {
                 located.country.map_or(Place::Unknown, Place::Country)
             }
         };
+    }
+
+    /// Whose side is ours where no rule knows: of a station and a router the station's; else whoever opens the conversation.
+    fn guess_side(&mut self, datagram: &Datagram<'_>, macs: Option<Macs>, now: Timestamp) -> (bool, bool) {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
+        let forwards = |mac: Mac| self.devices.is_router(mac);
+        match macs.map(|macs| (macs, forwards(macs.source), forwards(macs.target))) {
+            Some((macs, true, false)) => {
+                self.devices.own(target, Some(macs.target), now, &self.limits);
+                (false, true)
+            }
+            // Two routers, one of them perhaps a phone that poses as one, or that sent with an address of another network: nobody
+            // comes to own an address by that.
+            Some((_, true, true)) => match (self.devices.is_announced(source), self.devices.is_announced(target)) {
+                (true, false) => (true, false),
+                (false, true) => (false, true),
+                _ => (opens(datagram), false),
+            },
+            Some((macs, false, true)) => {
+                self.devices.own(source, Some(macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ if opens(datagram) => {
+                self.devices.own(source, macs.map(|macs| macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ => (false, false),
+        }
     }
 
     /// The address that a flow is located by: the side that is not ours, else the server's.
@@ -130,7 +164,7 @@ impl Core {
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None })
+        Some(End { key, device, account: None, pending: Both::default() })
     }
 
     /// Notes a resolver that was offered on our link.
@@ -140,8 +174,22 @@ impl Core {
         }
     }
 
-    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, macs: Option<Macs>) -> bool {
+    /// Notes that the devices of a flow are there: one long connection is not silence.
+    pub(super) fn present(&mut self, flow: &Flow, now: Timestamp) {
+        for side in [Side::Low, Side::High] {
+            if let Some(end) = flow.ends.of(side) {
+                self.devices.touch(end.device, now);
+            }
+        }
+    }
+
+    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
+    /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, macs: Option<Macs>) -> bool {
+        let group = to_group(target, macs);
+        if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
+            return true;
+        }
         let Some(macs) = macs else { return false };
         let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
             Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dissect::observation::{ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request};
+use crate::dissect::observation::{
+    Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
+};
 use crate::engine::core::{Core, where_is};
 use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
@@ -73,6 +75,8 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
+            Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
+            Observation::Certificate(certificate) => certified(&certificate, flow, context),
         }
     }
 
@@ -173,6 +177,21 @@ impl Core {
         self.tell(flow, context, client, || Detail::UnofferedResolver { offered });
     }
 
+    /// A tunnel hides where its traffic goes; DTLS does not, and its hello may name the server.
+    fn tunnel(&mut self, tunnel: &Tunnel, flow: &mut Flow, context: Context<'_>) {
+        flow.hidden = match tunnel.kind {
+            TunnelKind::WireGuard => Some(Class::Wireguard),
+            TunnelKind::OpenVpn => Some(Class::Openvpn),
+            TunnelKind::Ipsec => Some(Class::Ipsec),
+            TunnelKind::L2tp | TunnelKind::Pptp => Some(Class::Vpn),
+            TunnelKind::Dtls => flow.hidden,
+        };
+        if let Some(name) = &tunnel.name {
+            flow.client = context.sender;
+            call(flow, name, Origin::Sni, context);
+        }
+    }
+
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
         flow.client = context.sender;
         classify(flow, "http");
@@ -195,11 +214,15 @@ impl Core {
         let Some(id) = self.devices.table().find(&key) else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
         let mut news = false;
+        let by_client = matches!(lease.kind, 0 | 1 | 3 | 4 | 7 | 8);
+        if by_client && context.macs.is_some_and(|macs| macs.source != Mac(lease.mac)) {
+            return; // one device speaks for another
+        }
         if let Some(address) = lease.address {
             news |= device.has(IpAddr::V4(address));
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
-        if matches!(lease.kind, 0 | 1 | 3 | 7 | 8) {
+        if by_client {
             for (known, said) in [
                 (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
                 (&mut device.vendor_class, lease.vendor_class.as_ref()),
@@ -222,6 +245,8 @@ impl Core {
         let ends =
             Ends { client: context.key.endpoint(client), server: context.key.endpoint(client.other()), protocol: context.key.protocol() };
         let mac = context.macs.map(|macs| if client == context.sender { macs.source } else { macs.target });
+        // What is read when a flow ends has no packet of its own.
+        let mac = mac.or_else(|| flow.ends.of(client).and_then(|end| end.key.mac()));
         let event = Event {
             time: context.time,
             packet: context.number,
@@ -246,6 +271,29 @@ impl Core {
             }
         }
     }
+}
+
+/// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
+fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {
+    flow.client = context.sender.other();
+    classify(flow, "tls");
+    if is_tor(certificate) {
+        flow.hidden = Some(Class::Tor);
+        return;
+    }
+    let Some(first) = certificate.names.first() else { return };
+    let name = first.as_str().strip_prefix("*.").and_then(|rest| Name::from_dotted(rest.as_bytes()));
+    call(flow, name.as_ref().unwrap_or(first), Origin::Certificate, context);
+}
+
+/// The certificate of a Tor relay up to TLS 1.2: made for the connection, subject `www.<random>.net`, issuer
+/// `www.<random>.com`, the random part 8 to 20 letters of base 32 (tor, `tor_tls_context_init` and `crypto_random_hostname`).
+fn is_tor(certificate: &Certificate) -> bool {
+    let random = |name: Option<&Text>, end: &str| {
+        let middle = name.and_then(|name| name.as_str().strip_prefix("www.")?.strip_suffix(end));
+        middle.is_some_and(|text| (8..=20).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+    };
+    random(certificate.common_name.as_ref(), ".net") && random(certificate.issuer.as_ref(), ".com") && certificate.names.len() <= 1
 }
 
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.

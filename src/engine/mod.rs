@@ -25,6 +25,8 @@ pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use clock::Clock;
 use core::Core;
@@ -50,6 +52,7 @@ pub struct Engine {
     clock: Clock,
     flows: Table<FlowKey, Flow>,
     core: Core,
+    last_packet: Option<Timestamp>,
 }
 
 impl Engine {
@@ -58,6 +61,7 @@ impl Engine {
     pub fn new(limits: Limits, side: OurSide, geo: GeoDb, events: bool) -> Self {
         Self {
             clock: Clock::default(),
+            last_packet: None,
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),
@@ -77,6 +81,7 @@ impl Engine {
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
         let now = self.clock.advance(frame.time);
+        self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
         self.expire(now);
         let packet = match Packet::decode(frame) {
@@ -95,10 +100,16 @@ impl Engine {
             return self.core.unfollowed(&packet, &datagram, now);
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
-        if self.core.has_moved(flow, sender, packet.macs) {
-            self.core.flush(&key, flow);
+        let placed = flow.is_placed();
+        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), packet.macs) {
+            if placed {
+                self.core.hand_over(&key, flow, now);
+            }
+            // What was seen while nobody's side was known was counted as skipped.
+            flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
         }
+        self.core.present(flow, now);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
             let before = flow.rtt;
@@ -106,9 +117,6 @@ impl Engine {
             if flow.rtt != before {
                 self.core.note_rtt(flow);
             }
-        }
-        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
-            self.core.health.skip("no-side-ours");
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
@@ -131,11 +139,13 @@ impl Engine {
         while self.expire(now) {}
     }
 
-    /// Ends every flow: the capture is over.
-    pub fn finish(&mut self) {
+    /// Ends every flow: the capture is over. `each` takes the events as they come, since there are more flows than room for events.
+    pub fn finish(&mut self, mut each: impl FnMut(Event)) {
+        self.core.events.take().for_each(&mut each);
         while let Some((key, mut flow)) = self.flows.pop() {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
+            self.core.events.take().for_each(&mut each);
         }
     }
 
@@ -152,9 +162,7 @@ impl Engine {
 
     /// Says which MACs are the access point's own: they forward for others.
     pub fn routers(&mut self, macs: Vec<Mac>) {
-        for mac in macs {
-            self.core.devices.forwards(mac);
-        }
+        self.core.devices.declare(macs);
     }
 
     /// Says which prefixes are ours beside the private ones, in place of what was said before.
@@ -183,7 +191,8 @@ impl Engine {
     /// The flow of a packet, found or made; none when the table is full of living flows.
     fn find(&mut self, key: &FlowKey, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) -> Option<Id> {
         if let Some(id) = self.flows.find(key) {
-            if !self.flows.get(id)?.is_over(datagram.tcp) {
+            let flow = self.flows.get(id)?;
+            if !flow.is_over(datagram.tcp) && !flow.may_leave(now.since(flow.last), &self.core.limits) {
                 self.flows.touch(id, now);
                 return Some(id);
             }
@@ -199,8 +208,6 @@ impl Engine {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        let mut flow = Flow::new(datagram, packet.number, sender, now);
-        self.core.place(key, &mut flow, sender, packet, datagram, now);
-        self.flows.insert(*key, flow, now)
+        self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)
     }
 }

@@ -46,6 +46,9 @@ impl NameTable {
 
     /// Notes that `device` was told that `name` is at `address`, for `ttl`.
     pub(super) fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
+        if name.is_empty() || name.parse::<IpAddr>().is_ok() {
+            return; // the root, or an address: no name to tell
+        }
         let candidate = Candidate { name: Arc::clone(name), seen: now, ttl, life: ttl.max(limits.name_life) };
         let key = (device, address.to_canonical());
         if let Some(id) = self.table.find(&key) {

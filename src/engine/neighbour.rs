@@ -21,6 +21,9 @@ impl Core {
     pub(super) fn link_frame(&mut self, packet: &Packet<'_>, kind: u16, payload: &[u8], now: Timestamp) {
         let Some(macs) = packet.macs else { return self.health.skip("no-address") };
         let speaks = self.link_speaker(macs, kind, payload, now);
+        if self.devices.by_address() {
+            return self.health.skip("no-ip"); // one MAC stands for many devices
+        }
         let source = if speaks {
             self.devices.open(DeviceKey::Mac(macs.source), now, &self.limits).map(|(id, new)| {
                 if new {

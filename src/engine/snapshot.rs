@@ -90,6 +90,8 @@ pub enum Class {
     Openvpn,
     /// An IPsec tunnel.
     Ipsec,
+    /// Another tunnel: L2TP, PPTP.
+    Vpn,
     /// The Tor network.
     Tor,
     /// Nothing but the address.
@@ -103,7 +105,7 @@ pub enum Class {
 }
 
 /// Every class, in the order of their numbers.
-pub const CLASSES: [Class; 19] = [
+pub const CLASSES: [Class; 20] = [
     Class::Sni,
     Class::Quic,
     Class::Host,
@@ -118,6 +120,7 @@ pub const CLASSES: [Class; 19] = [
     Class::Wireguard,
     Class::Openvpn,
     Class::Ipsec,
+    Class::Vpn,
     Class::Tor,
     Class::Bare,
     Class::Lost,
@@ -144,6 +147,7 @@ impl Class {
             Self::Wireguard => "wireguard",
             Self::Openvpn => "openvpn",
             Self::Ipsec => "ipsec",
+            Self::Vpn => "vpn",
             Self::Tor => "tor",
             Self::Bare => "bare",
             Self::Lost => "lost",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::packet::Mac;
 
@@ -15,17 +15,20 @@ impl Engine {
         let mut pending: Vec<(Id, Both)> = Vec::new();
         for (key, flow) in self.flows.iter_mut() {
             self.core.flush(key, flow);
+            if !flow.settled && flow.is_due(key.protocol(), self.clock.now(), &self.core.limits) {
+                self.core.settle(key, flow, self.clock.now());
+            }
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.push((end.device, flow.known(side)));
+                        pending.push((end.device, end.pending));
                     }
                 }
             }
         }
         pending.sort_unstable_by_key(|(device, _)| *device);
         let mut snapshot = Snapshot {
-            last_packet: (self.core.health.packets > 0).then(|| self.clock.now()),
+            last_packet: self.last_packet,
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
@@ -48,10 +51,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
-        snapshot.destinations.sort_unstable_by(|a, b| {
-            let of = |row: &DestinationRow| (Arc::clone(&row.device), Arc::clone(&row.destination), row.origin, row.place, row.asn);
-            of(a).cmp(&of(b))
-        });
+        snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         snapshot
     }
 
@@ -74,6 +74,10 @@ impl Engine {
         rows.sort_unstable_by_key(|row| row.table);
         rows
     }
+}
+
+fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
+    (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
 fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {

@@ -4,6 +4,7 @@
 //! taken: a `serde_json::Value` for each event (an allocation for each field), or one struct of fifty optional fields.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
@@ -135,7 +136,7 @@ fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
         }
     }
     destination(place.domain.as_deref(), place, line);
-    line.list("tls.client.alpn", &seen.alpn, |name, line| line.shown(name));
+    line.list("tls.client.alpn", &seen.alpn, |name, line| line.value(name.as_str()));
     match seen.version {
         0 => {}
         version => line.text("tls.version", &tls_version(version)),
@@ -240,6 +241,16 @@ fn transport(protocol: u8) -> String {
     }
 }
 
+fn decimal(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
+}
+
 /// A line in the making: fields in order, commas between them.
 struct Line<'a> {
     out: &'a mut Vec<u8>,
@@ -273,7 +284,18 @@ impl<'a> Line<'a> {
     /// An address, and its port where the transport has ports.
     fn end_of(&mut self, address: &str, port: &str, end: SocketAddr, ends: &Ends) {
         self.field(address);
-        self.shown(&end.ip());
+        match end.ip() {
+            // By hand: two of them stand in every line.
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                self.out.push(b'"');
+                for (octet, after) in [(a, b'.'), (b, b'.'), (c, b'.'), (d, b'"')] {
+                    decimal(octet, self.out);
+                    self.out.push(after);
+                }
+            }
+            v6 @ IpAddr::V6(_) => self.shown(&v6),
+        }
         if matches!(ends.protocol, 6 | 17 | 132) {
             self.number(port, end.port());
         }
@@ -315,8 +337,10 @@ impl<'a> Line<'a> {
         let _ = serde_json::to_writer(&mut *self.out, text);
     }
 
+    /// An address of the link or the network: nothing in it needs an escape.
     fn shown(&mut self, value: &impl Display) {
-        self.value(&value.to_string());
+        // Into memory: it cannot fail.
+        let _ = write!(self.out, "\"{value}\"");
     }
 
     fn text(&mut self, name: &str, value: &str) {
@@ -332,7 +356,7 @@ impl<'a> Line<'a> {
 
     fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
-        self.out.extend_from_slice(value.into().to_string().as_bytes());
+        let _ = write!(self.out, "{}", value.into());
     }
 
     fn flag(&mut self, name: &str, value: bool) {

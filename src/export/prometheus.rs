@@ -25,6 +25,16 @@ pub fn render(scrape: Scrape, process: bool) -> prometheus::Result<String> {
     TextEncoder::new().encode_to_string(&registry.gather())
 }
 
+/// The name of every series that a scrape may hold: for each histogram its three, and without `process_*`.
+///
+/// For whoever writes queries, such as the test of the dashboards.
+pub fn series() -> impl Iterator<Item = String> {
+    FAMILIES.iter().flat_map(|family| {
+        let endings: &[&str] = if family.kind == HISTOGRAM { &["_bucket", "_count", "_sum"] } else { &[""] };
+        endings.iter().map(|ending| format!("{PREFIX}{}{ending}", family.name))
+    })
+}
+
 /// The page `/metrics`.
 pub(super) fn live(scrape: Scrape) -> Result<String, String> {
     render(scrape, true).map_err(|error| error.to_string())
@@ -340,6 +350,18 @@ mod tests {
         series.sort_unstable();
         series.dedup();
         assert_eq!(series.len(), all, "a series or a header stands twice in:\n{text}");
+    }
+
+    #[test]
+    fn series_names_what_a_scrape_holds() {
+        let text = render(fixture::scrape(), false).unwrap();
+        let mut held: Vec<&str> =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()).collect();
+        held.sort_unstable();
+        held.dedup();
+        let mut named: Vec<String> = series().collect();
+        named.sort_unstable();
+        assert_eq!(held, named);
     }
 
     #[test]
