@@ -180,6 +180,8 @@ pub struct Packet<'a> {
     pub wire_len: u32,
     /// Link addresses; none on links that have no pair of them.
     pub macs: Option<Macs>,
+    /// The link says that it went to a group (on links that have no receiver's address).
+    pub group: bool,
     /// What it carries.
     pub body: Body<'a>,
 }
@@ -252,7 +254,8 @@ impl<'a> Packet<'a> {
     /// # Errors
     /// The reason why nothing of it can be charged to anybody.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, Skip> {
-        let mut packet = Self { number: frame.number, time: frame.time, wire_len: frame.wire_len, macs: None, body: Body::Link(0, &[]) };
+        let mut packet =
+            Self { number: frame.number, time: frame.time, wire_len: frame.wire_len, macs: None, group: false, body: Body::Link(0, &[]) };
         let data = frame.data;
         packet.body = match frame.link {
             Link::Ethernet => packet.ethernet(data)?,
@@ -266,11 +269,17 @@ impl<'a> Packet<'a> {
                 }
             }
             Link::LinuxSll => match data.split_first_chunk::<16>() {
-                Some(([.., a, b], rest)) => ether_type(u16::from_be_bytes([*a, *b]), rest)?,
+                Some(([_, kind, .., a, b], rest)) => {
+                    packet.group = matches!(kind, 1 | 2);
+                    ether_type(u16::from_be_bytes([*a, *b]), rest)?
+                }
                 None => return Err("truncated"),
             },
             Link::LinuxSll2 => match data.split_first_chunk::<20>() {
-                Some(([a, b, ..], rest)) => ether_type(u16::from_be_bytes([*a, *b]), rest)?,
+                Some(([a, b, _, _, _, _, _, _, _, _, kind, ..], rest)) => {
+                    packet.group = matches!(kind, 1 | 2);
+                    ether_type(u16::from_be_bytes([*a, *b]), rest)?
+                }
                 None => return Err("truncated"),
             },
             Link::CiscoHdlc => match data.split_first_chunk::<4>() {

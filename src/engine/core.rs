@@ -16,6 +16,7 @@ use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
+use crate::engine::vendor::vendor;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -51,7 +52,7 @@ impl Core {
     ) {
         let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
-        let group = to_group(target, packet.macs);
+        let group = packet.group || to_group(target, packet.macs);
         let mut ours = (self.devices.ours(source, from), !group && self.devices.ours(target, to));
         if ours == (false, false) && !group {
             ours = self.guess_side(datagram, packet.macs, now);
@@ -143,7 +144,7 @@ impl Core {
             mac: device.mac(),
             name: None,
             hostname: device.hostname.clone(),
-            vendor: None,
+            vendor: device.mac().and_then(vendor).map(Arc::from),
             vendor_class: device.vendor_class.clone(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
@@ -185,12 +186,12 @@ impl Core {
 
     /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
     /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, macs: Option<Macs>) -> bool {
-        let group = to_group(target, macs);
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, packet: &Packet<'_>) -> bool {
+        let group = packet.group || to_group(target, packet.macs);
         if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
-        let Some(macs) = macs else { return false };
+        let Some(macs) = packet.macs else { return false };
         let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
             Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),
             _ => false,

@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod border;
 mod clock;
 mod core;
 pub mod device;
@@ -21,12 +22,14 @@ pub mod limits;
 mod names;
 mod neighbour;
 mod reading;
+pub mod region;
 pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod vendor;
 
 use clock::Clock;
 use core::Core;
@@ -101,7 +104,7 @@ impl Engine {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         let placed = flow.is_placed();
-        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), packet.macs) {
+        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), &packet) {
             if placed {
                 self.core.hand_over(&key, flow, now);
             }

@@ -7,6 +7,7 @@ use crate::engine::device::Device;
 use crate::engine::flow::Side;
 use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
 use crate::engine::table::Id;
+use crate::engine::vendor::vendor;
 use crate::packet::Mac;
 
 impl Engine {
@@ -89,7 +90,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         mac: device.mac(),
         addresses,
         hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
-        vendor: None,
+        vendor: device.mac().and_then(vendor).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
         first: device.first,

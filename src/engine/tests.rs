@@ -809,3 +809,39 @@ fn an_address_that_goes_to_somebody_unknown_is_not_charged_to_its_last_owner() {
     lab.udp((ROUTER, [2, 0, 0, 0, 0, 0xc]), phone, far, &[0x40; 100]);
     assert_eq!(lab.total(A).0, before);
 }
+
+#[test]
+fn a_subnets_broadcast_address_is_no_device_on_a_cooked_link() {
+    let frame = udp((A, ROUTER), "192.168.1.10:137", "192.168.1.255:137", &[0x40; 50]);
+    let mut v1 = vec![0, 1, 0, 1, 0, 6];
+    v1.extend(A);
+    v1.extend([0, 0, 8, 0]);
+    v1.extend(&frame[14..]);
+    let mut v2 = vec![8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 1, 6];
+    v2.extend(A);
+    v2.extend([0, 0]);
+    v2.extend(&frame[14..]);
+    for (link, data) in [(Link::LinuxSll, v1), (Link::LinuxSll2, v2)] {
+        let mut lab = Lab::new();
+        let wire_len = u32::try_from(data.len()).unwrap();
+        lab.engine.ingest(&Frame { number: 1, time: lab.now, link, wire_len, data: &data });
+        let devices: Vec<String> = lab.snapshot().devices.iter().map(|row| row.id.to_string()).collect();
+        assert_eq!(devices, ["192.168.1.10"], "{link:?}");
+    }
+}
+
+proptest! {
+    /// Where devices leave and come back, or find no room, sums are equal all the same.
+    #[test]
+    fn sums_are_equal_where_devices_come_and_go(steps in steps(), devices in 1_usize..4, flows in 1_usize..20) {
+        let mut lab = Lab::with(Limits { flows, devices, device_idle: Duration::from_secs(4_000), ..Limits::default() });
+        for step in steps {
+            let Some(data) = made(step) else { continue };
+            lab.wait(step.6);
+            lab.frame(&data);
+            lab.snapshot();
+        }
+        lab.engine.finish();
+        prop_assert!(lab.snapshot().devices.iter().all(|row| row.pending == snapshot::Both::default()));
+    }
+}
