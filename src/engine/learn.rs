@@ -124,7 +124,15 @@ impl Core {
     fn hello(&mut self, hello: Box<ClientHello>, flow: &mut Flow, context: Context<'_>) {
         flow.client = context.sender;
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
-        classify(flow, if hello.quic_version.is_some() { "quic" } else { "tls" });
+        classify(
+            flow,
+            match (context.key.endpoint(context.sender.other()).port(), hello.quic_version) {
+                (853, None) => "dot",
+                (853, Some(_)) => "doq",
+                (_, None) => "tls",
+                (_, Some(_)) => "quic",
+            },
+        );
         let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
         if let Some(name) = name {
             call(flow, name, origin, context);
