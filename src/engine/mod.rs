@@ -26,6 +26,7 @@ mod stream;
 mod table;
 mod tell;
 mod vendor;
+pub mod watchlist;
 
 use clock::Clock;
 use core::Core;
