@@ -30,6 +30,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod vendor;
+pub mod watchlist;
 
 use clock::Clock;
 use core::Core;
