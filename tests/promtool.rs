@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally, Verdict,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -45,6 +45,7 @@ fn scrape() -> Scrape {
         total,
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
+        verdicts: [Both::default(), total, Both::default()],
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -54,6 +55,7 @@ fn scrape() -> Scrape {
         place,
         asn: Some(64_496),
         organisation: None,
+        verdict: Verdict::Consistent,
         flows: 2,
         first: time,
         last: time,

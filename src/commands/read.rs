@@ -46,6 +46,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
     let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, told.wanted());
+    if let Some(at) = common.location {
+        engine.stands_at(at.latitude, at.longitude);
+    }
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {

@@ -60,6 +60,9 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let (queue, writer) = events(&common)?.unzip();
     let side = OurSide { nets: Vec::new(), by_address: common.by_address };
     let mut engine = Engine::new(Limits::default(), side, geo, queue.is_some());
+    if let Some(at) = common.location {
+        engine.stands_at(at.latitude, at.longitude);
+    }
     know(&mut engine, &interface, &common);
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));

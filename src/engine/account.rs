@@ -10,7 +10,7 @@ use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::Destination;
-use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
@@ -35,7 +35,7 @@ impl Core {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
                 match end.account {
-                    Some(account) => device.ledger.give(account, flow.class, owed, now),
+                    Some(account) => device.ledger.give(account, flow.class, flow.verdict, owed, now),
                     None => end.pending.add(owed),
                 }
             }
@@ -51,12 +51,13 @@ impl Core {
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
         let candidates = self.name_by_dns(key, flow, now);
         flow.class = class(key, flow, candidates);
+        flow.verdict = (!matches!(flow.class, Class::Local | Class::Multicast)).then(|| self.judge(key, flow).verdict());
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
             let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, flow.class, known, flow.last);
+                device.ledger.give(account, flow.class, flow.verdict, known, flow.last);
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -115,6 +116,7 @@ impl Core {
             named: named.map(|named| named.by),
             class: flow.class,
             rtt: flow.rtt,
+            verdict: flow.verdict,
             place,
         };
         let label = self.label(&flow, client, ends.client.ip());
@@ -156,7 +158,7 @@ impl Core {
         };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
         let account = device.ledger.open(destination, inside && room, now);
-        device.ledger.give(account, class, some, now);
+        device.ledger.give(account, class, (!inside).then_some(Verdict::Unmeasured), some, now);
         if device.ledger.named() > before {
             self.devices.opened_account();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
-use crate::engine::snapshot::{Class, Origin, Tally};
+use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -125,8 +125,10 @@ pub struct FlowEnd {
     pub named: Option<(u64, Timestamp)>,
     /// What is known of its destination.
     pub class: Class,
-    /// Handshake time at the sensor: TCP SYN to SYN-ACK.
+    /// Handshake time at the sensor: TCP SYN to SYN-ACK, QUIC's first flight to its answer.
     pub rtt: Option<Duration>,
+    /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
+    pub verdict: Option<Verdict>,
     /// Where it is.
     pub place: Where,
 }

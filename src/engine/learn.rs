@@ -60,6 +60,10 @@ impl Core {
         if let Some(protocol) = harvest.malformed {
             self.health.malformed.count(protocol);
         }
+        if harvest.first_flight && flow.waited.0 == 1 {
+            flow.client = context.sender;
+            flow.asked = Some(context.time);
+        }
         if let Some(version) = harvest.quic_version {
             self.health.quic_versions.count(version);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -23,6 +23,8 @@ pub(super) struct Ledger {
     pub(super) accounts: Vec<Account>,
     /// By what is known of the destination: adds up to what the accounts hold.
     pub(super) classes: [Both; CLASSES.len()],
+    /// By whether the location holds: adds up to what the classes outside hold.
+    pub(super) verdicts: [Both; VERDICTS.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     named: usize,
@@ -38,6 +40,8 @@ pub(super) struct Account {
     pub(super) destination: Destination,
     /// The organisation of its AS.
     pub(super) organisation: Option<Arc<str>>,
+    /// The most that was said of where it is.
+    pub(super) verdict: Verdict,
     /// Flows that went there.
     pub(super) flows: u64,
     /// First packet.
@@ -101,7 +105,15 @@ impl Ledger {
         let (accounts, hasher) = (&self.accounts, &self.hasher);
         let hash_of = |&index: &u32| accounts.get(index as usize).map_or(0, |account| hasher.hash_one(&account.destination));
         self.index.insert_unique(hasher.hash_one(&destination), index, hash_of);
-        self.accounts.push(Account { destination, organisation: None, flows: 0, first: now, last: now, total: Both::default() });
+        self.accounts.push(Account {
+            destination,
+            organisation: None,
+            verdict: Verdict::default(),
+            flows: 0,
+            first: now,
+            last: now,
+            total: Both::default(),
+        });
         index
     }
 
@@ -114,13 +126,19 @@ impl Ledger {
         }
     }
 
-    /// Adds to an account, and to a class.
-    pub(super) fn give(&mut self, account: u32, class: Class, some: Both, now: Timestamp) {
+    /// Adds to an account, to a class, and to the verdict on its location where that is a question.
+    pub(super) fn give(&mut self, account: u32, class: Class, verdict: Option<Verdict>, some: Both, now: Timestamp) {
         if let Some(account) = self.accounts.get_mut(account as usize) {
             account.total.add(some);
             account.last = account.last.max(now);
             if let Some(total) = self.classes.get_mut(class as usize) {
                 total.add(some);
+            }
+            if let Some(verdict) = verdict {
+                account.verdict = account.verdict.max(verdict);
+                if let Some(total) = self.verdicts.get_mut(verdict as usize) {
+                    total.add(some);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod anycast;
 pub mod border;
 mod clock;
 mod core;
@@ -19,6 +20,7 @@ mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
+pub mod location;
 mod names;
 mod neighbour;
 mod reading;
@@ -42,6 +44,7 @@ use geo::GeoDb;
 use health::Health;
 use learn::Context;
 use limits::Limits;
+use location::{Bench, Servers};
 use names::NameTable;
 use table::{Id, Table};
 
@@ -76,6 +79,8 @@ impl Engine {
                 geo,
                 streams: Table::new("streams", limits.streams),
                 rtts: Vec::new(),
+                servers: Servers::new(limits.servers),
+                bench: None,
                 offered: ArrayVec::new(),
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
@@ -119,13 +124,14 @@ impl Engine {
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
         }
+        let timed = flow.rtt;
+        flow.answer(sender, &datagram, packet.time);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
-            let before = flow.rtt;
-            flow.follow(sender, tcp, now);
-            if flow.rtt != before {
-                self.core.note_rtt(flow);
-            }
+            flow.follow(sender, tcp, packet.time);
+        }
+        if flow.rtt != timed {
+            self.core.note_rtt(&key, flow, packet.number, now);
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
@@ -179,6 +185,11 @@ impl Engine {
         self.core.devices.nets(nets);
     }
 
+    /// Says where the sensor stands: latitude and longitude, degrees. Without it no location is measured.
+    pub fn stands_at(&mut self, latitude: f64, longitude: f64) {
+        self.core.bench = Some(Bench::at(latitude, longitude));
+    }
+
     /// Exchanges the address databases; what is already located stays as it was told.
     pub fn relocate(&mut self, geo: GeoDb) {
         self.core.geo = geo;
@@ -190,6 +201,7 @@ impl Engine {
         let stale = limits.stale;
         let gone = self.flows.pop_stale(now, stale, |flow, silent| flow.may_leave(silent, limits));
         self.core.names.expire(now);
+        self.core.servers.expire(now, limits.server_idle);
         self.core.devices.expire(now, &self.core.limits);
         let Some((key, mut flow)) = gone else { return false };
         self.core.finish_reading(&key, &mut flow);

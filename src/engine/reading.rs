@@ -63,6 +63,8 @@ pub(super) struct Harvest {
     pub(super) malformed: Option<&'static str>,
     /// The version of a flow's first QUIC long header.
     pub(super) quic_version: Option<&'static str>,
+    /// A QUIC client's first flight: its Initial opened with the connection ID that it bears, which a client uses until it is answered.
+    pub(super) first_flight: bool,
 }
 
 /// A flow's packet as the reading needs it.
@@ -185,6 +187,7 @@ impl Reading {
     fn quic(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
         if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
+            harvest.first_flight = key_ids.is_empty();
             drop(key_ids);
             self.quic_version = pieces.version;
             if !self.key_ids.iter().any(|known| known.as_slice() == pieces.key_id.as_slice())

@@ -183,6 +183,34 @@ impl Place {
     }
 }
 
+/// Whether the handshake's time allows the country that the databases give, in words of the metric label `verdict`. The later
+/// says more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Not measured.
+    #[default]
+    Unmeasured,
+    /// The time does not contradict it, which proves nothing.
+    Consistent,
+    /// The time contradicts it.
+    Refuted,
+}
+
+/// Every verdict, in the order of their numbers.
+pub const VERDICTS: [Verdict; 3] = [Verdict::Unmeasured, Verdict::Consistent, Verdict::Refuted];
+
+impl Verdict {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unmeasured => "unmeasured",
+            Self::Consistent => "consistent",
+            Self::Refuted => "refuted",
+        }
+    }
+}
+
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRow {
@@ -210,6 +238,8 @@ pub struct DeviceRow {
     pub pending: Both,
     /// The rest by what is known of its destination; only classes that occur, in order.
     pub visibility: Vec<(Class, Both)>,
+    /// What went outside and has a destination, by whether its location holds, in the order of [`VERDICTS`].
+    pub verdicts: [Both; VERDICTS.len()],
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
 }
@@ -243,6 +273,8 @@ pub struct DestinationRow {
     pub asn: Option<u32>,
     /// The organisation of that, if known.
     pub organisation: Option<Arc<str>>,
+    /// The most that the handshakes with its servers said of where it is.
+    pub verdict: Verdict,
     /// Flows that went there.
     pub flows: u64,
     /// First packet.

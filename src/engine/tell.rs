@@ -70,6 +70,7 @@ impl Engine {
             self.flows.row(),
             core.names.row(),
             core.devices.neighbours().row(),
+            core.servers.row(),
             core.streams.row(),
         ];
         rows.sort_unstable_by_key(|row| row.table);
@@ -98,6 +99,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         total: ledger.total,
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
+        verdicts: ledger.verdicts,
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
@@ -112,6 +114,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         place: account.destination.place,
         asn: account.destination.asn,
         organisation: account.organisation.clone(),
+        verdict: account.verdict,
         flows: account.flows,
         first: account.first,
         last: account.last,

@@ -217,6 +217,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     if let Some(rtt) = flow.rtt {
         line.number("whither.rtt_ns", nanos(rtt));
     }
+    line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
 }
 
 fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
@@ -394,7 +395,7 @@ mod tests {
     use crate::dissect::observation::{Name, Text};
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
-    use crate::engine::snapshot::{Origin, Tally};
+    use crate::engine::snapshot::{Origin, Tally, Verdict};
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
 
@@ -602,6 +603,7 @@ mod tests {
             class: Class::Sni,
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
+            verdict: Some(Verdict::Consistent),
             place: Where { domain: None, ..place() },
         }
     }
@@ -611,7 +613,7 @@ mod tests {
         assert_eq!(
             own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
             format!(
-                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000}}"#
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000,"whither.location_verdict":"consistent"}}"#
             )
         );
     }

@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::{REVISION, Scrape, VERSION, printable};
-use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS};
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
 ///
@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 26] = [
+const FAMILIES: [Family; 27] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -95,12 +95,14 @@ const FAMILIES: [Family; 26] = [
         samples: |from, to| from.snapshot.databases.iter().for_each(|row| to.add([&row.database], row.built)),
         help: "When the address database was built." },
     Family { name: "handshake_rtt_seconds", kind: HISTOGRAM, labels: &["country"], samples: handshakes,
-        help: "Time from TCP SYN to SYN-ACK at the sensor, by the server's country." },
+        help: "Time from TCP SYN to SYN-ACK at the sensor, or from QUIC's first flight to its answer, by the server's country." },
     Family { name: "input_errors_total", kind: COUNTER, labels: &["protocol"],
         samples: |from, to| from.snapshot.input_errors.iter().for_each(|(protocol, count)| to.add([protocol], *count)),
         help: "Messages that could not be read, by protocol." },
     Family { name: "last_packet_timestamp_seconds", kind: GAUGE, labels: &[], samples: last_packet,
         help: "When the last frame was captured." },
+    Family { name: "location_bytes_total", kind: COUNTER, labels: &["device", "verdict"], samples: locations,
+        help: "Bytes of the device with servers outside, both directions, by whether the handshake time allows the country of the address; consistent is no proof." },
     Family { name: "packets_skipped_total", kind: COUNTER, labels: &["reason"],
         samples: |from, to| from.snapshot.skipped.iter().for_each(|(reason, count)| to.add([reason], *count)),
         help: "Frames that could not be charged to a device, by reason." },
@@ -175,6 +177,14 @@ fn visibility(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
     for row in &from.snapshot.devices {
         for (class, total) in &row.visibility {
             to.add([&row.id, class.as_str()], way(total));
+        }
+    }
+}
+
+fn locations(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        for (verdict, total) in VERDICTS.into_iter().zip(&row.verdicts) {
+            to.add([&row.id, verdict.as_str()], sent(total).saturating_add(received(total)));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{ATTRIBUTION, day, printable, rfc3339};
-use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
+use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot, Verdict};
 
 /// The table, made to fit `width` columns where one is given.
 #[must_use]
@@ -62,7 +62,7 @@ fn line(device: &str, row: &DestinationRow, all: &[&DestinationRow]) -> [Cell; 9
     };
     [
         cell(device),
-        cell(country(&row.place)),
+        cell(&country(row)),
         cell(&destination),
         cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() }),
         cell(&size(row.total.transmit.bytes)),
@@ -118,6 +118,9 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     if snapshot.input_errors.iter().any(|(_, count)| *count > 0) {
         text.push_str(&format!("Messages that could not be read: {}\n", counts(&snapshot.input_errors)));
     }
+    if snapshot.destinations.iter().any(|row| row.verdict == Verdict::Refuted) {
+        text.push_str(&format!("{REFUTED}: a handshake was too short for a server in the country that the databases give\n"));
+    }
     if !snapshot.databases.is_empty() {
         let dated = snapshot.databases.iter().map(|row| format!("{} of {}", printable(&row.database), day(row.built)));
         text.push_str(&format!("{ATTRIBUTION}; databases: {}\n", dated.collect::<Vec<_>>().join(", ")));
@@ -133,13 +136,19 @@ fn label(device: &DeviceRow) -> String {
     if device.router { format!("{name} (router)") } else { name }
 }
 
-/// A place in words: a country by its name.
-fn country(place: &Place) -> &str {
-    match place {
+/// Where it is by the databases, a country by its name; marked where a handshake's time contradicts them.
+fn country(row: &DestinationRow) -> String {
+    let place = match &row.place {
         Place::Country(country) => country.name(),
-        Place::Local | Place::Multicast | Place::Unknown => place.as_str(),
+        place @ (Place::Local | Place::Multicast | Place::Unknown) => place.as_str(),
+    };
+    match row.verdict {
+        Verdict::Refuted => format!("{place}, {REFUTED}"),
+        Verdict::Unmeasured | Verdict::Consistent => place.to_owned(),
     }
 }
+
+const REFUTED: &str = "refuted";
 
 /// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
 fn cell(text: &str) -> Cell {
