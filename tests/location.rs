@@ -40,8 +40,7 @@ fn run(location: Option<(f64, f64)>, mut look: impl FnMut(&Snapshot)) -> Vec<(Ip
             look(&engine.snapshot());
         }
     }
-    engine.finish(drop);
-    engine.events().for_each(&mut take);
+    engine.finish(&mut take);
     look(&engine.snapshot());
     flows
 }
