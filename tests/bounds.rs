@@ -232,7 +232,7 @@ impl World {
         let packet =
             PacketBuilder::ethernet2(from.mac, to.mac).ipv4(from.address, to.address, 64).tcp(from.port, to.port, sequence, 65_535);
         let packet = if syn { packet.syn() } else { packet };
-        let packet = if ack { packet.ack(1) } else { packet };
+        let packet = if ack { packet.ack(2) } else { packet };
         let mut bytes = Vec::new();
         packet.write(&mut bytes, payload).unwrap();
         self.frame(&bytes);
