@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::engine::core::{Core, where_is};
-use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
@@ -66,6 +65,7 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+        self.look_out(key, flow);
     }
 
     /// The end of a flow: everything is charged, and told.
@@ -81,10 +81,7 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).and_then(|end| match end.key {
-            DeviceKey::Mac(mac) => Some(mac),
-            DeviceKey::Address(_) => None,
-        });
+        let mac = flow.ends.of(client).and_then(|end| end.key.mac());
         let named = flow.name.as_ref();
         let place = match flow.place {
             Place::Local | Place::Multicast => crate::engine::event::Where::default(),

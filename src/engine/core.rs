@@ -17,6 +17,7 @@ use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
+use crate::engine::watchlist::Watchlist;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -30,6 +31,8 @@ pub(super) struct Core {
     pub(super) names: NameTable,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
+    /// What to look out for.
+    pub(super) watchlists: Vec<Watchlist>,
     pub(super) rtts: Vec<RttRow>,
     /// Resolvers that DHCP or Router Advertisements offered.
     pub(super) offered: ArrayVec<IpAddr, OFFERED>,

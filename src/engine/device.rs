@@ -36,6 +36,17 @@ pub(super) enum DeviceKey {
     Address(IpAddr),
 }
 
+impl DeviceKey {
+    /// The MAC, where it is one.
+    #[must_use]
+    pub(super) fn mac(self) -> Option<Mac> {
+        match self {
+            Self::Mac(mac) => Some(mac),
+            Self::Address(_) => None,
+        }
+    }
+}
+
 /// One device.
 #[derive(Debug)]
 pub(super) struct Device {

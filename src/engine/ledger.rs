@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::watchlist::Category;
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -22,6 +23,8 @@ pub(super) struct Ledger {
     pub(super) classes: [Both; CLASSES.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
+    /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
+    pub(super) sightings: Vec<(Arc<str>, Category, u64)>,
     named: usize,
 }
 
@@ -113,6 +116,14 @@ impl Ledger {
             if let Some(total) = self.classes.get_mut(class as usize) {
                 total.add(some);
             }
+        }
+    }
+
+    /// Counts a flow to what a watchlist carries.
+    pub(super) fn sighted(&mut self, ruleset: &Arc<str>, category: Category) {
+        match self.sightings.iter_mut().find(|(list, other, _)| list == ruleset && *other == category) {
+            Some((.., count)) => *count = count.saturating_add(1),
+            None => self.sightings.push((Arc::clone(ruleset), category, 1)),
         }
     }
 

@@ -18,6 +18,7 @@ mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
+mod lookout;
 mod names;
 mod neighbour;
 mod reading;
@@ -40,6 +41,7 @@ use learn::Context;
 use limits::Limits;
 use names::NameTable;
 use table::{Id, Table};
+use watchlist::Watchlist;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -66,6 +68,7 @@ impl Engine {
                 names: NameTable::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
+                watchlists: Vec::new(),
                 rtts: Vec::new(),
                 offered: ArrayVec::new(),
                 refused_accounts: 0,
@@ -167,6 +170,11 @@ impl Engine {
     /// Exchanges the address databases; what is already located stays as it was told.
     pub fn relocate(&mut self, geo: GeoDb) {
         self.core.geo = geo;
+    }
+
+    /// Says what to look out for, in place of what was said before.
+    pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
+        self.core.watchlists = lists;
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

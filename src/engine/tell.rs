@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::packet::Mac;
@@ -49,6 +49,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
+        snapshot.sightings.sort_unstable();
         snapshot.destinations.sort_unstable_by(|a, b| {
             let of = |row: &DestinationRow| (Arc::clone(&row.device), Arc::clone(&row.destination), row.origin, row.place, row.asn);
             of(a).cmp(&of(b))
@@ -100,6 +101,12 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         device: Arc::clone(&device.label),
         place: *place,
         total: *total,
+    }));
+    snapshot.sightings.extend(ledger.sightings.iter().map(|(ruleset, category, flows)| SightingRow {
+        device: Arc::clone(&device.label),
+        ruleset: Arc::clone(ruleset),
+        category: category.as_str(),
+        flows: *flows,
     }));
     snapshot.destinations.extend(ledger.accounts.iter().map(|account| DestinationRow {
         device: Arc::clone(&device.label),
