@@ -47,6 +47,10 @@ pub struct Common {
     /// An address database in MaxMind's format, asked before the embedded ones (repeatable: country, ASN, City)
     #[arg(long, value_name = "FILE")]
     pub geoip: Vec<PathBuf>,
+    /// Names and addresses to look out for, beside the embedded list: a hosts file, domain list, AdBlock-style domain rules or
+    /// prefixes (repeatable); hits are events and metrics
+    #[arg(long, value_name = "FILE")]
+    pub watchlist: Vec<PathBuf>,
     /// A prefix of our side, beside the private ones (repeatable)
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     pub local_net: Vec<IpNet>,
@@ -137,6 +141,7 @@ impl Common {
         Ok(Self {
             config: self.config,
             geoip: if self.geoip.is_empty() { file.geoip } else { self.geoip },
+            watchlist: if self.watchlist.is_empty() { file.watchlist } else { self.watchlist },
             local_net: if self.local_net.is_empty() { file.local_net } else { self.local_net },
             location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
@@ -187,7 +192,8 @@ fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 10] = ["geoip", "local-net", "location", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+const KEYS: [&str; 11] =
+    ["geoip", "watchlist", "local-net", "location", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
 
 /// A place on the globe.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally, Verdict,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally, Verdict,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -68,6 +68,7 @@ fn scrape() -> Scrape {
         devices: vec![device],
         countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
         destinations: vec![destination],
+        sightings: vec![SightingRow { device: HOSTILE.into(), ruleset: HOSTILE.into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("malformed", 7)],
         input_errors: vec![("dns", 1)],

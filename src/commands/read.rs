@@ -21,7 +21,7 @@ use whither::export::names::Names;
 use whither::export::{Scrape, json, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::databases;
+use super::{databases, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -49,6 +49,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if let Some(at) = common.location {
         engine.stands_at(at.latitude, at.longitude);
     }
+    engine.watch_for(watchlists(&common.watchlist)?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {

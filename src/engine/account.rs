@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use crate::engine::core::{Core, where_is};
-use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
@@ -69,6 +68,7 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+        self.look_out(key, flow);
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -96,10 +96,7 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).and_then(|end| match end.key {
-            DeviceKey::Mac(mac) => Some(mac),
-            DeviceKey::Address(_) => None,
-        });
+        let mac = flow.ends.of(client).and_then(|end| end.key.mac());
         let named = flow.name.as_ref();
         let place = match flow.place {
             Place::Local | Place::Multicast => crate::engine::event::Where::default(),

@@ -18,6 +18,7 @@ use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
+use crate::engine::watchlist::Watchlist;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -31,6 +32,8 @@ pub(super) struct Core {
     pub(super) names: NameTable,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
+    /// What to look out for.
+    pub(super) watchlists: Vec<Watchlist>,
     pub(super) rtts: Vec<RttRow>,
     /// Least handshake times.
     pub(super) servers: Servers,

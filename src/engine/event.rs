@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
+pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -69,6 +70,8 @@ pub enum Detail {
     },
     /// `flow`.
     Flow(Box<FlowEnd>),
+    /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
+    Watchlist(Box<Watched>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -102,6 +105,17 @@ pub struct DeviceNews {
     pub randomized: bool,
     /// Its addresses, sorted.
     pub addresses: Vec<IpAddr>,
+}
+
+/// A flow to what a watchlist carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// What the list says.
+    pub hit: Hit,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Where,
 }
 
 /// A flow that ended or fell idle.

@@ -10,6 +10,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
+use crate::engine::watchlist::Category;
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -27,6 +28,8 @@ pub(super) struct Ledger {
     pub(super) verdicts: [Both; VERDICTS.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
+    /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
+    pub(super) sightings: Vec<(Arc<str>, Category, u64)>,
     named: usize,
     /// The accounts by destination: whoever has a thousand could make every packet walk past them.
     index: HashTable<u32>,
@@ -140,6 +143,14 @@ impl Ledger {
                     total.add(some);
                 }
             }
+        }
+    }
+
+    /// Counts a flow to what a watchlist carries.
+    pub(super) fn sighted(&mut self, ruleset: &Arc<str>, category: Category) {
+        match self.sightings.iter_mut().find(|(list, other, _)| list == ruleset && *other == category) {
+            Some((.., count)) => *count = count.saturating_add(1),
+            None => self.sightings.push((Arc::clone(ruleset), category, 1)),
         }
     }
 

@@ -21,6 +21,7 @@ mod learn;
 mod ledger;
 pub mod limits;
 pub mod location;
+mod lookout;
 mod names;
 mod neighbour;
 mod reading;
@@ -47,6 +48,7 @@ use limits::Limits;
 use location::{Bench, Servers};
 use names::NameTable;
 use table::{Id, Table};
+use watchlist::Watchlist;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -78,6 +80,7 @@ impl Engine {
                 names: NameTable::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
+                watchlists: Vec::new(),
                 rtts: Vec::new(),
                 servers: Servers::new(limits.servers),
                 bench: None,
@@ -193,6 +196,11 @@ impl Engine {
     /// Exchanges the address databases; what is already located stays as it was told.
     pub fn relocate(&mut self, geo: GeoDb) {
         self.core.geo = geo;
+    }
+
+    /// Says what to look out for, in place of what was said before.
+    pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
+        self.core.watchlists = lists;
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

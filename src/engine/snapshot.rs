@@ -285,6 +285,19 @@ pub struct DestinationRow {
     pub total: Both,
 }
 
+/// A device's flows to what a watchlist carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SightingRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// The list.
+    pub ruleset: Arc<str>,
+    /// What the list says that it is for.
+    pub category: &'static str,
+    /// How many.
+    pub flows: u64,
+}
+
 /// A bounded table's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRow {
@@ -338,6 +351,8 @@ pub struct Snapshot {
     pub countries: Vec<CountryRow>,
     /// Device × destination.
     pub destinations: Vec<DestinationRow>,
+    /// Device × watchlist × category.
+    pub sightings: Vec<SightingRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::packet::Mac;
@@ -52,6 +52,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
+        snapshot.sightings.sort_unstable();
         snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         snapshot
     }
@@ -106,6 +107,12 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         device: Arc::clone(&device.label),
         place: *place,
         total: *total,
+    }));
+    snapshot.sightings.extend(ledger.sightings.iter().map(|(ruleset, category, flows)| SightingRow {
+        device: Arc::clone(&device.label),
+        ruleset: Arc::clone(ruleset),
+        category: category.as_str(),
+        flows: *flows,
     }));
     snapshot.destinations.extend(ledger.accounts.iter().map(|account| DestinationRow {
         device: Arc::clone(&device.label),

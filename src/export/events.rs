@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -47,6 +47,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::UnofferedResolver { offered } => {
             let mut line = Line::begin(event, "unoffered-resolver", sensor, out);
             line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
+            line.end();
+        }
+        Detail::Watchlist(seen) => {
+            let mut line = Line::begin(event, "watchlist", sensor, out);
+            watched(seen, &mut line);
             line.end();
         }
         Detail::Flow(flow) => {
@@ -201,6 +206,20 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
     line.maybe("device.vendor", news.vendor.as_deref());
     line.maybe("device.vendor_class", news.vendor_class.as_ref().map(|class| class.as_str()));
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
+}
+
+fn watched(seen: &Watched, line: &mut Line<'_>) {
+    let hit = &seen.hit;
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.text("rule.name", &hit.rule);
+    line.text("rule.ruleset", &hit.ruleset);
+    line.text("rule.category", hit.category.as_str());
+    line.maybe("whither.vendor", hit.vendor.as_deref());
+    line.maybe("whither.claimed_region", hit.region.as_deref());
+    if hit.ambiguous {
+        line.flag("whither.ambiguous", true);
+    }
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
@@ -393,6 +412,7 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
     use crate::dissect::observation::{Name, Text};
+    use crate::engine::event::{Category, Hit};
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally, Verdict};
@@ -589,6 +609,25 @@ mod tests {
             r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"]}"#
         );
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
+    }
+
+    #[test]
+    fn a_watchlist_hit() {
+        let hit = Hit {
+            rule: "*.example.org".to_owned(),
+            ruleset: "whither".into(),
+            category: Category::Telemetry,
+            vendor: Some("Xiaomi".into()),
+            region: Some("intl".into()),
+            ambiguous: true,
+        };
+        let seen = Watched { hit, name: Some("www.example.org".into()), place: place() };
+        assert_eq!(
+            own(&event(6, Detail::Watchlist(Box::new(seen))), "watchlist", TCP),
+            format!(
+                r#","destination.domain":"www.example.org",{PLACE},"rule.name":"*.example.org","rule.ruleset":"whither","rule.category":"telemetry","whither.vendor":"Xiaomi","whither.claimed_region":"intl","whither.ambiguous":true}}"#
+            )
+        );
     }
 
     fn flow() -> FlowEnd {

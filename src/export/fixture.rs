@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow,
-    Tally, Verdict,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
+    TableRow, Tally, Verdict,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -78,6 +78,7 @@ pub(super) fn scrape() -> Scrape {
             DestinationRow { asn: None, organisation: None, ..destination(phone, "local", Origin::None, Place::Local, both(500, 500)) },
             destination(HOSTILE, HOSTILE, Origin::Host, Place::Unknown, both(800, 900)),
         ],
+        sightings: vec![SightingRow { device: phone.into(), ruleset: "whither".into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place: place("SG"), buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("arp", 0), ("malformed", 7)],
         input_errors: vec![("dns", 1), ("tls", 0)],

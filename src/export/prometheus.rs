@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 27] = [
+const FAMILIES: [Family; 28] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -130,6 +130,9 @@ const FAMILIES: [Family; 27] = [
     Family { name: "visibility_transmit_bytes_total", kind: COUNTER, labels: &["device", "class"],
         samples: |from, to| visibility(from, to, sent),
         help: "Bytes on the wire that the device sent, each in exactly one class of what is known of its destination." },
+    Family { name: "watchlist_hits_total", kind: COUNTER, labels: &["device", "ruleset", "category"],
+        samples: |from, to| from.snapshot.sightings.iter().for_each(|row| to.add([&row.device, &row.ruleset, row.category], row.flows)),
+        help: "Conversations of the device with what a watchlist carries, by the list's category." },
 ];
 
 fn sent(both: &Both) -> u64 {
@@ -339,6 +342,7 @@ mod tests {
             r#"whither_table_limit{table="flows"} 65536"#,
             r#"whither_geoip_build_timestamp_seconds{database="dbip-country"} 1780272000"#,
             "whither_last_packet_timestamp_seconds 1632200090.123",
+            r#"whither_watchlist_hits_total{device="02:00:00:00:00:0a",ruleset="whither",category="telemetry"} 2"#,
             "whither_events_dropped_total 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in:\n{text}");
