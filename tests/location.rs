@@ -1,6 +1,6 @@
 //! The simulated lab run, seen from where it is set: which countries its handshakes refute, and that every byte outside has a verdict.
 
-#![expect(clippy::unwrap_used, reason = "a test should stop at the first wrong one")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test should stop at the first wrong one")]
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -19,11 +19,11 @@ use whither::simulate::{Plan, write};
 const VILNIUS: (f64, f64) = (54.6872, 25.2797);
 
 /// Reads six hours of the run; `look` sees the snapshot every thousand frames and at the end.
-fn run(location: Option<(f64, f64)>, mut look: impl FnMut(&Snapshot)) -> Vec<(IpAddr, FlowEnd)> {
+fn run(location: Option<(f64, f64)>, limits: Limits, mut look: impl FnMut(&Snapshot)) -> Vec<(IpAddr, FlowEnd)> {
     let mut pcap = Vec::new();
     write(&Plan { seed: 1, hours: 6, ..Plan::default() }, &mut pcap).unwrap();
     let side = OurSide { nets: Vec::new(), by_address: false };
-    let mut engine = Engine::new(Limits::default(), side, GeoDb::embedded().unwrap(), true);
+    let mut engine = Engine::new(limits, side, GeoDb::embedded().unwrap(), true);
     if let Some((latitude, longitude)) = location {
         engine.stands_at(latitude, longitude);
     }
@@ -54,8 +54,11 @@ fn names(flows: &[(IpAddr, FlowEnd)], country: &str, verdict: Verdict) -> BTreeS
 
 #[test]
 fn a_server_too_near_for_singapore_is_refuted_and_the_others_are_not() {
-    let flows = run(Some(VILNIUS), |_| {});
+    let flows = run(Some(VILNIUS), Limits::default(), |_| {});
     assert_eq!(names(&flows, "SG", Verdict::Refuted), BTreeSet::from(["sdkconfig.ad.intl.xiaomi.com".to_owned()]));
+    let reasons = flows.iter().filter(|(_, flow)| flow.verdict == Some(Verdict::Refuted)).map(|(_, flow)| flow.reason.as_deref());
+    assert!(reasons.map(Option::unwrap).all(|reason| reason.starts_with("the handshake time contradicts the database's country: ")));
+    assert!(flows.iter().all(|(_, flow)| flow.reason.is_none() || flow.verdict == Some(Verdict::Refuted)));
     let consistent = names(&flows, "SG", Verdict::Consistent);
     for name in ["globalapi.ad.xiaomi.com", "sa.api.intl.miui.com", "metrics-dra.dt.hicloud.com"] {
         assert!(consistent.contains(name), "{name} is not in {consistent:?}");
@@ -70,11 +73,12 @@ fn a_server_too_near_for_singapore_is_refuted_and_the_others_are_not() {
     let quic = flows.iter().filter(|(_, flow)| flow.class == Class::Quic);
     let (timed, untimed): (Vec<_>, Vec<_>) = quic.partition(|(_, flow)| flow.rtt.is_some());
     assert!(!timed.is_empty() && untimed.is_empty(), "{} QUIC flows were timed, {} not", timed.len(), untimed.len());
+    assert!(timed.iter().all(|(_, flow)| flow.verdict != Some(Verdict::Unmeasured)), "a verdict waits for the server's answer");
 }
 
 #[test]
 fn a_resolver_in_many_places_and_our_own_side_have_no_verdict() {
-    let flows = run(Some(VILNIUS), |_| {});
+    let flows = run(Some(VILNIUS), Limits::default(), |_| {});
     for (server, flow) in &flows {
         match flow.class {
             Class::Local | Class::Multicast => assert_eq!(flow.verdict, None, "{server}"),
@@ -85,10 +89,20 @@ fn a_resolver_in_many_places_and_our_own_side_have_no_verdict() {
 }
 
 #[test]
-fn every_byte_outside_that_has_a_destination_has_a_verdict_at_every_moment_and_none_goes_back() {
+fn verdicts_add_up() {
+    every_byte_outside_has_one_verdict_and_none_goes_back(Limits::default());
+}
+
+#[test]
+fn verdicts_add_up_where_tables_are_full() {
+    let limits = Limits { flows: 4, servers: 3, ..Limits::default() };
+    every_byte_outside_has_one_verdict_and_none_goes_back(limits);
+}
+
+fn every_byte_outside_has_one_verdict_and_none_goes_back(limits: Limits) {
     let mut before: Vec<(String, [u64; VERDICTS.len()])> = Vec::new();
     let mut refuted = 0;
-    run(Some(VILNIUS), |snapshot| {
+    run(Some(VILNIUS), limits, |snapshot| {
         for device in &snapshot.devices {
             let bytes = |both: &whither::engine::snapshot::Both| both.transmit.bytes + both.receive.bytes;
             let outside = device.visibility.iter().filter(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
@@ -113,7 +127,7 @@ fn every_byte_outside_that_has_a_destination_has_a_verdict_at_every_moment_and_n
 #[test]
 fn without_a_location_nothing_is_measured() {
     let mut rows = 0;
-    let flows = run(None, |snapshot| {
+    let flows = run(None, Limits::default(), |snapshot| {
         rows += snapshot.destinations.len();
         assert!(snapshot.destinations.iter().all(|row| row.verdicts[1..] == [0, 0]));
     });
@@ -141,8 +155,8 @@ fn segment(from: ([u8; 4], u16), to: ([u8; 4], u16), flags: &str) -> Vec<u8> {
     bytes
 }
 
-/// The verdicts of the flows with the server among these frames, each after so many milliseconds.
-fn verdicts(frames: &[(u64, Vec<u8>)]) -> Vec<Option<Verdict>> {
+/// These frames, each after so many milliseconds.
+fn read(frames: &[(u64, Vec<u8>)]) -> Engine {
     let mut geo = GeoDb::embedded().unwrap();
     geo.add("lab-country", include_bytes!("geoip/lab-country.mmdb").to_vec()).unwrap();
     let mut engine = Engine::new(Limits::default(), OurSide { nets: Vec::new(), by_address: false }, geo, true);
@@ -152,6 +166,12 @@ fn verdicts(frames: &[(u64, Vec<u8>)]) -> Vec<Option<Verdict>> {
         engine.ingest(&Frame { number, time, link: Link::Ethernet, wire_len: u32::try_from(data.len()).unwrap(), data });
     }
     engine.finish();
+    engine
+}
+
+/// The verdicts of the flows with the server among these frames.
+fn verdicts(frames: &[(u64, Vec<u8>)]) -> Vec<Option<Verdict>> {
+    let mut engine = read(frames);
     let flows = engine.events().filter_map(|event| match (event.detail, event.ends) {
         (Detail::Flow(flow), Some(ends)) => Some((flow.verdict, ends)),
         _ => None,
@@ -179,7 +199,9 @@ fn who_connects_to_us_is_not_placed_by_our_own_answer() {
     let (outside, phone) = ((SERVER, 40_000), (PHONE, 443));
     let inward = [(0, segment(outside, phone, "S")), (2, segment(phone, outside, "SA"))];
     let known = [(500, segment((PHONE, 50_000), ([192, 0, 2, 1], 443), "S"))];
-    assert_eq!(verdicts(&[&known[..], &inward].concat()), [Some(Verdict::Unmeasured)]);
+    let frames = [&known[..], &inward].concat();
+    assert_eq!(verdicts(&frames), [Some(Verdict::Unmeasured)]);
+    assert!(read(&frames).snapshot().rtts.is_empty(), "the time of our own answer is no country's");
 }
 
 #[test]
