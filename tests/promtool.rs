@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally, Verdict,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -45,7 +45,7 @@ fn scrape() -> Scrape {
         total,
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
-        verdicts: [Both::default(), total, Both::default()],
+        verdicts: [0, 1, 0],
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -55,7 +55,7 @@ fn scrape() -> Scrape {
         place,
         asn: Some(64_496),
         organisation: None,
-        verdict: Verdict::Consistent,
+        verdicts: [0, 1, 0],
         flows: 2,
         first: time,
         last: time,

@@ -22,6 +22,9 @@ impl Core {
         for side in SIDES {
             let owed = flow.owed(side);
             let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            if owed == Both::default() && self.devices.table().get(end.device).is_none() {
+                continue; // nothing to tell of a device that left: it is not opened anew for that
+            }
             let Some(mut end) = self.alive(end, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
@@ -114,11 +117,19 @@ impl Core {
             class: flow.class,
             rtt: flow.rtt,
             verdict: flow.verdict,
+            reason: self.reason(key, &flow),
             place,
         };
         let label = self.label(&flow, client, ends.client.ip());
         let event = Event { time: now, packet: flow.packet, device: label, mac, ends: Some(ends), detail: Detail::Flow(Box::new(told)) };
         self.events.push(event, &mut self.health);
+    }
+
+    /// Why the location of a flow is refuted, if it is.
+    fn reason(&self, key: &FlowKey, flow: &Flow) -> Option<String> {
+        let finding = (flow.verdict == Some(Verdict::Refuted)).then(|| self.judge(key, flow))?;
+        // By now the handshake that decided may have been pushed out.
+        (finding.verdict() == Verdict::Refuted).then(|| finding.words())
     }
 
     /// A packet whose flow found no room: not followed, still counted.

@@ -143,6 +143,8 @@ pub struct FlowEnd {
     pub rtt: Option<Duration>,
     /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
     pub verdict: Option<Verdict>,
+    /// Why, in a sentence, where it does not.
+    pub reason: Option<String>,
     /// Where it is.
     pub place: Where,
 }

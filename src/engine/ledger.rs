@@ -24,8 +24,8 @@ pub(super) struct Ledger {
     pub(super) accounts: Vec<Account>,
     /// By what is known of the destination: adds up to what the accounts hold.
     pub(super) classes: [Both; CLASSES.len()],
-    /// By whether the location holds: adds up to what the classes outside hold.
-    pub(super) verdicts: [Both; VERDICTS.len()],
+    /// Bytes, both directions, by whether the location holds: adds up to what the classes outside hold.
+    pub(super) verdicts: [u64; VERDICTS.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
@@ -43,8 +43,8 @@ pub(super) struct Account {
     pub(super) destination: Destination,
     /// The organisation of its AS.
     pub(super) organisation: Option<Arc<str>>,
-    /// The most that was said of where it is.
-    pub(super) verdict: Verdict,
+    /// Bytes, both directions, by whether the location holds.
+    pub(super) verdicts: [u64; VERDICTS.len()],
     /// Flows that went there.
     pub(super) flows: u64,
     /// First packet.
@@ -111,7 +111,7 @@ impl Ledger {
         self.accounts.push(Account {
             destination,
             organisation: None,
-            verdict: Verdict::default(),
+            verdicts: [0; VERDICTS.len()],
             flows: 0,
             first: now,
             last: now,
@@ -138,9 +138,11 @@ impl Ledger {
                 total.add(some);
             }
             if let Some(verdict) = verdict {
-                account.verdict = account.verdict.max(verdict);
-                if let Some(total) = self.verdicts.get_mut(verdict as usize) {
-                    total.add(some);
+                let bytes = some.transmit.bytes.saturating_add(some.receive.bytes);
+                for totals in [&mut account.verdicts, &mut self.verdicts] {
+                    if let Some(total) = totals.get_mut(verdict as usize) {
+                        *total = total.saturating_add(bytes);
+                    }
                 }
             }
         }

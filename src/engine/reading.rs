@@ -232,7 +232,7 @@ impl Reading {
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        if !lane.anchored && payload == [0] {
+        if lane.start.is_none() && payload == [0] {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
         let offset = lane.offset(first, streams);

@@ -183,12 +183,10 @@ impl Place {
     }
 }
 
-/// Whether the handshake's time allows the country that the databases give, in words of the metric label `verdict`. The later
-/// says more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Whether the handshake's time allows the country that the databases give, in words of the metric label `verdict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
     /// Not measured.
-    #[default]
     Unmeasured,
     /// The time does not contradict it, which proves nothing.
     Consistent,
@@ -238,8 +236,8 @@ pub struct DeviceRow {
     pub pending: Both,
     /// The rest by what is known of its destination; only classes that occur, in order.
     pub visibility: Vec<(Class, Both)>,
-    /// What went outside and has a destination, by whether its location holds, in the order of [`VERDICTS`].
-    pub verdicts: [Both; VERDICTS.len()],
+    /// Bytes, both directions, that went outside and have a destination, by whether its location holds, in the order of [`VERDICTS`].
+    pub verdicts: [u64; VERDICTS.len()],
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
 }
@@ -273,8 +271,8 @@ pub struct DestinationRow {
     pub asn: Option<u32>,
     /// The organisation of that, if known.
     pub organisation: Option<Arc<str>>,
-    /// The most that the handshakes with its servers said of where it is.
-    pub verdict: Verdict,
+    /// Bytes, both directions, by whether the location holds, in the order of [`VERDICTS`]; none on our side.
+    pub verdicts: [u64; VERDICTS.len()],
     /// Flows that went there.
     pub flows: u64,
     /// First packet.

@@ -121,7 +121,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         place: account.destination.place,
         asn: account.destination.asn,
         organisation: account.organisation.clone(),
-        verdict: account.verdict,
+        verdicts: account.verdicts,
         flows: account.flows,
         first: account.first,
         last: account.last,

@@ -237,6 +237,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
         line.number("whither.rtt_ns", nanos(rtt));
     }
     line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    line.maybe("event.reason", flow.reason.as_deref());
 }
 
 fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
@@ -642,7 +643,8 @@ mod tests {
             class: Class::Sni,
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
-            verdict: Some(Verdict::Consistent),
+            verdict: Some(Verdict::Refuted),
+            reason: Some("too near".to_owned()),
             place: Where { domain: None, ..place() },
         }
     }
@@ -652,7 +654,7 @@ mod tests {
         assert_eq!(
             own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
             format!(
-                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000,"whither.location_verdict":"consistent"}}"#
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000,"whither.location_verdict":"refuted","event.reason":"too near"}}"#
             )
         );
     }

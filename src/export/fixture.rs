@@ -5,7 +5,7 @@ use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
     Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
-    TableRow, Tally, Verdict,
+    TableRow, Tally,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -39,7 +39,7 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         total,
         pending,
         visibility: vec![(Class::Sni, total)],
-        verdicts: [both(0, 0), total, both(0, 0)],
+        verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
         flows,
     }
 }
@@ -52,7 +52,7 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         place,
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
-        verdict: Verdict::Consistent,
+        verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
         flows: 2,
         first: at(1),
         last: at(60),

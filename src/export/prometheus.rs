@@ -186,8 +186,8 @@ fn visibility(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
 
 fn locations(from: &Scrape, to: &mut Samples) {
     for row in &from.snapshot.devices {
-        for (verdict, total) in VERDICTS.into_iter().zip(&row.verdicts) {
-            to.add([&row.id, verdict.as_str()], sent(total).saturating_add(received(total)));
+        for (verdict, bytes) in VERDICTS.into_iter().zip(row.verdicts) {
+            to.add([&row.id, verdict.as_str()], bytes);
         }
     }
 }

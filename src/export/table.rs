@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{ATTRIBUTION, day, printable, rfc3339};
-use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot, Verdict};
+use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
 
 /// The table, made to fit `width` columns where one is given.
 #[must_use]
@@ -118,7 +118,7 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     if snapshot.input_errors.iter().any(|(_, count)| *count > 0) {
         text.push_str(&format!("Messages that could not be read: {}\n", counts(&snapshot.input_errors)));
     }
-    if snapshot.destinations.iter().any(|row| row.verdict == Verdict::Refuted) {
+    if snapshot.destinations.iter().any(|row| matches!(row.verdicts, [_, _, bytes] if bytes > 0)) {
         text.push_str(&format!("{REFUTED}: a handshake was too short for a server in the country that the databases give\n"));
     }
     if !snapshot.databases.is_empty() {
@@ -142,9 +142,10 @@ fn country(row: &DestinationRow) -> String {
         Place::Country(country) => country.name(),
         place @ (Place::Local | Place::Multicast | Place::Unknown) => place.as_str(),
     };
-    match row.verdict {
-        Verdict::Refuted => format!("{place}, {REFUTED}"),
-        Verdict::Unmeasured | Verdict::Consistent => place.to_owned(),
+    match row.verdicts {
+        [_, _, 0] => place.to_owned(),
+        [_, 0, _] => format!("{place}, {REFUTED}"),
+        _ => format!("{place}, part {REFUTED}"),
     }
 }
 
@@ -239,6 +240,17 @@ IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-
         snapshot.destinations.insert(2, twin);
         let text = destinations(&snapshot, None);
         assert!(text.contains(" example.org (AS64496) ") && text.contains(" example.org (AS64500) "), "{text}");
+    }
+
+    #[test]
+    fn a_refuted_country_is_marked_and_explained() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let told = |snapshot: &Snapshot, word: &str| destinations(snapshot, None).lines().filter(|line| line.contains(word)).count();
+        assert_eq!(told(&snapshot, "refuted"), 0);
+        snapshot.destinations[0].verdicts = [5, 0, 7];
+        assert_eq!((told(&snapshot, "Singapore, refuted"), told(&snapshot, "refuted: ")), (1, 1));
+        snapshot.destinations[0].verdicts = [5, 1, 7];
+        assert_eq!((told(&snapshot, "Singapore, part refuted"), told(&snapshot, "refuted: ")), (1, 1));
     }
 
     #[test]
