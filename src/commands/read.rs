@@ -53,6 +53,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
+        engine.begin();
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);

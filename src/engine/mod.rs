@@ -145,6 +145,11 @@ impl Engine {
         }
     }
 
+    /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
+    pub fn begin(&mut self) {
+        self.clock = Clock::default();
+    }
+
     /// Counts a frame that was captured but whose link layer cannot be read.
     pub fn unreadable(&mut self) {
         self.core.health.packets = self.core.health.packets.saturating_add(1);

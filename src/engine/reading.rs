@@ -232,7 +232,8 @@ impl Reading {
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        if lane.start.is_none() && payload == [0] {
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        if lane.start.is_none() && payload == [0] && !dns {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
         let offset = lane.offset(first, streams);
@@ -247,7 +248,6 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
         let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
