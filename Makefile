@@ -1,18 +1,19 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
-# make demo    makes the simulated lab run and serves it, without any rights
-# make bench   packets per second                       make lab     only the live test, which then must not be skipped
+# make demo    makes the simulated lab run and serves it; needs no right to capture
+# make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    the live test again and again for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
-# make deps    only installs what the tests need        ARGS="..."   more flags for run and demo
+# make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sbin:/sbin
 
-LISTEN ?= 127.0.0.1:9843
+BINARY = $(or $(CARGO_TARGET_DIR),target)/release/whither
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
+BENCH_TRACES ?=
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
@@ -23,8 +24,7 @@ TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bin
 
 run: build-deps
 	cargo build --release
-	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/" >&2
-	target/release/whither watch --listen $(LISTEN) $(ARGS)
+	$(BINARY) watch $(ARGS)
 
 test: lint deps
 	cargo check --no-default-features --all-targets
@@ -32,13 +32,13 @@ test: lint deps
 
 demo: build-deps
 	cargo build --release
-	mkdir -p out
-	target/release/whither simulate out/demo.pcap
-	@echo "metrics: http://$(LISTEN)/metrics   page: http://$(LISTEN)/   (ctrl-C ends)" >&2
-	target/release/whither read --serve --listen $(LISTEN) $(ARGS) out/demo.pcap
+	@mkdir -p out
+	$(BINARY) simulate out/demo.pcap
+	$(BINARY) read --serve $(ARGS) out/demo.pcap
 
+# BENCH_TRACES=DIR: over these captures too.
 bench: build-deps
-	cargo bench
+	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench --bench read --bench stages
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
@@ -55,6 +55,7 @@ fuzz: build-deps
 	done
 
 soak: deps
+	cargo test --release --test bounds
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \
@@ -82,7 +83,7 @@ promtool:
 	} || echo "make: no promtool; the tests that need it will say so" >&2
 
 rust:
-	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.89 or newer), then try again" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.91 or newer), then try again" >&2; exit 1; }
 
 # need LIST: what of it is missing is installed by root; anyone else is told how, and it fails.
 define need

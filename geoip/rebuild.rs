@@ -15,10 +15,20 @@
 //! Country data is of one file, AS data of two, so that each stays below the size that a repository bears well. They are not
 //! compressed, see the head of `src/engine/geo.rs`.
 //!
+//! The makers of MACs, `geoip/vendors.bin`, are made from another package:
+//!
+//! ```sh
+//! data=$(mktemp -d)
+//! (cd "$data" && tar xzf "$(npm pack --silent oui-data@2.1.9)" --strip-components=1)
+//! cargo run --release --example geoip-rebuild -- --vendors geoip "$data/index.json"
+//! ```
+//!
 //! `geoip-rebuild --lab DIR` writes the tiny databases of documentation addresses which the tests use.
 
 #[path = "mmdb_writer.rs"]
 mod mmdb_writer;
+#[path = "vendor_writer.rs"]
+mod vendor_writer;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -35,13 +45,16 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments.as_slice() {
         ["--lab", dir] => lab(Path::new(dir)),
+        ["--vendors", dir, registry] => write(&Path::new(dir).join("vendors.bin"), &vendors(Path::new(registry))?),
         [dir, country, asn4, asn6] => {
             let dir = Path::new(dir);
             publish(&dir.join("dbip-country.mmdb"), &country_database(Path::new(country))?)?;
             publish(&dir.join("asn-ipv4.mmdb"), &asn_database(Path::new(asn4), true)?)?;
             publish(&dir.join("asn-ipv6.mmdb"), &asn_database(Path::new(asn6), false)?)
         }
-        _ => bail!("usage: geoip-rebuild OUT_DIR COUNTRY.mmdb ASN4.csv ASN6.csv | geoip-rebuild --lab OUT_DIR"),
+        _ => bail!(
+            "usage: geoip-rebuild OUT_DIR COUNTRY.mmdb ASN4.csv ASN6.csv | geoip-rebuild --vendors OUT_DIR REGISTRY.json | geoip-rebuild --lab OUT_DIR"
+        ),
     }
 }
 
@@ -89,6 +102,16 @@ fn asn_line(line: &str, writer: &mut Writer) -> Result<()> {
     ensure!(first <= last && first.is_ipv4() == last.is_ipv4(), "a range runs upward, in one family");
     writer.insert(first, last, asn(number, &organisation));
     Ok(())
+}
+
+/// The makers of MACs, from one JSON object: prefix to name and address, a line each.
+fn vendors(source: &Path) -> Result<Vec<u8>> {
+    let registry: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&read(source)?)?;
+    let name = |value: &'_ serde_json::Value| value.as_str().and_then(|text| text.lines().next()).unwrap_or_default().to_owned();
+    let entries: Vec<(&str, String)> = registry.iter().map(|(prefix, value)| (prefix.as_str(), name(value))).collect();
+    let file = vendor_writer::table(entries.iter().map(|(prefix, name)| (*prefix, name.as_str())))?;
+    eprintln!("{} prefixes, {} bytes", registry.len(), file.len());
+    Ok(file)
 }
 
 /// Documentation networks (RFC 5737, RFC 3849) with places and ASs (RFC 5398) of our own making.

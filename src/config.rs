@@ -1,4 +1,4 @@
-//! What the person asked for: flags and the configuration file, as typed, become a [`Config`], as meant.
+//! What the person asked for: flags and the configuration file, as typed, become one set of settings, as meant.
 //!
 //! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
 //! before the default. An unknown key is an error that names the nearest one.
@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -66,10 +66,10 @@ pub struct Common {
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// Bytes kept of each packet in a live capture [default: 4096]
-    #[arg(long, value_name = "BYTES", hide = true)]
+    #[arg(long, value_name = "BYTES")]
     pub snaplen: Option<i32>,
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
-    #[arg(long, value_name = "MIB", hide = true)]
+    #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
 }
 
@@ -85,6 +85,7 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -92,6 +93,9 @@ pub struct Read {
     /// Write the metrics as a scrape at the end would give them; - is standard output, in place of the table
     #[arg(long, value_name = "FILE|-")]
     pub metrics: Option<PathBuf>,
+    /// List each named flow: packet, time, device, client, server, what named it, the name; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub names: Option<PathBuf>,
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
@@ -161,14 +165,22 @@ impl Common {
 /// # Errors
 /// What is wrong with it, where, and for an unknown key the nearest one there is.
 pub fn parse(text: &str, path: &Path) -> Result<Common> {
-    let table: toml::Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        anyhow!("{}, line {}: not TOML: {}", path.display(), before.split('\n').count(), words(error.message()))
+    })?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
             let nearest = KEYS.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
             bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest.unwrap_or(&"listen"));
         }
     }
-    table.try_into().with_context(|| format!("a setting in {} is not what it should be", path.display()))
+    table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))
+}
+
+/// An error of several lines in one.
+fn words(error: &str) -> String {
+    error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 const KEYS: [&str; 9] = ["geoip", "local-net", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
@@ -190,6 +202,14 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ring_is_told_of_where_there_is_one() {
+        let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
+        for flag in ["--snaplen", "--buffer"] {
+            assert_eq!([help("watch").contains(flag), help("read").contains(flag)], [true, false], "{flag}");
+        }
     }
 
     #[test]

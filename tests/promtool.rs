@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -44,6 +44,7 @@ fn scrape() -> Scrape {
         last: time,
         total,
         pending: Both::default(),
+        visibility: vec![(Class::Sni, total)],
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -59,6 +60,7 @@ fn scrape() -> Scrape {
         total,
     };
     let snapshot = Snapshot {
+        quic_versions: vec![("1", 3)],
         last_packet: Some(time),
         packets: 7,
         devices: vec![device],

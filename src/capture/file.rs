@@ -5,9 +5,12 @@
 //! others may truncate.
 
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use flate2::bufread::MultiGzDecoder;
 use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
@@ -18,6 +21,8 @@ use crate::packet::{Frame, Link, Timestamp};
 const BUFFER: usize = 1 << 18;
 /// The largest block that is read: a forged length would otherwise claim all memory.
 const MAX_BLOCK: usize = 1 << 26;
+/// What is said of input that fails.
+const READ_ERROR: &str = "a read error (or damaged compression)";
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
 const MAX_INTERFACES: usize = 4096;
 
@@ -65,6 +70,7 @@ pub struct File {
     interfaces: Vec<Interface>,
     number: u64,
     last: Timestamp,
+    failed: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for File {
@@ -106,17 +112,21 @@ impl File {
     /// # Errors
     /// Words that say why these bytes are no capture that can be read.
     pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, String> {
-        let mut input = BufReader::with_capacity(BUFFER, input);
-        let magic = input.fill_buf().map_err(|error| error.to_string())?.first_chunk::<2>().copied();
+        // The block reader has a buffer of its own: only what tells compression apart is read before it.
+        let (mut input, mut magic) = (input, Vec::new());
+        input.by_ref().take(2).read_to_end(&mut magic).map_err(|error| error.to_string())?;
+        let compressed = magic == [0x1f, 0x8b];
+        let input = io::Cursor::new(magic).chain(input);
         let input: Box<dyn Read + Send> =
-            if magic == Some([0x1f, 0x8b]) { Box::new(flate2::bufread::MultiGzDecoder::new(input)) } else { Box::new(input) };
-        let reader = create_reader(BUFFER, Fill(input)).map_err(|error| match error {
+            if compressed { Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))) } else { Box::new(input) };
+        let failed = Arc::new(AtomicBool::new(false));
+        let reader = create_reader(BUFFER, Fill { input, failed: Arc::clone(&failed) }).map_err(|error| match error {
+            _ if failed.load(Ordering::Relaxed) => "cannot be read (damaged compression, or a read error)".to_owned(),
             PcapError::Eof => "is empty".to_owned(),
             PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
-            PcapError::ReadError => "cannot be read (damaged compression, or a read error)".to_owned(),
             _ => "is not a pcap or pcapng capture".to_owned(),
         })?;
-        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default() };
+        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed };
         file.check_link()?;
         Ok(file)
     }
@@ -150,7 +160,7 @@ impl File {
                     self.reader.consume(used);
                     told.map_err(|what| self.damage(what))?;
                 }
-                Err(PcapError::Eof) => return Ok(()),
+                Err(PcapError::Eof) => return self.end(true),
                 Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {
                     let before = self.reader.data().len();
                     if before >= wanted {
@@ -161,18 +171,24 @@ impl File {
                         self.reader.grow(wanted);
                     }
                     if self.reader.refill().is_err() {
-                        return Err(self.damage("a read error (or damaged compression)"));
+                        return Err(self.damage(READ_ERROR));
                     }
                     if self.reader.data().len() == before && self.reader.reader_exhausted() {
-                        if before == 0 {
-                            return Ok(());
-                        }
-                        return Err(self.damage("the capture is truncated: it ends inside a record"));
+                        return self.end(before == 0);
                     }
                 }
-                Err(PcapError::UnexpectedEof) => return Err(self.damage("the capture is truncated: it ends inside a record")),
+                Err(PcapError::UnexpectedEof) => return self.end(false),
                 Err(_) => return Err(self.damage("the capture is damaged: no record can be read")),
             }
+        }
+    }
+
+    /// There is no more: as it should be, or not.
+    fn end(&self, clean: bool) -> Result<(), Damage> {
+        match (self.failed.load(Ordering::Relaxed), clean) {
+            (true, _) => Err(self.damage(READ_ERROR)),
+            (false, true) => Ok(()),
+            (false, false) => Err(self.damage("the capture is truncated: it ends inside a record")),
         }
     }
 
@@ -277,18 +293,21 @@ fn take(
 }
 
 /// Fills the buffer it is given as far as it can: the block reader takes a short read (as of a pipe) for the end.
-struct Fill<R>(R);
+struct Fill<R> {
+    input: R,
+    /// An error is the end, and is remembered: what came before it is read first, however often the block reader asks.
+    failed: Arc<AtomicBool>,
+}
 
 impl<R: Read> Read for Fill<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.0.read(rest) {
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty() && !self.failed.load(Ordering::Relaxed)) {
+            match self.input.read(rest) {
                 Ok(0) => break,
                 Ok(count) => filled = filled.saturating_add(count),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // What came before the error is handed over first.
-                Err(error) => return if filled == 0 { Err(error) } else { Ok(filled) },
+                Err(_) => self.failed.store(true, Ordering::Relaxed),
             }
         }
         Ok(filled)

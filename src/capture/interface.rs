@@ -23,7 +23,7 @@ use crate::packet::Mac;
 pub struct Choice {
     /// Its name.
     pub interface: String,
-    /// Why, to be read after "watching NAME: ".
+    /// Why, to be read after "chose NAME: ".
     pub why: String,
 }
 
@@ -142,7 +142,10 @@ fn choose_from(access_points: &[(Option<String>, String)], routes: &str, routes6
     }
     let (interface, family) =
         default_route(routes).map(|name| (name, "IPv4")).or_else(|| default_route6(routes6).map(|name| (name, "IPv6")))?;
-    Some(Choice { interface, why: format!("no interface is in access-point mode, and this one has the {family} default route") })
+    Some(Choice {
+        interface,
+        why: format!("no interface is in access-point mode, and this one has the {family} default route; to watch another, name it"),
+    })
 }
 
 /// The interface of the default route with the lowest metric, from `/proc/net/route`.

@@ -79,6 +79,8 @@ pub enum OpenError {
     NoPermission {
         /// The interface.
         interface: String,
+        /// This program's file.
+        program: String,
     },
     /// It is there, but down.
     Down {
@@ -114,10 +116,11 @@ impl fmt::Display for OpenError {
             Self::NoSuchInterface { interface, near } => {
                 write!(f, "there is no interface {interface:?}; there are {}", interface::list(near))
             }
-            Self::NoPermission { interface } => write!(
+            Self::NoPermission { interface, program } => write!(
                 f,
-                "no permission to capture on {interface}: run as root, or give the program the right with \
-                 `setcap cap_net_raw+ep PROGRAM`, or in a systemd unit with AmbientCapabilities=CAP_NET_RAW"
+                "no permission to capture on {interface}: run it as root, or give it the right with \
+                 `sudo setcap cap_net_raw+ep {program}`, or in a systemd unit with AmbientCapabilities=CAP_NET_RAW; \
+                 `make demo` needs no right and shows a simulated lab run"
             ),
             Self::Down { interface } => write!(f, "the interface {interface} is down: `ip link set {interface} up`"),
             Self::BadFilter { filter, words } => write!(f, "the filter {filter:?} cannot be used: {words}"),
@@ -208,7 +211,7 @@ impl Live {
                 return Err(OpenError::NoSuchInterface { interface, near });
             }
             State::Down => return Err(OpenError::Down { interface }),
-            State::Up if !permitted() => return Err(OpenError::NoPermission { interface }),
+            State::Up if !permitted() => return Err(OpenError::NoPermission { interface, program: program() }),
             State::Up => {}
         }
         let mut capture = activate(options).map_err(|error| OpenError::Other { interface: interface.clone(), words: words(&error) })?;
@@ -314,6 +317,11 @@ impl Counters {
 fn risen(last: u32, now: u32) -> u64 {
     let rise = now.wrapping_sub(last);
     if rise > u32::MAX / 2 { 0 } else { u64::from(rise) }
+}
+
+/// This program's file, to be named in a command that a person can copy.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "PROGRAM".to_owned(), |path| path.display().to_string())
 }
 
 /// Whether the kernel lets this process capture: the socket that libpcap will ask for, closed at once.

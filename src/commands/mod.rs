@@ -18,7 +18,7 @@ fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
         #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
         let bytes = std::fs::read(path).with_context(|| format!("cannot read the address database {}", path.display()))?;
         let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned());
-        geo.add(&name, bytes)?;
+        geo.add(&name, bytes).with_context(|| format!("cannot use the address database {}", path.display()))?;
     }
     Ok(geo)
 }

@@ -5,16 +5,20 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
-use whither::config::{Common, Read};
+use whither::config::{Cli, Common, Read};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
-use whither::export::{Scrape, json, prometheus, table};
+use whither::export::names::Names;
+use whither::export::{Scrape, json, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::databases;
@@ -22,10 +26,14 @@ use super::databases;
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
-    let on_stdout =
-        [asked.metrics.as_deref(), common.events.as_deref()].into_iter().flatten().filter(|path| path.as_os_str() == "-").count();
+    let on_stdout = [asked.metrics.as_deref(), common.events.as_deref(), asked.names.as_deref()]
+        .into_iter()
+        .flatten()
+        .filter(|path| path.as_os_str() == "-")
+        .count();
     if on_stdout + usize::from(asked.json) > 1 {
-        bail!("only one of --events -, --metrics - and --json can go to standard output; give the others a file");
+        let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
     let server = if asked.serve { Some(bind(&common)?) } else { None };
     let mut filter = Filter::new(common.filter.as_deref())?;
@@ -35,17 +43,18 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .events
         .as_ref()
         .map(|path| EventLog::create(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display())));
-    let mut log = log.transpose()?;
+    let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
-    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, log.is_some());
+    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, told.wanted());
 
     let mut damages = Vec::new();
-    let mut failed = None;
     for (path, file) in &mut files {
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);
-                tell(&mut engine, &mut log, &mut failed);
+                if engine.has_events() {
+                    engine.events().for_each(|event| told.take(&event));
+                }
             }
             Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
@@ -54,11 +63,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish();
-    tell(&mut engine, &mut log, &mut failed);
-    if let Some(log) = &mut log {
-        log.flush().or_else(|error| failed.take().map_or(Err(error), Err)).context("cannot write the events")?;
-    }
+    engine.finish(|event| told.take(&event));
+    told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
     if let Some(server) = server {
@@ -67,15 +73,40 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
 
-/// Writes the events that wait. After a failure the reading goes on, for the table; it is told at the end.
-fn tell(engine: &mut Engine, log: &mut Option<EventLog>, failed: &mut Option<std::io::Error>) {
-    if !engine.has_events() {
-        return;
+/// Where events go.
+struct Told {
+    log: Option<EventLog>,
+    names: Option<Names>,
+    /// The log's first failure. The reading goes on, for the table; it is told at the end.
+    failed: Option<std::io::Error>,
+}
+
+impl Told {
+    fn wanted(&self) -> bool {
+        self.log.is_some() || self.names.is_some()
     }
-    for event in engine.events() {
-        if let (Some(log), None) = (&mut *log, &failed) {
-            *failed = log.write(&event).err();
+
+    /// Takes in an event.
+    fn take(&mut self, event: &Event) {
+        if let (Some(log), None) = (&mut self.log, &self.failed) {
+            self.failed = log.write(event).err();
         }
+        if let Some(names) = &mut self.names {
+            names.take(event);
+        }
+    }
+
+    fn finish(self, path: Option<&Path>) -> Result<()> {
+        if let Some(mut log) = self.log {
+            log.flush().or_else(|error| self.failed.map_or(Err(error), Err)).context("cannot write the events")?;
+        }
+        let (Some(names), Some(path)) = (self.names, path) else { return Ok(()) };
+        if path.as_os_str() == "-" {
+            return Ok(names.write(&mut std::io::stdout().lock())?);
+        }
+        #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+        let file = std::fs::File::create(path).with_context(|| format!("cannot write the names to {}", path.display()))?;
+        names.write(&mut std::io::BufWriter::new(file)).with_context(|| format!("cannot write the names to {}", path.display()))
     }
 }
 
@@ -90,7 +121,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}", table::destinations(&snapshot, width))?;
+        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };
@@ -138,7 +169,9 @@ impl Filter {
     #[cfg(not(feature = "live"))]
     fn new(text: Option<&str>) -> Result<Self> {
         match text {
-            Some(_) => bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`"),
+            Some(_) => {
+                anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
+            }
             None => Ok(Self {}),
         }
     }

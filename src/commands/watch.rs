@@ -45,7 +45,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         Some(interface) => interface,
         None => {
             let choice = interface::choose()?;
-            eprintln!("whither: watching {}: {}", choice.interface, choice.why);
+            eprintln!("whither: chose {}: {}", choice.interface, choice.why);
             choice.interface
         }
     };
@@ -54,6 +54,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
     let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
+    let at = server.local_addr();
     let mut capture = Capture::open(options)?;
 
     let (queue, writer) = events(&common)?.unzip();
@@ -65,14 +66,15 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
 
     let handle = serve(server, &state, queue.clone(), common.sensor())?;
     let stop = signals(&state, &common)?;
-    eprintln!("whither: watching {interface}; look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
+    eprintln!("whither: watching {interface}; look at http://{at}/ (metrics at http://{at}/metrics); stop with Ctrl-C");
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
-    last.engine.finish();
-    if let Some(queue) = &queue {
-        last.engine.events().for_each(|event| queue.send(event));
-    }
+    last.engine.finish(|event| {
+        if let Some(queue) = &queue {
+            queue.send(event);
+        }
+    });
     drop(last);
     handle.stop();
     drop(queue);

@@ -30,6 +30,7 @@ pub fn read(datagram: &[u8]) -> Verdict {
         parameters: options.parameters.into_iter().take(MAX_PARAMETERS).collect(),
         client_id: options.client_id.into_iter().take(MAX_CLIENT_ID).collect(),
         fqdn: fqdn(&options.fqdn),
+        resolvers: options.resolvers.as_chunks::<4>().0.iter().take(MAX_RESOLVERS).map(|bytes| Ipv4Addr::from(*bytes)).collect(),
     };
     Verdict::Saw { seen: Observation::Lease(Box::new(lease)), used: datagram.len(), more: false }
 }
@@ -38,6 +39,8 @@ pub fn read(datagram: &[u8]) -> Verdict {
 const ACK: u8 = 5;
 /// Parameters kept: the longest real list is about 40, a hostile one 255 or, split, as long as the datagram.
 const MAX_PARAMETERS: usize = 64;
+/// Resolvers kept of an offer: nobody offers more than three or four.
+const MAX_RESOLVERS: usize = 8;
 /// Bytes of the client identifier kept: a DUID has up to 20 in use; longer ones would only fill the device table.
 const MAX_CLIENT_ID: usize = 32;
 /// The four bytes before the options (RFC 2131, 3). Without them this is BOOTP or not even that.
@@ -85,6 +88,7 @@ struct Options {
     vendor_class: Vec<u8>,
     client_id: Vec<u8>,
     fqdn: Vec<u8>,
+    resolvers: Vec<u8>,
 }
 
 impl Options {
@@ -109,6 +113,7 @@ impl Options {
             let slot = match code {
                 0 => continue,
                 255 => break,
+                6 => Some(&mut self.resolvers),
                 12 => Some(&mut self.hostname),
                 52 => Some(&mut self.overload),
                 53 => Some(&mut self.kind),

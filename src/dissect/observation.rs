@@ -32,11 +32,13 @@ pub struct Name(Box<str>);
 impl Name {
     /// The longest name kept, in bytes: 255 octets on the wire are at most 253 characters (RFC 1035, 2.3.4); escapes may quadruple them.
     pub const MAX: usize = 1012;
+    /// Room made for one at first: nearly all are shorter.
+    const USUAL: usize = 64;
 
     /// A name from the labels of a DNS message. The root is the empty name.
     #[must_use]
     pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut text = String::new();
+        let mut text = String::with_capacity(Self::USUAL);
         for label in labels {
             if !text.is_empty() {
                 text.push('.');
@@ -56,7 +58,7 @@ impl Name {
         if bytes.is_empty() {
             return None;
         }
-        let mut text = String::new();
+        let mut text = String::with_capacity(bytes.len().min(Self::MAX));
         escape(bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes), false, &mut text);
         Some(Self::cut(text))
     }
@@ -107,6 +109,9 @@ impl Text {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes);
+        if let (true, Ok(plain)) = (head.iter().all(|byte| matches!(byte, b' '..=b'~')), std::str::from_utf8(head)) {
+            return (!plain.is_empty()).then(|| Self(plain.into())); // as nearly all are
+        }
         let text: String =
             String::from_utf8_lossy(head).trim_matches('\0').chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
         (!text.is_empty()).then(|| Self(text.into_boxed_str()))
@@ -133,6 +138,14 @@ impl fmt::Debug for Text {
 
 /// Writes bytes as lower-case printable text; `dots` says that a dot inside is part of a label and must be escaped.
 fn escape(bytes: &[u8], dots: bool, out: &mut String) {
+    // What nearly all names are made of is taken over at once.
+    let special = |byte: &u8| !byte.is_ascii_graphic() || *byte == b'\\' || dots && *byte == b'.';
+    let (plain, bytes) = bytes.split_at(bytes.iter().position(special).unwrap_or(bytes.len()));
+    let begin = out.len();
+    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
+    if let Some(plain) = out.get_mut(begin..) {
+        plain.make_ascii_lowercase();
+    }
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
@@ -289,6 +302,8 @@ pub struct Lease {
     pub client_id: Vec<u8>,
     /// Option 81, the name in it.
     pub fqdn: Option<Text>,
+    /// Option 6: the resolvers that a server offers, at most 8.
+    pub resolvers: Vec<Ipv4Addr>,
 }
 
 /// A handshake after which only one peer is seen.

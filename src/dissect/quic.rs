@@ -7,6 +7,8 @@
 //! Road not taken: `rustls`'s Initial keys, which derive both sides (twice the cost) and bring a whole TLS stack. Nor is a packet
 //! that a snap length cut deciphered without its tag: nothing would say that it is QUIC.
 
+pub mod version;
+
 use aes::Aes128;
 use aes::cipher::{Array, BlockCipherEncrypt, KeyInit};
 use aes_gcm::Aes128Gcm;

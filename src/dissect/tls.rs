@@ -199,7 +199,10 @@ const PLAUSIBLE: std::ops::Range<usize> = 38..0x2_0000;
 fn told(message: &[u8], quic_version: Option<u32>, used: usize) -> Verdict {
     let body = message.get(HANDSHAKE_HEADER..).unwrap_or_default();
     match Fields::read(body) {
-        Some(fields) => Verdict::Saw { seen: Observation::Hello(Box::new(fields.observed(quic_version))), used, more: false },
+        Some(fields) => {
+            // After HelloRetryRequest there is a second hello (RFC 8446, 4.1.2).
+            Verdict::Saw { seen: Observation::Hello(Box::new(fields.observed(quic_version))), used, more: quic_version.is_none() }
+        }
         None => Verdict::Malformed("hello"),
     }
 }
@@ -392,7 +395,7 @@ mod tests {
 
     fn seen(verdict: Verdict) -> (ClientHello, usize) {
         match verdict {
-            Verdict::Saw { seen: Observation::Hello(hello), used, more: false } => (*hello, used),
+            Verdict::Saw { seen: Observation::Hello(hello), used, more: _ } => (*hello, used),
             other => panic!("no hello: {other:?}"),
         }
     }

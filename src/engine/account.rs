@@ -8,8 +8,9 @@ use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
+use crate::engine::hidden;
 use crate::engine::ledger::Destination;
-use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
@@ -30,14 +31,15 @@ impl Core {
             if flow.settled && end.account.is_none() {
                 end.account = Some(self.open_account(key, flow, side, end.device));
             }
-            *flow.ends.of_mut(side) = Some(end);
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
-                if let Some(account) = end.account {
-                    device.ledger.give(account, owed, now);
+                match end.account {
+                    Some(account) => device.ledger.give(account, flow.class, owed, now),
+                    None => end.pending.add(owed),
                 }
             }
+            *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
     }
@@ -47,15 +49,14 @@ impl Core {
         self.flush(key, flow);
         flow.settled = true;
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
-        if flow.name.is_none() {
-            flow.name = self.name_by_dns(key, flow, now);
-        }
+        let candidates = self.name_by_dns(key, flow, now);
+        flow.class = class(key, flow, candidates);
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
-            let known = flow.known(side);
+            let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, known, flow.last);
+                device.ledger.give(account, flow.class, known, flow.last);
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -67,6 +68,18 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+    }
+
+    /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
+    /// asked does not name what the next one does.
+    pub(super) fn hand_over(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
+        if flow.settled {
+            self.flush(key, flow);
+        } else {
+            self.settle(key, flow, now);
+        }
+        flow.settled = false;
+        flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
 
     /// The end of a flow: everything is charged, and told.
@@ -98,7 +111,9 @@ impl Core {
             server: *flow.seen.of(client.other()),
             name: named.map(|named| Arc::clone(&named.name)),
             domain: named.and_then(|named| registrable(&named.name)).map(Arc::from),
-            origin: named.map_or(Origin::None, |named| named.origin),
+            origin: origin(&flow),
+            named: named.map(|named| named.by),
+            class: flow.class,
             rtt: flow.rtt,
             place,
         };
@@ -118,6 +133,9 @@ impl Core {
         if let Some(end) = flow.ends.of(sender.other()) {
             self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
         }
+        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
+            self.health.skip("no-side-ours");
+        }
     }
 
     /// Charges a frame that belongs to no flow.
@@ -131,9 +149,14 @@ impl Core {
         device.last = device.last.max(now);
         device.ledger.charge(place, some);
         let before = device.ledger.named();
+        let class = match place {
+            Place::Local => Class::Local,
+            Place::Multicast => Class::Multicast,
+            Place::Country(_) | Place::Unknown => Class::Lost,
+        };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
         let account = device.ledger.open(destination, inside && room, now);
-        device.ledger.give(account, some, now);
+        device.ledger.give(account, class, some, now);
         if device.ledger.named() > before {
             self.devices.opened_account();
         }
@@ -142,12 +165,7 @@ impl Core {
     fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
         let destination = match flow.place {
             Place::Local | Place::Multicast => Destination::inside(flow.place),
-            place => Destination {
-                label: label(flow),
-                origin: flow.name.as_ref().map_or(Origin::None, |named| named.origin),
-                place,
-                asn: flow.asn,
-            },
+            place => Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn },
         };
         let room = self.has_room(device);
         let located = flow.asn.map(|_| self.geo.locate(key.endpoint(side.other()).ip()));
@@ -174,14 +192,19 @@ impl Core {
         own < self.limits.accounts_per_device && self.devices.accounts() < self.limits.accounts
     }
 
-    fn name_by_dns(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Named> {
-        if matches!(flow.place, Place::Local | Place::Multicast) {
-            return None;
+    /// Gives a flow without a name the latest one that its device was told for the address; how many there were.
+    fn name_by_dns(&self, key: &FlowKey, flow: &mut Flow, now: Timestamp) -> usize {
+        if flow.name.is_some() || matches!(flow.place, Place::Local | Place::Multicast) {
+            return 0;
         }
-        let side = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some())?;
-        let end = flow.ends.of(side).as_ref()?;
-        let candidate = self.names.of(end.device, key.endpoint(side.other()).ip(), now).next()?;
-        Some(Named { name: Arc::clone(&candidate.name), origin: Origin::Dns })
+        let Some(side) = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some()) else { return 0 };
+        let Some(end) = flow.ends.of(side) else { return 0 };
+        let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), now);
+        if let Some(candidate) = latest {
+            let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };
+            flow.name = Some(Named { name: Arc::clone(&candidate.name), origin, by: (flow.packet, flow.first) });
+        }
+        count
     }
 
     /// The end with its device still there: a device that left and speaks again is opened anew.
@@ -190,7 +213,56 @@ impl Core {
             return Some(end);
         }
         let (device, _) = self.devices.open(end.key, now, &self.limits)?;
-        Some(End { device, account: None, ..end })
+        Some(End { device, account: None, pending: Both::default(), ..end })
+    }
+}
+
+/// What named a flow: `ech` even where nothing but the public name was seen.
+fn origin(flow: &Flow) -> Origin {
+    match &flow.name {
+        Some(named) => named.origin,
+        None if flow.hidden == Some(Class::Ech) => Origin::Ech,
+        None => Origin::None,
+    }
+}
+
+/// What is known of a flow's destination.
+fn class(key: &FlowKey, flow: &Flow, candidates: usize) -> Class {
+    match flow.place {
+        Place::Local => return Class::Local,
+        Place::Multicast => return Class::Multicast,
+        Place::Country(_) | Place::Unknown => {}
+    }
+    if let Some(hidden) = flow.hidden.or_else(|| hidden(key, flow)) {
+        return hidden;
+    }
+    match flow.name.as_ref().map(|named| named.origin) {
+        Some(Origin::Sni) => Class::Sni,
+        Some(Origin::Quic) => Class::Quic,
+        Some(Origin::Host) => Class::Host,
+        Some(Origin::Certificate) => Class::Certificate,
+        Some(Origin::Ech) => Class::Ech,
+        Some(Origin::Dns) if candidates > 1 => Class::DnsAmbiguous,
+        Some(Origin::Dns) => Class::Dns,
+        Some(Origin::None) | None => Class::Bare,
+    }
+}
+
+/// What hides a flow's destination by whom it is with: encrypted DNS by its port (RFC 7858, RFC 9250), resolvers and relays by
+/// name, resolvers by address where there is no name; ESP and AH by their protocol numbers.
+fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
+    let server = key.endpoint(flow.client.other());
+    match (key.protocol(), server.port()) {
+        (TCP, 853) => Some(Class::Dot),
+        (UDP, 853) => Some(Class::Doq),
+        (50 | 51, _) => Some(Class::Ipsec),
+        (TCP | UDP, 53) => None,
+        (TCP | UDP, port) => match &flow.name {
+            Some(named) => hidden::by_name(&named.name),
+            None if port == 443 => hidden::by_address(server.ip()),
+            None => None,
+        },
+        _ => None,
     }
 }
 

@@ -3,18 +3,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arrayvec::ArrayVec;
+
 use crate::engine::device::{DeviceKey, Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
-use crate::engine::flow::{End, Flow, FlowKey, Side};
+use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
 use crate::engine::limits::Limits;
 use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
-use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
+use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
+use crate::engine::vendor::vendor;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
+
+/// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
+const OFFERED: usize = 16;
 
 /// Everything that a flow is held against.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(super) struct Core {
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     pub(super) rtts: Vec<RttRow>,
+    /// Resolvers that DHCP or Router Advertisements offered.
+    pub(super) offered: ArrayVec<IpAddr, OFFERED>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
     pub(super) events: Events,
@@ -44,17 +52,23 @@ impl Core {
     ) {
         let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
-        let group = to_group(target, packet.macs);
+        let group = packet.group || to_group(target, packet.macs);
         let mut ours = (self.devices.ours(source, from), !group && self.devices.ours(target, to));
-        if ours == (false, false) && !group && opens(datagram) && !from.is_some_and(|mac| self.devices.is_router(mac)) {
-            // Nobody's side is known: who opens a conversation is ours.
-            self.devices.own(source, from, now, &self.limits);
-            ours.0 = true;
+        if ours == (false, false) && !group {
+            ours = self.guess_side(datagram, packet.macs, now);
         }
         if ours == (false, true)
             && let Some(mac) = from
         {
             self.devices.forwards(mac);
+        }
+        if ours == (false, false) {
+            self.health.skip("no-side-ours");
+            if !group {
+                // Asked again with the next packet: not worth a look into the databases.
+                (flow.ends, flow.place, flow.asn) = (Sides::default(), Place::Unknown, None);
+                return;
+            }
         }
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
@@ -69,6 +83,34 @@ impl Core {
                 located.country.map_or(Place::Unknown, Place::Country)
             }
         };
+    }
+
+    /// Whose side is ours where no rule knows: of a station and a router the station's; else whoever opens the conversation.
+    fn guess_side(&mut self, datagram: &Datagram<'_>, macs: Option<Macs>, now: Timestamp) -> (bool, bool) {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
+        let forwards = |mac: Mac| self.devices.is_router(mac);
+        match macs.map(|macs| (macs, forwards(macs.source), forwards(macs.target))) {
+            Some((macs, true, false)) => {
+                self.devices.own(target, Some(macs.target), now, &self.limits);
+                (false, true)
+            }
+            // Two routers, one of them perhaps a phone that poses as one, or that sent with an address of another network: nobody
+            // comes to own an address by that.
+            Some((_, true, true)) => match (self.devices.is_announced(source), self.devices.is_announced(target)) {
+                (true, false) => (true, false),
+                (false, true) => (false, true),
+                _ => (opens(datagram), false),
+            },
+            Some((macs, false, true)) => {
+                self.devices.own(source, Some(macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ if opens(datagram) => {
+                self.devices.own(source, macs.map(|macs| macs.source), now, &self.limits);
+                (true, false)
+            }
+            _ => (false, false),
+        }
     }
 
     /// The address that a flow is located by: the side that is not ours, else the server's.
@@ -102,7 +144,7 @@ impl Core {
             mac: device.mac(),
             name: None,
             hostname: device.hostname.clone(),
-            vendor: None,
+            vendor: device.mac().and_then(vendor).map(Arc::from),
             vendor_class: device.vendor_class.clone(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
@@ -123,17 +165,38 @@ impl Core {
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None })
+        Some(End { key, device, account: None, pending: Both::default() })
     }
 
-    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, macs: Option<Macs>) -> bool {
-        let Some(macs) = macs else { return false };
+    /// Notes a resolver that was offered on our link.
+    pub(super) fn offers(&mut self, resolver: IpAddr) {
+        if !self.offered.contains(&resolver) {
+            let _ = self.offered.try_push(resolver);
+        }
+    }
+
+    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
+    /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, packet: &Packet<'_>) -> bool {
+        let group = packet.group || to_group(target, packet.macs);
+        if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
+            return true;
+        }
+        let Some(macs) = packet.macs else { return false };
         let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
             Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),
             _ => false,
         };
         differs(sender, macs.source) || differs(sender.other(), macs.target)
+    }
+
+    /// Notes that the devices of a flow still talk: who has one long connection is not silent.
+    pub(super) fn note_alive(&mut self, flow: &Flow, now: Timestamp) {
+        for side in [Side::Low, Side::High] {
+            if let Some(end) = flow.ends.of(side) {
+                self.devices.touch(end.device, now);
+            }
+        }
     }
 
     pub(super) fn note_rtt(&mut self, flow: &Flow) {

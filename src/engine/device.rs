@@ -20,9 +20,11 @@ use crate::packet::{Mac, Macs, Timestamp};
 
 /// Addresses kept of one device: privacy addresses change daily, a forger's with every packet.
 const ADDRESSES: usize = 16;
+/// Resolvers remembered that a device asked without an offer: each is told once; a scanner asks thousands.
+const STRANGERS: usize = 8;
 /// Prefixes learned from Router Advertisements: a forger could announce without end.
 const PREFIXES: usize = 8;
-/// Routers remembered.
+/// Routers remembered: a forger could pose as one with every frame, so those that forward come back to the end of the row.
 const ROUTERS: usize = 8;
 
 /// What tells devices apart.
@@ -32,6 +34,17 @@ pub(super) enum DeviceKey {
     Mac(Mac),
     /// Its address.
     Address(IpAddr),
+}
+
+impl DeviceKey {
+    /// The MAC, if that is what tells it apart.
+    #[must_use]
+    pub(super) fn mac(self) -> Option<Mac> {
+        match self {
+            Self::Mac(mac) => Some(mac),
+            Self::Address(_) => None,
+        }
+    }
 }
 
 /// One device.
@@ -47,6 +60,8 @@ pub(super) struct Device {
     pub(super) hostname: Option<Text>,
     /// Its DHCP vendor class.
     pub(super) vendor_class: Option<Text>,
+    /// Resolvers it asked that nobody offered.
+    pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
     /// First packet.
     pub(super) first: Timestamp,
     /// Last packet.
@@ -71,6 +86,9 @@ pub(super) struct Devices {
     table: Table<DeviceKey, Device>,
     neighbours: Table<IpAddr, Mac>,
     prefixes: ArrayVec<Ipv6Net, PREFIXES>,
+    /// The access point's own MACs, as this machine knows them.
+    declared: Vec<Mac>,
+    /// Those that were seen to forward, the latest last.
     routers: ArrayVec<Mac, ROUTERS>,
     accounts: usize,
 }
@@ -84,6 +102,7 @@ impl Devices {
             table: Table::new("devices", limits.devices),
             neighbours: Table::new("neighbours", limits.neighbours),
             prefixes: ArrayVec::new(),
+            declared: Vec::new(),
             routers: ArrayVec::new(),
             accounts: 0,
         }
@@ -129,15 +148,18 @@ impl Devices {
         if is_inside(address) || self.side.nets.iter().any(|net| net.contains(&address)) {
             return true;
         }
-        if let IpAddr::V6(v6) = address
-            && self.prefixes.iter().any(|prefix| prefix.contains(&v6))
-            && mac.is_none_or(|mac| !self.is_router(mac))
-        {
+        if self.is_announced(address) && mac.is_none_or(|mac| !self.is_router(mac)) {
             return true;
         }
         // On links without MACs an owner is filed under the zero address.
         let owner = mac.unwrap_or(Mac([0; 6]));
         self.neighbours.find(&address).and_then(|id| self.neighbours.get(id)).is_some_and(|known| *known == owner)
+    }
+
+    /// Whether an address is in a prefix that a router announced for our link.
+    #[must_use]
+    pub(super) fn is_announced(&self, address: IpAddr) -> bool {
+        matches!(address, IpAddr::V6(v6) if self.prefixes.iter().any(|prefix| prefix.contains(&v6)))
     }
 
     /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.
@@ -172,15 +194,31 @@ impl Devices {
 
     /// Notes that a MAC forwards for others.
     pub(super) fn forwards(&mut self, mac: Mac) {
-        if !self.is_router(mac) && !mac.is_group() {
-            let _ = self.routers.try_push(mac);
+        if mac.is_group() || self.declared.contains(&mac) {
+            return;
         }
+        self.routers.retain(|known| *known != mac);
+        if self.routers.is_full() {
+            self.routers.remove(0);
+        }
+        self.routers.push(mac);
+    }
+
+    /// Says which MACs are the access point's own.
+    pub(super) fn declare(&mut self, macs: Vec<Mac>) {
+        self.declared = macs;
     }
 
     /// Whether a MAC forwards for others.
     #[must_use]
     pub(super) fn is_router(&self, mac: Mac) -> bool {
-        self.routers.contains(&mac)
+        self.declared.contains(&mac) || self.routers.contains(&mac)
+    }
+
+    /// Whether devices are addresses even where there are MACs.
+    #[must_use]
+    pub(super) fn by_address(&self) -> bool {
+        self.side.by_address
     }
 
     /// What tells the device apart that has `address` on the side of `mac`.
@@ -211,6 +249,7 @@ impl Devices {
             addresses: ArrayVec::new(),
             hostname: None,
             vendor_class: None,
+            strangers: ArrayVec::new(),
             first: now,
             last: now,
             ledger: Ledger::default(),
@@ -218,10 +257,18 @@ impl Devices {
         self.table.insert(key, device, now).map(|id| (id, true))
     }
 
+    /// Notes that a device was heard of.
+    pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
+        self.table.touch(id, now);
+        if let Some(device) = self.table.get_mut(id) {
+            device.last = device.last.max(now);
+        }
+    }
+
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;
-        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |device, _| now.since(device.last) >= limits.device_idle) {
+        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |_, silent| silent >= limits.device_idle) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
     }
@@ -231,6 +278,10 @@ impl Device {
     /// Notes an address of the device; true when it is new.
     pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();
+        // Phones send from ::1 while their address is being checked: that is not one of theirs.
+        if self.mac().is_some() && address.is_loopback() {
+            return false;
+        }
         if address.is_unspecified() || address.is_multicast() || self.addresses.contains(&address) {
             return false;
         }
@@ -244,10 +295,7 @@ impl Device {
     /// Its MAC, if that is what tells it apart.
     #[must_use]
     pub(super) fn mac(&self) -> Option<Mac> {
-        match self.key {
-            DeviceKey::Mac(mac) => Some(mac),
-            DeviceKey::Address(_) => None,
-        }
+        self.key.mac()
     }
 }
 

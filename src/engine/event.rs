@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
-use crate::engine::snapshot::{Origin, Tally};
+use crate::engine::snapshot::{Class, Origin, Tally};
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -55,6 +55,18 @@ pub enum Detail {
     Device(Box<DeviceNews>),
     /// `association`: a station joined or roamed.
     Association,
+    /// `name-conflict`: a hello names another host than the device was told for the address.
+    NameConflict {
+        /// The name in the hello.
+        hello: Arc<str>,
+        /// The names from DNS, the latest first.
+        dns: Vec<Arc<str>>,
+    },
+    /// `unoffered-resolver`: a device asks a resolver that neither DHCP nor a Router Advertisement offered.
+    UnofferedResolver {
+        /// Those that were offered.
+        offered: Vec<IpAddr>,
+    },
     /// `flow`.
     Flow(Box<FlowEnd>),
 }
@@ -109,6 +121,10 @@ pub struct FlowEnd {
     pub domain: Option<Arc<str>>,
     /// What named it.
     pub origin: Origin,
+    /// The packet that named it, and its time; for a name from DNS, the flow's first packet.
+    pub named: Option<(u64, Timestamp)>,
+    /// What is known of its destination.
+    pub class: Class,
     /// Handshake time at the sensor: TCP SYN to SYN-ACK.
     pub rtt: Option<Duration>,
     /// Where it is.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::engine::device::DeviceKey;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
-use crate::engine::snapshot::{Both, Origin, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, Place, Tally};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, TCP, Tcp, Timestamp};
 
@@ -62,10 +62,16 @@ pub(super) struct Flow {
     pub(super) protocol: Option<u8>,
     /// The number of its first packet.
     pub(super) packet: u64,
+    /// What hides its true destination, where its handshake showed that.
+    pub(super) hidden: Option<Class>,
+    /// What is known of its destination; meant once it is settled.
+    pub(super) class: Class,
     /// Its account is fixed.
     pub(super) settled: bool,
     /// TCP's opening and closing.
     pub(super) life: Life,
+    /// The sequence number of the client's first SYN, and whether another came later.
+    pub(super) opened: (Option<u32>, bool),
     /// Client's SYN to server's SYN-ACK at the sensor.
     pub(super) rtt: Option<Duration>,
     /// Packets with payload so far, and the first one's time.
@@ -83,6 +89,8 @@ pub(super) struct End {
     pub(super) device: Id,
     /// Its account for this flow, once fixed.
     pub(super) account: Option<u32>,
+    /// What this device's ledger knows of this flow, and no account yet.
+    pub(super) pending: Both,
 }
 
 /// A name and what gave it.
@@ -92,6 +100,8 @@ pub(super) struct Named {
     pub(super) name: Arc<str>,
     /// What gave it.
     pub(super) origin: Origin,
+    /// The packet that did, and its time; for a name from DNS, the flow's first.
+    pub(super) by: (u64, Timestamp),
 }
 
 /// How far a conversation has come.
@@ -193,8 +203,11 @@ impl Flow {
             name: None,
             protocol: None,
             packet: number,
+            hidden: None,
+            class: Class::Bare,
             settled: false,
             life: Life::Unknown,
+            opened: (None, false),
             rtt: None,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
@@ -215,6 +228,10 @@ impl Flow {
 
     /// Follows TCP's opening and closing.
     pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
+        if tcp.syn && !tcp.ack && sender == self.client {
+            let first = *self.opened.0.get_or_insert(tcp.seq);
+            self.opened.1 |= first != tcp.seq && self.life == Life::Open;
+        }
         match self.life {
             _ if tcp.end => self.life = Life::Closed,
             Life::Unknown if tcp.syn && !tcp.ack => self.life = Life::Opening(now, false),
@@ -229,10 +246,11 @@ impl Flow {
         }
     }
 
-    /// Whether a SYN begins another connection between the same endpoints.
+    /// Whether another connection begins between the same endpoints: a SYN after the end; without an end, the answer to a new SYN
+    /// (a SYN alone ends nothing: the server refuses it, and it would take the name away from what follows).
     #[must_use]
     pub(super) fn is_over(&self, tcp: Option<Tcp>) -> bool {
-        self.life == Life::Closed && tcp.is_some_and(|tcp| tcp.syn && !tcp.ack)
+        tcp.is_some_and(|tcp| tcp.syn && if tcp.ack { self.opened.1 } else { self.life == Life::Closed })
     }
 
     /// Whether the account must be fixed now: it has a name, or it waited long enough for one.
@@ -241,8 +259,8 @@ impl Flow {
         if self.name.is_some() || matches!(self.place, Place::Local | Place::Multicast) {
             return true;
         }
-        if !matches!(protocol, TCP | crate::packet::UDP) {
-            return true;
+        if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() {
+            return true; // nothing more will be read of it
         }
         let (packets, since) = self.waited;
         let (most, span) = match &self.reading {
@@ -250,6 +268,12 @@ impl Flow {
             _ => (limits.naming_packets, limits.naming),
         };
         packets > 0 && (packets >= most || now.since(since) >= span)
+    }
+
+    /// Whether both sides have spoken.
+    #[must_use]
+    pub(super) fn is_answered(&self) -> bool {
+        self.seen.of(Side::Low).packets > 0 && self.seen.of(Side::High).packets > 0
     }
 
     /// Whether it is over, given how long it has been silent.
@@ -276,13 +300,10 @@ impl Flow {
         }
     }
 
-    /// What the ledgers know of a side.
+    /// Whether a side is known to be ours.
     #[must_use]
-    pub(super) fn known(&self, side: Side) -> Both {
-        Both {
-            transmit: *self.told.of(side),
-            receive: if self.place == Place::Multicast { Tally::default() } else { *self.told.of(side.other()) },
-        }
+    pub(super) fn is_placed(&self) -> bool {
+        self.ends.low.is_some() || self.ends.high.is_some()
     }
 }
 

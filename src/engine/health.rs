@@ -33,6 +33,8 @@ pub(super) struct Health {
     pub(super) skipped: Counters,
     /// Messages that could not be read, by protocol.
     pub(super) malformed: Counters,
+    /// Flows that began with a QUIC long header, by version.
+    pub(super) quic_versions: Counters,
     /// Events that found no room.
     pub(super) events_dropped: u64,
 }

@@ -7,76 +7,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// By what a name, or all traffic, is hidden from a passive observer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Hidden {
-    /// DNS over HTTPS (RFC 8484).
-    Doh,
-    /// DNS over TLS (RFC 7858).
-    Dot,
-    /// DNS over QUIC (RFC 9250).
-    Doq,
-    /// A vendor's own look-up of names over HTTP.
-    HttpDns,
-    /// iCloud Private Relay.
-    Relay,
-    /// A virtual private network.
-    Vpn,
-    /// Tor.
-    Tor,
-    /// An encrypted hello (RFC 9849) with the public name of its operator around it.
-    Ech,
-}
+use crate::engine::snapshot::Class;
 
-impl Hidden {
-    /// Its usual name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Doh => "doh",
-            Self::Dot => "dot",
-            Self::Doq => "doq",
-            Self::HttpDns => "httpdns",
-            Self::Relay => "relay",
-            Self::Vpn => "vpn",
-            Self::Tor => "tor",
-            Self::Ech => "ech",
-        }
-    }
-
-    /// What encrypted DNS is by its port alone (RFC 7858, 3.1; RFC 9250, 4.1.1); `udp` says over what.
-    #[must_use]
-    pub const fn of_port(port: u16, udp: bool) -> Option<Self> {
-        match (port, udp) {
-            (853, false) => Some(Self::Dot),
-            (853, true) => Some(Self::Doq),
-            _ => None,
-        }
-    }
-}
-
-/// What the owner of a server name hides; lower case, no trailing dot. A resolver is told as [`Hidden::Doh`]: the port may say
-/// otherwise ([`Hidden::of_port`]).
+/// What the owner of a server name hides; lower case, no trailing dot.
 #[must_use]
-pub fn service_of_name(name: &str) -> Option<Hidden> {
-    let rows = [(RELAYS, Hidden::Relay), (VENDOR_LOOKUPS, Hidden::HttpDns), (RESOLVERS, Hidden::Doh)];
-    rows.iter().find(|(names, _)| names.iter().any(|known| is_under(name, known))).map(|(_, hidden)| *hidden)
+pub(super) fn by_name(name: &str) -> Option<Class> {
+    let rows = [(RELAYS, Class::Relay), (RESOLVERS, Class::Doh)];
+    rows.iter().find(|(names, _)| names.iter().any(|known| is_under(name, known))).map(|(_, class)| *class)
 }
 
 /// What the owner of an address hides when it is asked over HTTPS; over port 53 the same resolvers are asked in the clear.
 #[must_use]
-pub fn service_of_address(address: IpAddr) -> Option<Hidden> {
+pub(super) fn by_address(address: IpAddr) -> Option<Class> {
     let known = match address.to_canonical() {
         IpAddr::V4(address) => RESOLVERS_V4.contains(&address),
         IpAddr::V6(address) => RESOLVERS_V6.contains(&address),
     };
-    known.then_some(Hidden::Doh)
+    known.then_some(Class::Doh)
 }
 
 /// Whether a server name is one that operators put around an encrypted hello: then it names nobody. An encrypted hello
 /// with another name may be grease, and its name the true one.
 #[must_use]
-pub fn is_ech_public_name(name: &str) -> bool {
+pub(super) fn is_ech_public_name(name: &str) -> bool {
     is_under(name, "cloudflare-ech.com")
 }
 
@@ -85,9 +38,6 @@ fn is_under(name: &str, domain: &str) -> bool {
 }
 
 const RELAYS: &[&str] = &["mask.icloud.com", "mask-h2.icloud.com", "mask-api.icloud.com"];
-
-const VENDOR_LOOKUPS: &[&str] =
-    &["resolver.msg.global.xiaomi.net", "httpdns.browser.miui.com", "dnkeeper.hicloud.com", "httpdns-push.heytapmobile.com"];
 
 /// With the names below each: many give their customers one of their own.
 const RESOLVERS: &[&str] = &[
@@ -185,17 +135,16 @@ mod tests {
     #[test]
     fn names_are_known_whole_or_below_and_not_by_their_tail() {
         for (name, hidden) in [
-            ("dns.google", Hidden::Doh),
-            ("mozilla.cloudflare-dns.com", Hidden::Doh),
-            ("abc123.dns.nextdns.io", Hidden::Doh),
-            ("common.dot.dns.yandex.net", Hidden::Doh),
-            ("mask-h2.icloud.com", Hidden::Relay),
-            ("httpdns.browser.miui.com", Hidden::HttpDns),
+            ("dns.google", Class::Doh),
+            ("mozilla.cloudflare-dns.com", Class::Doh),
+            ("abc123.dns.nextdns.io", Class::Doh),
+            ("common.dot.dns.yandex.net", Class::Doh),
+            ("mask-h2.icloud.com", Class::Relay),
         ] {
-            assert_eq!(service_of_name(name), Some(hidden), "{name}");
+            assert_eq!(by_name(name), Some(hidden), "{name}");
         }
         for name in ["mydns.google", "google", "www.icloud.com", "dns.google.example.com", "evildoh.pub", ""] {
-            assert_eq!(service_of_name(name), None, "{name}");
+            assert_eq!(by_name(name), None, "{name}");
         }
         assert!(is_ech_public_name("cloudflare-ech.com") && !is_ech_public_name("notcloudflare-ech.com"));
     }
@@ -211,13 +160,7 @@ mod tests {
             ("17.253.1.1", false),
             ("2001:4860:4860::8889", false),
         ] {
-            assert_eq!(service_of_address(address.parse().unwrap()).is_some(), known, "{address}");
+            assert_eq!(by_address(address.parse().unwrap()).is_some(), known, "{address}");
         }
-    }
-
-    #[test]
-    fn encrypted_dns_has_a_port_of_its_own() {
-        assert_eq!([853, 443].map(|port| Hidden::of_port(port, false)), [Some(Hidden::Dot), None]);
-        assert_eq!(Hidden::of_port(853, true).map(Hidden::as_str), Some("doq"));
     }
 }

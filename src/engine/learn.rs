@@ -4,14 +4,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dissect::observation::{ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request};
+use crate::dissect::observation::{
+    Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
+};
 use crate::engine::core::{Core, where_is};
 use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
+use crate::engine::hidden;
 use crate::engine::reading::{Harvest, Part};
-use crate::engine::snapshot::{Origin, PROTOCOLS, Place};
+use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
 
@@ -57,6 +60,9 @@ impl Core {
         if let Some(protocol) = harvest.malformed {
             self.health.malformed.count(protocol);
         }
+        if let Some(version) = harvest.quic_version {
+            self.health.quic_versions.count(version);
+        }
         for (protocol, seen) in harvest.seen {
             self.learn(protocol, seen, flow, context);
         }
@@ -69,7 +75,8 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
-            Observation::Tunnel(_) | Observation::Certificate(_) => {}
+            Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
+            Observation::Certificate(certificate) => certified(&certificate, flow, context),
         }
     }
 
@@ -78,6 +85,9 @@ impl Core {
         let client = if message.response && !group { context.sender.other() } else { context.sender };
         flow.client = client;
         classify(flow, "dns");
+        if !message.response && protocol == "dns" {
+            self.stranger(flow, context, client);
+        }
         if message.response
             && protocol != "mdns"
             && let Some(end) = flow.ends.of(client)
@@ -115,11 +125,63 @@ impl Core {
         flow.client = context.sender;
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
         classify(flow, if hello.quic_version.is_some() { "quic" } else { "tls" });
-        if let Some(name) = &hello.name {
-            call(flow, name, origin);
+        let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
+        if let Some(name) = name {
+            call(flow, name, origin, context);
         }
-        let place = self.place_of(flow, context, hello.name.as_ref());
+        let place = self.place_of(flow, context, name);
         self.tell(flow, context, context.sender, || Detail::Hello(hello, place));
+    }
+
+    /// Whether the name beside an Encrypted ClientHello is only the public one. The extension proves nothing, since clients send
+    /// it at random (GREASE); but who was told another name for this address, or uses a name known for nothing else, hides one.
+    fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
+        let server = context.key.endpoint(context.sender.other()).ip();
+        let Some(device) = flow.ends.of(context.sender).map(|end| end.device) else { return false };
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
+        if told.iter().any(|other| **other == *name.as_str()) {
+            return false;
+        }
+        if hello.ech && (!told.is_empty() || hidden::is_ech_public_name(name.as_str())) {
+            flow.hidden = Some(Class::Ech);
+            return true;
+        }
+        if !told.is_empty() {
+            let conflict = Detail::NameConflict { hello: Arc::from(name.as_str()), dns: told };
+            self.tell(flow, context, context.sender, || conflict);
+        }
+        false
+    }
+
+    /// Tells of a device that asks a resolver which nobody offered, once for each. Only where some of its family were offered:
+    /// a capture may begin after the lease.
+    fn stranger(&mut self, flow: &Flow, context: Context<'_>, client: Side) {
+        let resolver = context.key.endpoint(client.other()).ip();
+        let known = self.offered.iter().any(|offered| offered.is_ipv4() == resolver.is_ipv4());
+        if !known || self.offered.contains(&resolver) || resolver.is_multicast() {
+            return;
+        }
+        let Some(device) = flow.ends.of(client).and_then(|end| self.devices.get_mut(end.device)) else { return };
+        if device.strangers.contains(&resolver) || device.strangers.try_push(resolver).is_err() {
+            return;
+        }
+        let offered = self.offered.to_vec();
+        self.tell(flow, context, client, || Detail::UnofferedResolver { offered });
+    }
+
+    /// A tunnel hides where its traffic goes; DTLS does not, and its hello may name the server.
+    fn tunnel(&mut self, tunnel: &Tunnel, flow: &mut Flow, context: Context<'_>) {
+        flow.hidden = match tunnel.kind {
+            TunnelKind::WireGuard => Some(Class::Wireguard),
+            TunnelKind::OpenVpn => Some(Class::Openvpn),
+            TunnelKind::Ipsec => Some(Class::Ipsec),
+            TunnelKind::L2tp | TunnelKind::Pptp => Some(Class::Vpn),
+            TunnelKind::Dtls => flow.hidden,
+        };
+        if let Some(name) = &tunnel.name {
+            flow.client = context.sender;
+            call(flow, name, Origin::Sni, context);
+        }
     }
 
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
@@ -127,7 +189,7 @@ impl Core {
         classify(flow, "http");
         let host = request.host.as_ref().or(request.authority.as_ref());
         if let Some(host) = host {
-            call(flow, host, Origin::Host);
+            call(flow, host, Origin::Host, context);
         }
         let place = self.place_of(flow, context, host);
         self.tell(flow, context, context.sender, || Detail::Request(request, place));
@@ -138,14 +200,21 @@ impl Core {
             Some(address) if context.macs.is_none() => DeviceKey::Address(IpAddr::V4(address)),
             _ => DeviceKey::Mac(Mac(lease.mac)),
         };
+        if lease.kind == 5 || lease.kind == 2 {
+            lease.resolvers.iter().for_each(|resolver| self.offers(IpAddr::V4(*resolver)));
+        }
         let Some(id) = self.devices.table().find(&key) else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
         let mut news = false;
+        let by_client = matches!(lease.kind, 0 | 1 | 3 | 4 | 7 | 8);
+        if by_client && context.macs.is_some_and(|macs| macs.source != Mac(lease.mac)) {
+            return; // one device speaks for another
+        }
         if let Some(address) = lease.address {
             news |= device.has(IpAddr::V4(address));
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
-        if matches!(lease.kind, 0 | 1 | 3 | 7 | 8) {
+        if by_client {
             for (known, said) in [
                 (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
                 (&mut device.vendor_class, lease.vendor_class.as_ref()),
@@ -168,6 +237,8 @@ impl Core {
         let ends =
             Ends { client: context.key.endpoint(client), server: context.key.endpoint(client.other()), protocol: context.key.protocol() };
         let mac = context.macs.map(|macs| if client == context.sender { macs.source } else { macs.target });
+        // What is read when a flow ends has no packet of its own.
+        let mac = mac.or_else(|| flow.ends.of(client).and_then(|end| end.key.mac()));
         let event = Event {
             time: context.time,
             packet: context.number,
@@ -194,10 +265,33 @@ impl Core {
     }
 }
 
+/// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
+fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {
+    flow.client = context.sender.other();
+    classify(flow, "tls");
+    if is_tor(certificate) {
+        flow.hidden = Some(Class::Tor);
+        return;
+    }
+    let Some(first) = certificate.names.first() else { return };
+    let name = first.as_str().strip_prefix("*.").and_then(|rest| Name::from_dotted(rest.as_bytes()));
+    call(flow, name.as_ref().unwrap_or(first), Origin::Certificate, context);
+}
+
+/// The certificate of a Tor relay up to TLS 1.2: made for the connection, subject `www.<random>.net`, issuer
+/// `www.<random>.com`, the random part 8 to 20 letters of base 32 (tor, `tor_tls_context_init` and `crypto_random_hostname`).
+fn is_tor(certificate: &Certificate) -> bool {
+    let random = |name: Option<&Text>, end: &str| {
+        let middle = name.and_then(|name| name.as_str().strip_prefix("www.")?.strip_suffix(end));
+        middle.is_some_and(|text| (8..=20).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')))
+    };
+    random(certificate.common_name.as_ref(), ".net") && random(certificate.issuer.as_ref(), ".com") && certificate.names.len() <= 1
+}
+
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.
-fn call(flow: &mut Flow, name: &Name, origin: Origin) {
+fn call(flow: &mut Flow, name: &Name, origin: Origin, context: Context<'_>) {
     if flow.name.is_none() && name.as_str().parse::<IpAddr>().is_err() {
-        flow.name = Some(Named { name: Arc::from(name.as_str()), origin });
+        flow.name = Some(Named { name: Arc::from(name.as_str()), origin, by: (context.number, context.time) });
     }
 }
 

@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use crate::engine::snapshot::{Both, Origin, PROTOCOLS, Place, Tally};
+use ahash::RandomState;
+use hashbrown::HashTable;
+
+use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally};
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -18,9 +21,14 @@ pub(super) struct Ledger {
     pub(super) countries: Vec<(Place, Both)>,
     /// By destination; the first [`Ledger::named`] of them count against the cap, `other` rows (one for each place) do not.
     pub(super) accounts: Vec<Account>,
+    /// By what is known of the destination: adds up to what the accounts hold.
+    pub(super) classes: [Both; CLASSES.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     named: usize,
+    /// The accounts by destination: whoever has a thousand could make every packet walk past them.
+    index: HashTable<u32>,
+    hasher: RandomState,
 }
 
 /// The traffic of one device with one destination.
@@ -41,16 +49,16 @@ pub(super) struct Account {
 }
 
 /// A destination as an account knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Destination {
-    /// The label.
-    pub(super) label: Arc<str>,
-    /// What named it.
-    pub(super) origin: Origin,
-    /// Where it is.
-    pub(super) place: Place,
     /// Its AS.
     pub(super) asn: Option<u32>,
+    /// Where it is.
+    pub(super) place: Place,
+    /// What named it.
+    pub(super) origin: Origin,
+    /// The label.
+    pub(super) label: Arc<str>,
 }
 
 impl Destination {
@@ -90,6 +98,9 @@ impl Ledger {
             other
         };
         let index = u32::try_from(self.accounts.len()).unwrap_or(u32::MAX);
+        let (accounts, hasher) = (&self.accounts, &self.hasher);
+        let hash_of = |&index: &u32| accounts.get(index as usize).map_or(0, |account| hasher.hash_one(&account.destination));
+        self.index.insert_unique(hasher.hash_one(&destination), index, hash_of);
         self.accounts.push(Account { destination, organisation: None, flows: 0, first: now, last: now, total: Both::default() });
         index
     }
@@ -103,17 +114,20 @@ impl Ledger {
         }
     }
 
-    /// Adds to an account.
-    pub(super) fn give(&mut self, account: u32, some: Both, now: Timestamp) {
+    /// Adds to an account, and to a class.
+    pub(super) fn give(&mut self, account: u32, class: Class, some: Both, now: Timestamp) {
         if let Some(account) = self.accounts.get_mut(account as usize) {
             account.total.add(some);
             account.last = account.last.max(now);
+            if let Some(total) = self.classes.get_mut(class as usize) {
+                total.add(some);
+            }
         }
     }
 
     fn find(&self, destination: &Destination) -> Option<u32> {
-        let index = self.accounts.iter().position(|account| account.destination == *destination)?;
-        u32::try_from(index).ok()
+        let is_it = |&index: &u32| self.accounts.get(index as usize).is_some_and(|account| account.destination == *destination);
+        self.index.find(self.hasher.hash_one(destination), is_it).copied()
     }
 }
 

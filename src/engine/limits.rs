@@ -24,6 +24,8 @@ pub struct Limits {
     pub stream_bytes: usize,
     /// Bytes gathered of a DNS stream: one message has at most 65,535 and its length (RFC 1035, 4.2.2).
     pub dns_stream_bytes: usize,
+    /// A stream of DNS may only be that long while fewer streams than these are gathered: thousands of the longest would hold 300 MiB.
+    pub dns_streams: usize,
     /// Datagrams of one flow that are tried as QUIC: each costs a key derivation.
     pub datagrams: u8,
     /// Requests that are read of one HTTP connection.
@@ -64,8 +66,9 @@ impl Default for Limits {
             streams: 4_096,
             stream_bytes: 16_384,
             dns_stream_bytes: 65_537,
+            dns_streams: 256,
             datagrams: 16,
-            requests: 32,
+            requests: u8::MAX,
             events: 4_096,
             naming: Duration::from_secs(2),
             naming_packets: 10,

@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod border;
 mod clock;
 mod core;
 pub mod device;
@@ -14,17 +15,21 @@ mod events;
 mod flow;
 pub mod geo;
 mod health;
-pub mod hidden;
+mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
 mod names;
 mod neighbour;
 mod reading;
+pub mod region;
 pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
+#[cfg(test)]
+mod tests;
+mod vendor;
 
 use clock::Clock;
 use core::Core;
@@ -39,9 +44,13 @@ use limits::Limits;
 use names::NameTable;
 use table::{Id, Table};
 
+use arrayvec::ArrayVec;
 use ipnet::IpNet;
 
 use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
+
+/// How often a long flow says that its devices are alive, nanoseconds: telling it on each packet would cost a look-up each.
+const MINUTE: u64 = 60_000_000_000;
 
 /// Follows flows, names and locates them, and keeps the accounts.
 #[derive(Debug)]
@@ -49,6 +58,7 @@ pub struct Engine {
     clock: Clock,
     flows: Table<FlowKey, Flow>,
     core: Core,
+    last_packet: Option<Timestamp>,
 }
 
 impl Engine {
@@ -57,6 +67,7 @@ impl Engine {
     pub fn new(limits: Limits, side: OurSide, geo: GeoDb, events: bool) -> Self {
         Self {
             clock: Clock::default(),
+            last_packet: None,
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),
@@ -64,6 +75,7 @@ impl Engine {
                 geo,
                 streams: Table::new("streams", limits.streams),
                 rtts: Vec::new(),
+                offered: ArrayVec::new(),
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
                 health: Health::default(),
@@ -75,6 +87,7 @@ impl Engine {
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
         let now = self.clock.advance(frame.time);
+        self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
         self.expire(now);
         let packet = match Packet::decode(frame) {
@@ -93,9 +106,17 @@ impl Engine {
             return self.core.unfollowed(&packet, &datagram, now);
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
-        if self.core.has_moved(flow, sender, packet.macs) {
-            self.core.flush(&key, flow);
+        let placed = flow.is_placed();
+        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), &packet) {
+            if placed {
+                self.core.hand_over(&key, flow, now);
+            }
+            // What was seen while nobody's side was known was counted as skipped.
+            flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
+        }
+        if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
+            self.core.note_alive(flow, now);
         }
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
@@ -104,9 +125,6 @@ impl Engine {
             if flow.rtt != before {
                 self.core.note_rtt(flow);
             }
-        }
-        if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
-            self.core.health.skip("no-side-ours");
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
@@ -129,11 +147,13 @@ impl Engine {
         while self.expire(now) {}
     }
 
-    /// Ends every flow: the capture is over.
-    pub fn finish(&mut self) {
+    /// Ends every flow: the capture is over. `each` takes the events as they come, since there are more flows than room for events.
+    pub fn finish(&mut self, mut each: impl FnMut(Event)) {
+        self.core.events.take().for_each(&mut each);
         while let Some((key, mut flow)) = self.flows.pop() {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
+            self.core.events.take().for_each(&mut each);
         }
     }
 
@@ -150,9 +170,7 @@ impl Engine {
 
     /// Says which MACs are the access point's own: they forward for others.
     pub fn routers(&mut self, macs: Vec<Mac>) {
-        for mac in macs {
-            self.core.devices.forwards(mac);
-        }
+        self.core.devices.declare(macs);
     }
 
     /// Says which prefixes are ours beside the private ones, in place of what was said before.
@@ -181,7 +199,8 @@ impl Engine {
     /// The flow of a packet, found or made; none when the table is full of living flows.
     fn find(&mut self, key: &FlowKey, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) -> Option<Id> {
         if let Some(id) = self.flows.find(key) {
-            if !self.flows.get(id)?.is_over(datagram.tcp) {
+            let flow = self.flows.get(id)?;
+            if !flow.is_over(datagram.tcp) && !flow.may_leave(now.since(flow.last), &self.core.limits) {
                 self.flows.touch(id, now);
                 return Some(id);
             }
@@ -190,13 +209,13 @@ impl Engine {
             self.core.retire(&key, flow);
         }
         let limits = &self.core.limits;
-        let gone = self.flows.make_room(now, |flow, silent| flow.may_leave(silent, limits) || silent >= limits.stale);
+        // Nobody answers a flood of half-open connections: they push out each other, and a real one is answered before its turn comes.
+        let gone =
+            self.flows.make_room(now, |flow, silent| !flow.is_answered() || flow.may_leave(silent, limits) || silent >= limits.stale);
         if let Some((key, mut flow)) = gone {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        let mut flow = Flow::new(datagram, packet.number, sender, now);
-        self.core.place(key, &mut flow, sender, packet, datagram, now);
-        self.flows.insert(*key, flow, now)
+        self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)
     }
 }

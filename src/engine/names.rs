@@ -31,7 +31,9 @@ pub(super) struct Candidate {
     pub(super) name: Arc<str>,
     /// When it was last answered.
     pub(super) seen: Timestamp,
-    /// How long it may be used.
+    /// Its lifetime as answered.
+    pub(super) ttl: Duration,
+    /// How long it is used.
     pub(super) life: Duration,
 }
 
@@ -44,7 +46,10 @@ impl NameTable {
 
     /// Notes that `device` was told that `name` is at `address`, for `ttl`.
     pub(super) fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
-        let candidate = Candidate { name: Arc::clone(name), seen: now, life: ttl.max(limits.name_life) };
+        if name.is_empty() || name.parse::<IpAddr>().is_ok() {
+            return; // the root, or an address: no name to tell
+        }
+        let candidate = Candidate { name: Arc::clone(name), seen: now, ttl, life: ttl.max(limits.name_life) };
         let key = (device, address.to_canonical());
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
@@ -67,6 +72,15 @@ impl NameTable {
     pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
         let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
         known.into_iter().flatten().rev().filter(move |candidate| now.since(candidate.seen) <= candidate.life)
+    }
+
+    /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
+    pub(super) fn best(&self, device: Id, address: IpAddr, now: Timestamp) -> (Option<&Candidate>, usize) {
+        let fresh = || self.of(device, address, now).filter(|candidate| now.since(candidate.seen) <= candidate.ttl);
+        match fresh().next() {
+            Some(latest) => (Some(latest), fresh().count()),
+            None => (self.of(device, address, now).next(), self.of(device, address, now).count()),
+        }
     }
 
     /// Lets a name go whose time is over; called once per packet.

@@ -13,11 +13,17 @@ const EAPOL: u16 = 0x888e;
 /// Options looked at in one advertisement: a packet could hold hundreds.
 const MAX_OPTIONS: usize = 16;
 
+/// Resolvers taken from one option: it could hold a hundred.
+const MAX_RESOLVERS: usize = 8;
+
 impl Core {
     /// A frame that carries no IP: charged by its MACs.
     pub(super) fn link_frame(&mut self, packet: &Packet<'_>, kind: u16, payload: &[u8], now: Timestamp) {
         let Some(macs) = packet.macs else { return self.health.skip("no-address") };
         let speaks = self.link_speaker(macs, kind, payload, now);
+        if self.devices.by_address() {
+            return self.health.skip("no-ip"); // one MAC stands for many devices
+        }
         let source = if speaks {
             self.devices.open(DeviceKey::Mac(macs.source), now, &self.limits).map(|(id, new)| {
                 if new {
@@ -108,6 +114,12 @@ impl Core {
                 && let Some(prefix) = option.get(16..).and_then(<[u8]>::first_chunk::<16>)
             {
                 self.devices.announce(Ipv6Addr::from(*prefix), *bits);
+            }
+            // Recursive DNS servers: reserved, lifetime, addresses (RFC 8106, 5.1).
+            if *kind == 25 {
+                for address in option.get(8..).unwrap_or_default().as_chunks::<16>().0.iter().take(MAX_RESOLVERS) {
+                    self.offers(IpAddr::V6(Ipv6Addr::from(*address)));
+                }
             }
             options = options.get(length..).unwrap_or_default();
         }

@@ -5,7 +5,8 @@
 use arrayvec::ArrayVec;
 
 use crate::dissect::observation::{ClientHello, Observation};
-use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, tls};
+use crate::dissect::starttls::Upgrade;
+use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, starttls, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
@@ -26,6 +27,7 @@ pub(super) struct Reading {
     lanes: Sides<Lane>,
     key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
     quic_version: u32,
+    versioned: bool,
     tried: u8,
     requests: u8,
 }
@@ -35,7 +37,8 @@ pub(super) struct Reading {
 struct Lane {
     /// TCP: the sequence number of offset 0.
     start: Option<u32>,
-    /// The SYN was seen, so `start` is the true beginning.
+    /// The server's SYN was seen, which acknowledges the client's, so `start` is the true beginning. A client's SYN alone proves
+    /// nothing: another number in a second one would put the hello where it is not looked for.
     anchored: bool,
     /// Dissectors still in the race, one bit each.
     racing: u16,
@@ -47,6 +50,8 @@ struct Lane {
     stream: Option<Id>,
     /// An HTTP connection between two requests.
     between: bool,
+    /// Text comes first, and TLS may follow.
+    text: bool,
 }
 
 /// What one packet brought to light.
@@ -56,6 +61,8 @@ pub(super) struct Harvest {
     pub(super) seen: Vec<(&'static str, Observation)>,
     /// A message that could not be read: the dissector's name.
     pub(super) malformed: Option<&'static str>,
+    /// The version of a flow's first QUIC long header.
+    pub(super) quic_version: Option<&'static str>,
 }
 
 /// A flow's packet as the reading needs it.
@@ -80,8 +87,9 @@ impl Reading {
         }
         let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
         let racing = race(over, packet.source.port(), packet.target.port());
-        let lane = || Lane { racing, ..Lane::default() };
-        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, tried: 0, requests: 0 })
+        let text = over == Over::Stream && [packet.source.port(), packet.target.port()].iter().any(|port| starttls::PORTS.contains(port));
+        let lane = || Lane { racing, text, ..Lane::default() };
+        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, versioned: false, tried: 0, requests: 0 })
     }
 
     /// Whether part of a message is held.
@@ -133,22 +141,42 @@ impl Reading {
                 Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
             }
         }
-        limited || self.any_port(part, streams, limits, harvest)
+        if !limited {
+            return self.any_port(part, true, streams, limits, harvest);
+        }
+        // A client may choose 53 for its own port, or a server listen there: the port alone must not hide a hello.
+        if harvest.seen.is_empty() && self.tried < limits.datagrams {
+            self.any_port(part, false, streams, limits, harvest);
+            harvest.malformed = harvest.malformed.filter(|_| harvest.seen.is_empty());
+        }
+        true
     }
 
-    /// A datagram between ports that say nothing: QUIC, or DNS by its form.
-    fn any_port(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
+    /// A datagram between ports that say nothing: QUIC, or (if `form`) DNS by its form.
+    fn any_port(&mut self, part: Part<'_>, form: bool, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         self.tried = self.tried.saturating_add(1);
-        let more = match dns::by_form(part.packet.payload) {
-            Some(message) => {
+        if !self.versioned
+            && let Some(recognised) = quic::recognise(part.packet.payload)
+        {
+            self.versioned = true;
+            harvest.quic_version = Some(quic::version::name(recognised.version));
+        }
+        let message = Some(part.packet.payload).filter(|_| form).and_then(dns::by_form);
+        let more = match (tunnel::read(part.packet.payload), message) {
+            (Verdict::Saw { seen, .. }, _) => {
+                harvest.seen.push(("tunnel", seen));
+                false
+            }
+            (_, Some(message)) => {
                 harvest.seen.push(("dns", Observation::Dns(Box::new(message))));
                 true
             }
-            None => self.quic(part, streams, limits, harvest),
+            (_, None) => self.quic(part, streams, limits, harvest),
         };
         if more && self.tried < limits.datagrams {
             return true;
         }
+        self.tried = limits.datagrams;
         self.lanes.of_mut(Side::Low).let_go(streams);
         self.lanes.of_mut(Side::High).let_go(streams);
         false
@@ -167,7 +195,7 @@ impl Reading {
             }
             let lane = self.lanes.of_mut(part.sender);
             for (offset, bytes) in &pieces.pieces {
-                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes, limits) {
+                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes) {
                     return false;
                 }
             }
@@ -191,12 +219,12 @@ impl Reading {
 
     fn segment(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) {
         let Some(tcp) = part.packet.tcp else { return };
-        let lane = self.lanes.of_mut(part.sender);
-        if tcp.syn {
-            lane.start = Some(tcp.seq.wrapping_add(1));
-            lane.anchored = true;
-            return;
+        let first = tcp.seq.wrapping_add(u32::from(tcp.syn));
+        if tcp.syn && tcp.ack {
+            self.lanes.of_mut(part.sender).begin(first);
+            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged);
         }
+        let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;
         if payload.is_empty() || lane.is_over() {
             return;
@@ -204,9 +232,9 @@ impl Reading {
         if !lane.anchored && payload == [0] {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
-        let offset = lane.offset(tcp.seq, streams);
-        if offset == u64::MAX {
-            return;
+        let offset = lane.offset(first, streams);
+        if offset.saturating_add(payload.len() as u64) <= lane.done || offset == u64::MAX {
+            return; // known
         }
         if lane.between {
             // The rest of a request's body may lie here; a segment that begins like a request is one.
@@ -216,16 +244,16 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let limit =
-            if part.packet.source.port() == 53 || part.packet.target.port() == 53 { limits.dns_stream_bytes } else { limits.stream_bytes };
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
             lane.done = offset.saturating_add(used as u64);
             let rest = payload.get(used..).unwrap_or_default();
-            if !rest.is_empty() && lane.wants_more() && !lane.hold(part, streams, limit, lane.done, rest, limits) {
+            if !rest.is_empty() && lane.wants_more() && !lane.hold(part, streams, limit, lane.done, rest) {
                 lane.give_up(streams, harvest);
             }
-        } else if lane.hold(part, streams, limit, offset, payload, limits) {
+        } else if lane.hold(part, streams, limit, offset, payload) {
             lane.race_held(streams, &mut self.requests, limits, harvest);
         } else {
             lane.give_up(streams, harvest);
@@ -249,6 +277,14 @@ impl Lane {
         DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
     }
 
+    /// The stream begins at a sequence number.
+    fn begin(&mut self, start: u32) {
+        if self.done == 0 && self.stream.is_none() {
+            self.start = Some(start);
+            self.anchored = true;
+        }
+    }
+
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
     fn offset(&mut self, seq: u32, streams: &mut Streams) -> u64 {
         let start = *self.start.get_or_insert(seq);
@@ -270,12 +306,13 @@ impl Lane {
     }
 
     /// Keeps a piece; false when the stream must be given up.
-    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8], limits: &Limits) -> bool {
+    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
         let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
             Some(id) => id,
             None => {
-                // A table full of unfinished handshakes: those that stand still make room.
-                streams.make_room(part.now, |_, silent| silent >= limits.naming);
+                // A table full of unfinished handshakes: the oldest makes room. The pieces of a true one follow each other at once,
+                // so it is read before thousands of forged ones have come after it.
+                streams.make_room(part.now, |_, _| true);
                 let mut stream = Stream::default();
                 stream.skip_to(self.done);
                 match streams.insert((part.flow, part.sender), stream, part.now) {
@@ -306,6 +343,17 @@ impl Lane {
     /// Shows bytes to every dissector in the race until none can say more; returns how many are done with.
     fn race(&mut self, bytes: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> usize {
         let mut used: usize = 0;
+        if self.text && !http::looks_like_request(bytes) {
+            match starttls::upgrade(bytes) {
+                Upgrade::NeedMore => {
+                    self.need = bytes.len().saturating_add(1);
+                    return 0;
+                }
+                Upgrade::At(start) => used = start,
+                Upgrade::Never => {}
+            }
+        }
+        self.text = false;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             if rest.is_empty() {
@@ -336,8 +384,11 @@ impl Lane {
                     self.racing &= !mask;
                 }
                 Verdict::Saw { seen, used, more } => {
-                    harvest.seen.push((dissector.name, seen));
                     self.racing = if more { mask } else { 0 };
+                    if matches!(&seen, Observation::Request(request) if request.method.as_str() == "CONNECT") {
+                        self.racing |= race_of("tls"); // what goes through the tunnel
+                    }
+                    harvest.seen.push((dissector.name, seen));
                     if dissector.name == "http" {
                         *requests = requests.saturating_add(1);
                         if *requests >= limits.requests {
@@ -364,7 +415,9 @@ impl Lane {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
             self.partial(stream.ready(), harvest);
         }
-        self.racing = 0;
+        // A missing segment hides what it held; a later request on the same connection still speaks for itself.
+        self.between = self.races("http");
+        self.racing = if self.between { race_of("http") } else { 0 };
         self.let_go(streams);
     }
 

@@ -33,6 +33,8 @@ pub enum Origin {
     Quic,
     /// The Host of an HTTP request.
     Host,
+    /// The server's certificate (TLS 1.2 and before). In metrics, whose origins are a closed set, it is `none`.
+    Certificate,
     /// An answer to this device's own DNS question.
     Dns,
     /// Only the public name of an Encrypted ClientHello: not the destination.
@@ -49,9 +51,108 @@ impl Origin {
             Self::Sni => "sni",
             Self::Quic => "quic",
             Self::Host => "host",
+            Self::Certificate => "certificate",
             Self::Dns => "dns",
             Self::Ech => "ech",
             Self::None => "none",
+        }
+    }
+}
+
+/// What is known of a byte's destination: each falls in exactly one class, and the classes of a device are its visibility budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Named by the server name of a ClientHello over TCP.
+    Sni,
+    /// Named by the server name of a ClientHello over QUIC.
+    Quic,
+    /// Named by the Host of an HTTP request.
+    Host,
+    /// Named by the server's certificate (TLS 1.2 and before).
+    Certificate,
+    /// Named by the one DNS answer that fits.
+    Dns,
+    /// Named by the latest of several DNS answers that fit.
+    DnsAmbiguous,
+    /// The name is inside an Encrypted ClientHello.
+    Ech,
+    /// A resolver's DNS over HTTPS: the names asked for are inside.
+    Doh,
+    /// DNS over TLS.
+    Dot,
+    /// DNS over QUIC.
+    Doq,
+    /// A relay that hides the destination, such as iCloud Private Relay.
+    Relay,
+    /// A WireGuard tunnel.
+    Wireguard,
+    /// An OpenVPN tunnel.
+    Openvpn,
+    /// An IPsec tunnel.
+    Ipsec,
+    /// Another tunnel: L2TP, PPTP.
+    Vpn,
+    /// The Tor network.
+    Tor,
+    /// Nothing but the address.
+    Bare,
+    /// Counted but not followed, because a table was full.
+    Lost,
+    /// To our own side.
+    Local,
+    /// To a group.
+    Multicast,
+}
+
+/// Every class, in the order of their numbers.
+pub const CLASSES: [Class; 20] = [
+    Class::Sni,
+    Class::Quic,
+    Class::Host,
+    Class::Certificate,
+    Class::Dns,
+    Class::DnsAmbiguous,
+    Class::Ech,
+    Class::Doh,
+    Class::Dot,
+    Class::Doq,
+    Class::Relay,
+    Class::Wireguard,
+    Class::Openvpn,
+    Class::Ipsec,
+    Class::Vpn,
+    Class::Tor,
+    Class::Bare,
+    Class::Lost,
+    Class::Local,
+    Class::Multicast,
+];
+
+impl Class {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sni => "sni",
+            Self::Quic => "quic",
+            Self::Host => "host",
+            Self::Certificate => "certificate",
+            Self::Dns => "dns",
+            Self::DnsAmbiguous => "dns_ambiguous",
+            Self::Ech => "ech",
+            Self::Doh => "doh",
+            Self::Dot => "dot",
+            Self::Doq => "doq",
+            Self::Relay => "relay",
+            Self::Wireguard => "wireguard",
+            Self::Openvpn => "openvpn",
+            Self::Ipsec => "ipsec",
+            Self::Vpn => "vpn",
+            Self::Tor => "tor",
+            Self::Bare => "bare",
+            Self::Lost => "lost",
+            Self::Local => "local",
+            Self::Multicast => "multicast",
         }
     }
 }
@@ -107,6 +208,8 @@ pub struct DeviceRow {
     pub total: Both,
     /// Of that, what has no destination yet.
     pub pending: Both,
+    /// The rest by what is known of its destination; only classes that occur, in order.
+    pub visibility: Vec<(Class, Both)>,
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
 }
@@ -209,6 +312,8 @@ pub struct Snapshot {
     pub skipped: Vec<(&'static str, u64)>,
     /// Messages that could not be read, by protocol.
     pub input_errors: Vec<(&'static str, u64)>,
+    /// Flows that began with a QUIC long header, by version.
+    pub quic_versions: Vec<(&'static str, u64)>,
     /// Bounded tables.
     pub tables: Vec<TableRow>,
     /// Address databases.

@@ -46,6 +46,9 @@ impl Stream {
             return true;
         }
         let offset = offset.max(end);
+        if offset.saturating_sub(end) > limit as u64 {
+            return true; // what lies so far outside will not be wanted; a liar sends it to have the stream given up
+        }
         if offset > end {
             return self.keep_early(offset, piece, limit);
         }

@@ -95,7 +95,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     /// Notes that an entry was in use.
     pub(super) fn touch(&mut self, id: Id, now: Timestamp) {
         if let Some(slot) = self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation) {
-            slot.last = now;
+            slot.last = slot.last.max(now);
         }
     }
 
@@ -140,12 +140,16 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         None
     }
 
-    /// Takes out the head of the queue if `may_leave`. An entry that stays is looked at again after `recheck`.
+    /// Takes out the first in the queue that `may_leave`. An entry that stays is looked at again after `recheck`.
     pub(super) fn pop_stale(&mut self, now: Timestamp, recheck: Duration, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
-        match self.look(now, recheck, &may_leave) {
-            Look::Left(entry) => Some(entry),
-            Look::Stays | Look::TooSoon => None,
+        for _ in 0..PROBES {
+            match self.look(now, recheck, &may_leave) {
+                Look::Left(entry) => return Some(entry),
+                Look::Stays => {}
+                Look::TooSoon => break,
+            }
         }
+        None
     }
 
     /// Takes out the oldest entry, whatever its age.
@@ -191,6 +195,9 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
     fn look(&mut self, now: Timestamp, recheck: Duration, may_leave: &impl Fn(&V, Duration) -> bool) -> Look<(K, V)> {
         let index = self.head;
         let Some(slot) = self.slots.get_mut(index as usize) else { return Look::TooSoon };
+        // Time went back: an entry from the future would keep all others waiting.
+        slot.filed = slot.filed.min(now);
+        slot.last = slot.last.min(now);
         if now.since(slot.filed) < recheck {
             return Look::TooSoon;
         }

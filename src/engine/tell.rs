@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CountryRow, DestinationRow, DeviceRow, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
 use crate::engine::table::Id;
+use crate::engine::vendor::vendor;
 use crate::packet::Mac;
 
 impl Engine {
@@ -15,20 +16,24 @@ impl Engine {
         let mut pending: Vec<(Id, Both)> = Vec::new();
         for (key, flow) in self.flows.iter_mut() {
             self.core.flush(key, flow);
+            if !flow.settled && flow.is_due(key.protocol(), self.clock.now(), &self.core.limits) {
+                self.core.settle(key, flow, self.clock.now());
+            }
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.push((end.device, flow.known(side)));
+                        pending.push((end.device, end.pending));
                     }
                 }
             }
         }
         pending.sort_unstable_by_key(|(device, _)| *device);
         let mut snapshot = Snapshot {
-            last_packet: (self.core.health.packets > 0).then(|| self.clock.now()),
+            last_packet: self.last_packet,
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
+            quic_versions: self.core.health.quic_versions.rows(),
             tables: self.tables(),
             databases: self.core.geo.databases(),
             events_dropped: self.core.health.events_dropped,
@@ -47,10 +52,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
-        snapshot.destinations.sort_unstable_by(|a, b| {
-            let of = |row: &DestinationRow| (Arc::clone(&row.device), Arc::clone(&row.destination), row.origin, row.place, row.asn);
-            of(a).cmp(&of(b))
-        });
+        snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         snapshot
     }
 
@@ -75,6 +77,10 @@ impl Engine {
     }
 }
 
+fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
+    (&row.device, &row.destination, row.origin, row.place, row.asn)
+}
+
 fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
@@ -84,13 +90,14 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         mac: device.mac(),
         addresses,
         hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
-        vendor: None,
+        vendor: device.mac().and_then(vendor).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
         first: device.first,
         last: device.last,
         total: ledger.total,
         pending,
+        visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {

@@ -4,6 +4,7 @@
 //! taken: a `serde_json::Value` for each event (an allocation for each field), or one struct of fifty optional fields.
 
 use std::fmt::Display;
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
@@ -37,6 +38,17 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.end();
         }
         Detail::Association => Line::begin(event, "association", sensor, out).end(),
+        Detail::NameConflict { hello, dns } => {
+            let mut line = Line::begin(event, "name-conflict", sensor, out);
+            line.text("tls.client.server_name", hello);
+            line.list("whither.dns_names", dns, |name, line| line.shown(name));
+            line.end();
+        }
+        Detail::UnofferedResolver { offered } => {
+            let mut line = Line::begin(event, "unoffered-resolver", sensor, out);
+            line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
+            line.end();
+        }
         Detail::Flow(flow) => {
             let mut line = Line::begin(event, "flow", sensor, out);
             flow_end(flow, &mut line);
@@ -124,7 +136,7 @@ fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
         }
     }
     destination(place.domain.as_deref(), place, line);
-    line.list("tls.client.alpn", &seen.alpn, |name, line| line.shown(name));
+    line.list("tls.client.alpn", &seen.alpn, |name, line| line.value(name.as_str()));
     match seen.version {
         0 => {}
         version => line.text("tls.version", &tls_version(version)),
@@ -195,6 +207,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.maybe("destination.domain", flow.name.as_deref());
     destination(flow.domain.as_deref(), &flow.place, line);
     line.text("whither.name_origin", flow.origin.as_str());
+    line.text("whither.visibility", flow.class.as_str());
     if let Some(rtt) = flow.rtt {
         line.number("whither.rtt_ns", nanos(rtt));
     }
@@ -226,6 +239,16 @@ fn transport(protocol: u8) -> String {
         132 => "sctp".to_owned(),
         number => number.to_string(),
     }
+}
+
+fn decimal(octet: u8, out: &mut Vec<u8>) {
+    if octet >= 100 {
+        out.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        out.push(b'0' + octet / 10 % 10);
+    }
+    out.push(b'0' + octet % 10);
 }
 
 /// A line in the making: fields in order, commas between them.
@@ -261,7 +284,18 @@ impl<'a> Line<'a> {
     /// An address, and its port where the transport has ports.
     fn end_of(&mut self, address: &str, port: &str, end: SocketAddr, ends: &Ends) {
         self.field(address);
-        self.shown(&end.ip());
+        match end.ip() {
+            // By hand: two of them stand in every line.
+            IpAddr::V4(v4) => {
+                let [a, b, c, d] = v4.octets();
+                self.out.push(b'"');
+                for (octet, after) in [(a, b'.'), (b, b'.'), (c, b'.'), (d, b'"')] {
+                    decimal(octet, self.out);
+                    self.out.push(after);
+                }
+            }
+            v6 @ IpAddr::V6(_) => self.shown(&v6),
+        }
         if matches!(ends.protocol, 6 | 17 | 132) {
             self.number(port, end.port());
         }
@@ -303,8 +337,10 @@ impl<'a> Line<'a> {
         let _ = serde_json::to_writer(&mut *self.out, text);
     }
 
+    /// An address of the link or the network: nothing in it needs an escape.
     fn shown(&mut self, value: &impl Display) {
-        self.value(&value.to_string());
+        // Into memory: it cannot fail.
+        let _ = write!(self.out, "\"{value}\"");
     }
 
     fn text(&mut self, name: &str, value: &str) {
@@ -320,7 +356,7 @@ impl<'a> Line<'a> {
 
     fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
-        self.out.extend_from_slice(value.into().to_string().as_bytes());
+        let _ = write!(self.out, "{}", value.into());
     }
 
     fn flag(&mut self, name: &str, value: bool) {
@@ -351,6 +387,7 @@ mod tests {
     use super::*;
     use crate::dissect::observation::{Name, Text};
     use crate::engine::geo::Country;
+    use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally};
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
@@ -555,6 +592,8 @@ mod tests {
             server: Tally { packets: 4, bytes: 60_000 },
             name: Some("www.example.org".into()),
             domain: Some("example.org".into()),
+            named: None,
+            class: Class::Sni,
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
             place: Where { domain: None, ..place() },
@@ -566,7 +605,7 @@ mod tests {
         assert_eq!(
             own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
             format!(
-                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.rtt_ns":12500000}}"#
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000}}"#
             )
         );
     }

@@ -4,7 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow,
+    Tally,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -37,6 +38,7 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         last: at(90),
         total,
         pending,
+        visibility: vec![(Class::Sni, total)],
         flows,
     }
 }
@@ -59,6 +61,7 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
 pub(super) fn scrape() -> Scrape {
     let phone = "02:00:00:00:00:0a";
     let snapshot = Snapshot {
+        quic_versions: vec![("1", 3)],
         last_packet: Some(Timestamp::from_nanos(1_632_200_090_123_456_789)),
         packets: 12_345,
         devices: vec![device(phone, 10, both(2_500, 1_200_500), both(300, 0)), device(HOSTILE, 11, both(800, 900), both(0, 0))],

@@ -15,9 +15,11 @@ pub mod events;
 pub mod http;
 pub mod json;
 pub mod log;
+pub mod names;
 mod page;
 pub mod prometheus;
 pub mod table;
+pub mod visibility;
 
 /// What must stand where locations are shown (CC BY 4.0, the licence of the embedded databases).
 pub const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com)";

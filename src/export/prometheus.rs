@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::{REVISION, Scrape, VERSION, printable};
-use crate::engine::snapshot::{Both, PROTOCOLS, RTT_BUCKETS};
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
 ///
@@ -23,6 +23,16 @@ pub fn render(scrape: Scrape, process: bool) -> prometheus::Result<String> {
         registry.register(Box::new(ProcessCollector::for_self()))?;
     }
     TextEncoder::new().encode_to_string(&registry.gather())
+}
+
+/// The name of every series that a scrape may hold: for each histogram its three, and without `process_*`.
+///
+/// For whoever writes queries, such as the test of the dashboards.
+pub fn series() -> impl Iterator<Item = String> {
+    FAMILIES.iter().flat_map(|family| {
+        let endings: &[&str] = if family.kind == HISTOGRAM { &["_bucket", "_count", "_sum"] } else { &[""] };
+        endings.iter().map(|ending| format!("{PREFIX}{}{ending}", family.name))
+    })
 }
 
 /// The page `/metrics`.
@@ -45,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 23] = [
+const FAMILIES: [Family; 26] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -97,6 +107,9 @@ const FAMILIES: [Family; 23] = [
     Family { name: "pending_bytes", kind: GAUGE, labels: &["device"],
         samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], received(&row.pending).saturating_add(sent(&row.pending)))),
         help: "Bytes of the device, both directions, that are counted but not yet given to a destination." },
+    Family { name: "quic_flows_total", kind: COUNTER, labels: &["version"],
+        samples: |from, to| from.snapshot.quic_versions.iter().for_each(|(version, count)| to.add([version], *count)),
+        help: "Conversations that began with a QUIC long header, by its version." },
     Family { name: "table_entries", kind: GAUGE, labels: &["table"],
         samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.entries)),
         help: "Entries in a bounded table." },
@@ -109,6 +122,12 @@ const FAMILIES: [Family; 23] = [
     Family { name: "table_refused_total", kind: COUNTER, labels: &["table"],
         samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.refused)),
         help: "Newcomers that found a bounded table full." },
+    Family { name: "visibility_receive_bytes_total", kind: COUNTER, labels: &["device", "class"],
+        samples: |from, to| visibility(from, to, received),
+        help: "Bytes on the wire that the device received, each in exactly one class of what is known of its destination." },
+    Family { name: "visibility_transmit_bytes_total", kind: COUNTER, labels: &["device", "class"],
+        samples: |from, to| visibility(from, to, sent),
+        help: "Bytes on the wire that the device sent, each in exactly one class of what is known of its destination." },
 ];
 
 fn sent(both: &Both) -> u64 {
@@ -148,7 +167,23 @@ fn countries(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
 fn destinations(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
     for row in &from.snapshot.destinations {
         let asn = row.asn.map(|asn| asn.to_string()).unwrap_or_default();
-        to.add([&row.device, &row.destination, row.origin.as_str(), row.place.as_str(), &asn], way(&row.total));
+        to.add([&row.device, &row.destination, origin(row.origin), row.place.as_str(), &asn], way(&row.total));
+    }
+}
+
+fn visibility(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
+    for row in &from.snapshot.devices {
+        for (class, total) in &row.visibility {
+            to.add([&row.id, class.as_str()], way(total));
+        }
+    }
+}
+
+/// The origin as the label knows it, whose values are a closed set.
+fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Certificate => Origin::None.as_str(),
+        known => known.as_str(),
     }
 }
 
@@ -315,6 +350,18 @@ mod tests {
         series.sort_unstable();
         series.dedup();
         assert_eq!(series.len(), all, "a series or a header stands twice in:\n{text}");
+    }
+
+    #[test]
+    fn series_names_what_a_scrape_holds() {
+        let text = render(fixture::scrape(), false).unwrap();
+        let mut held: Vec<&str> =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next()).collect();
+        held.sort_unstable();
+        held.dedup();
+        let mut named: Vec<String> = series().collect();
+        named.sort_unstable();
+        assert_eq!(held, named);
     }
 
     #[test]

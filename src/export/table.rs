@@ -25,12 +25,14 @@ pub fn destinations(snapshot: &Snapshot, width: Option<usize>) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    for device in &snapshot.devices {
+    let mut devices: Vec<&DeviceRow> = snapshot.devices.iter().collect();
+    devices.sort_by_key(|device| device.router); // stable; what forwards for others is not what a person asks about first
+    for device in devices {
         let mut rows: Vec<&DestinationRow> = snapshot.destinations.iter().filter(|row| row.device == device.id).collect();
         rows.sort_by_key(|row| Reverse(bytes(&row.total))); // stable: equals stay in the order of their labels
         let label = label(device);
         for row in &rows {
-            table.add_row(line(&label, row));
+            table.add_row(line(&label, row, &rows));
         }
         table.add_row(total(&label, device, &rows));
     }
@@ -49,9 +51,13 @@ const HEADER: [&str; 9] = ["DEVICE", "COUNTRY", "DESTINATION", "ORIGIN", "UP", "
 /// The columns of numbers.
 const RIGHT: [usize; 3] = [4, 5, 6];
 
-fn line(device: &str, row: &DestinationRow) -> [Cell; 9] {
-    let destination = match &row.organisation {
-        Some(organisation) if row.origin == Origin::None => format!("{} ({})", row.destination, organisation),
+fn line(device: &str, row: &DestinationRow, all: &[&DestinationRow]) -> [Cell; 9] {
+    // Two lines that differ in nothing but their numbers would puzzle: they differ in the AS.
+    let key = |row: &DestinationRow| (row.destination.clone(), row.origin, row.place);
+    let twin = || all.iter().any(|other| other.asn != row.asn && key(other) == key(row));
+    let destination = match (&row.organisation, row.asn) {
+        (Some(organisation), _) if row.origin == Origin::None => format!("{} ({})", row.destination, organisation),
+        (_, Some(asn)) if twin() => format!("{} (AS{asn})", row.destination),
         _ => row.destination.to_string(),
     };
     [
@@ -120,15 +126,19 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
 
 /// Who it is, and its label where that says more.
 fn label(device: &DeviceRow) -> String {
-    match device.hostname.as_deref().or(device.vendor.as_deref()) {
+    let name = match device.hostname.as_deref().or(device.vendor.as_deref()) {
         Some(name) if *name != *device.id => format!("{name} {}", device.id),
         _ => device.id.to_string(),
-    }
+    };
+    if device.router { format!("{name} (router)") } else { name }
 }
 
-/// A place in words.
+/// A place in words: a country by its name.
 fn country(place: &Place) -> &str {
-    place.as_str()
+    match place {
+        Place::Country(country) => country.name(),
+        Place::Local | Place::Multicast | Place::Unknown => place.as_str(),
+    }
 }
 
 /// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
@@ -190,17 +200,36 @@ mod tests {
         snapshot.devices.truncate(1);
         snapshot.destinations.truncate(3);
         let expected = "
-DEVICE                    COUNTRY  DESTINATION                           ORIGIN      UP      DOWN  FLOWS  FIRST SEEN (UTC)     LAST SEEN (UTC)
-Xiaomi 02:00:00:00:00:0a  SG       example.org                           sni     1.0 kB    1.0 MB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
-Xiaomi 02:00:00:00:00:0a  SG       AS64496 (Example Net)                 -        700 B  200.0 kB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
-Xiaomi 02:00:00:00:00:0a  local    local                                 -        500 B     500 B      2  2021-09-21 04:53:21  2021-09-21 04:54:20
-Xiaomi 02:00:00:00:00:0a           TOTAL, 83.2 % of outside bytes named          2.5 kB    1.2 MB      3  2021-09-21 04:53:20  2021-09-21 04:54:50
+DEVICE                    COUNTRY    DESTINATION                           ORIGIN      UP      DOWN  FLOWS  FIRST SEEN (UTC)     LAST SEEN (UTC)
+Xiaomi 02:00:00:00:00:0a  Singapore  example.org                           sni     1.0 kB    1.0 MB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a  Singapore  AS64496 (Example Net)                 -        700 B  200.0 kB      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a  local      local                                 -        500 B     500 B      2  2021-09-21 04:53:21  2021-09-21 04:54:20
+Xiaomi 02:00:00:00:00:0a             TOTAL, 83.2 % of outside bytes named          2.5 kB    1.2 MB      3  2021-09-21 04:53:20  2021-09-21 04:54:50
 
 Frames read: 12,345; of these not charged to a device: 7 (malformed 7)
 Messages that could not be read: dns 1
 IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-01
 ";
         assert_eq!(destinations(&snapshot, None), expected.trim_start_matches('\n'));
+    }
+
+    #[test]
+    fn a_router_comes_last_and_is_marked() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.devices[0].router = true;
+        let text = destinations(&snapshot, None);
+        let of_router: Vec<bool> = text.lines().skip(1).take_while(|line| !line.is_empty()).map(|line| line.contains("(router)")).collect();
+        assert_eq!(of_router, [false, false, true, true, true, true], "{text}");
+        assert!(text.contains("\nXiaomi 02:00:00:00:00:0a (router)  "), "{text}");
+    }
+
+    #[test]
+    fn one_name_in_two_networks_is_told_apart() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let twin = DestinationRow { asn: Some(64_500), ..snapshot.destinations[1].clone() };
+        snapshot.destinations.insert(2, twin);
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" example.org (AS64496) ") && text.contains(" example.org (AS64500) "), "{text}");
     }
 
     #[test]

@@ -285,8 +285,7 @@ impl Phone {
             self.model.agent, host.name
         );
         let length = if head.starts_with("POST") { "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n" } else { "" };
-        connection.up(format!("{request}{length}\r\n").as_bytes(), Mishap::None)?;
-        let asked = connection.now;
+        let asked = connection.up(format!("{request}{length}\r\n").as_bytes(), Mishap::None)?;
         connection.down(answer)?;
         connection.wait(Duration::from_millis(self.rng.u64(50..900)));
         connection.close()?;

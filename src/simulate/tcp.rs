@@ -96,13 +96,15 @@ impl<'t> Conversation<'t> {
         Ok(conversation)
     }
 
-    /// The phone sends; the server acknowledges a round trip later, but `now` stays at the last segment.
-    pub(super) fn up(&mut self, message: &[u8], mishap: Mishap) -> io::Result<()> {
+    /// The phone sends; the server acknowledges a round trip later, but `now` stays behind the last segment, whose time is returned.
+    pub(super) fn up(&mut self, message: &[u8], mishap: Mishap) -> io::Result<Timestamp> {
         let begin = self.frames.len();
         let mss = self.mss();
         self.wait_micros(100..900);
         let segments = message.chunks(mss).count();
+        let mut last = self.now;
         for (index, segment) in message.chunks(mss).enumerate() {
+            last = self.now;
             self.send(By::Phone, Flags { psh: index + 1 == segments, ..Flags::default() }, segment, Mark::Plain)?;
             self.wait_micros(40..120);
         }
@@ -115,7 +117,7 @@ impl<'t> Conversation<'t> {
         self.now = sent.plus(self.rtt());
         self.ack(By::Server)?;
         self.now = sent;
-        Ok(())
+        Ok(last)
     }
 
     /// The server sends a round trip and some thought later; the phone acknowledges every second segment.
