@@ -6,9 +6,10 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
-use whither::engine::snapshot::{Both, DeviceRow, Snapshot, Tally};
+use whither::engine::snapshot::{Both, Snapshot, Tally};
 use whither::export::events::write_line;
 use whither::export::{Scrape, json, prometheus, table};
 use whither::packet::{Frame, Mac, Timestamp};
@@ -49,13 +50,12 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     let before = balanced(&mut engine, Some(&before));
-    engine.finish();
+    engine.finish(|event| lines(&event));
     let last = balanced(&mut engine, Some(&before));
     assert!(last.devices.iter().all(|row| row.pending == Both::default()), "something is owed after the end");
     assert!(!json::summary_json(&last).is_empty() && table::destinations(&last, Some(80)).len() > 1);
     let scrape = Scrape { snapshot: last, capture: Vec::new(), sensor: "fuzz".to_owned() };
     prometheus::render(scrape, false).expect("an exposition");
-    lines(&mut engine);
 });
 
 fn tell(engine: &mut Engine, what: u8, now: Timestamp) {
@@ -65,20 +65,18 @@ fn tell(engine: &mut Engine, what: u8, now: Timestamp) {
         2 => engine.routers(vec![Mac([2, 0, 0, 0, 1, 0])]),
         3 => engine.nets(vec!["198.51.100.0/30".parse().expect("a prefix")]),
         4 => engine.relocate(GeoDb::embedded().expect("sound")),
-        _ => lines(engine),
+        _ => engine.events().for_each(|event| lines(&event)),
     }
 }
 
 /// Every event is lines of JSON: one for each question of a DNS message.
-fn lines(engine: &mut Engine) {
-    for event in engine.events() {
-        let mut text = Vec::new();
-        write_line(&event, "fuzz", &mut text);
-        assert_eq!(text.pop(), Some(b'\n'));
-        for line in text.split(|byte| *byte == b'\n') {
-            let value: serde_json::Value = serde_json::from_slice(line).expect("JSON");
-            assert!(["@timestamp", "event.action", "observer.name", "device.id"].iter().all(|key| value[key].is_string()), "{value}");
-        }
+fn lines(event: &Event) {
+    let mut text = Vec::new();
+    write_line(event, "fuzz", &mut text);
+    assert_eq!(text.pop(), Some(b'\n'));
+    for line in text.split(|byte| *byte == b'\n') {
+        let value: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+        assert!(["@timestamp", "event.action", "observer.name", "device.id"].iter().all(|key| value[key].is_string()), "{value}");
     }
 }
 
@@ -95,9 +93,10 @@ fn balanced(engine: &mut Engine, before: Option<&Snapshot>) -> Snapshot {
     for row in &snapshot.tables {
         assert!(row.entries <= row.limit, "{row:?}");
     }
-    for earlier in before.into_iter().flat_map(|before| &before.devices) {
-        let same = |row: &&DeviceRow| row.id == earlier.id && row.first == earlier.first;
-        if let Some(row) = snapshot.devices.iter().find(same) {
+    // A device that left and came back begins at nothing.
+    let left = |snapshot: &Snapshot| snapshot.tables.iter().find(|row| row.table == "devices").map(|row| row.evicted);
+    for earlier in before.filter(|before| left(before) == left(&snapshot)).into_iter().flat_map(|before| &before.devices) {
+        if let Some(row) = snapshot.devices.iter().find(|row| row.id == earlier.id) {
             let fell = [(row.total.transmit, earlier.total.transmit), (row.total.receive, earlier.total.receive)]
                 .iter()
                 .any(|(now, then)| now.bytes < then.bytes || now.packets < then.packets);
