@@ -123,6 +123,7 @@ fn hidden_questions_are_hidden_and_open_ones_are_not() {
         events.iter().filter(|event| said(event, "source.mac", mac) && said(event, "whither.visibility", class)).count()
     };
     assert_eq!(classes(one, "dot"), 1);
+    assert!(classes(two, "doh") > 0, "a resolver that is known by name hides what it is asked");
     assert!(!events.iter().any(|event| event.to_string().contains("hidden.example.com")));
 }
 
