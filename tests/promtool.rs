@@ -63,6 +63,7 @@ fn scrape() -> Scrape {
     };
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
+        malformed: vec![("dns", "pointer-loop", 2)],
         last_packet: Some(time),
         packets: 7,
         devices: vec![device],

@@ -57,8 +57,9 @@ impl Core {
     }
 
     fn take_in(&mut self, harvest: Harvest, flow: &mut Flow, context: Context<'_>) {
-        if let Some(protocol) = harvest.malformed {
+        if let Some((protocol, reason)) = harvest.malformed {
             self.health.malformed.count(protocol);
+            self.health.why.count(protocol, reason);
         }
         if harvest.first_flight && flow.waited.0 == 1 {
             flow.client = context.sender;

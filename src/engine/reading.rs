@@ -59,8 +59,8 @@ struct Lane {
 pub(super) struct Harvest {
     /// What was seen, and the dissector's name.
     pub(super) seen: Vec<(&'static str, Observation)>,
-    /// A message that could not be read: the dissector's name.
-    pub(super) malformed: Option<&'static str>,
+    /// A message that could not be read: the dissector's name, and why.
+    pub(super) malformed: Option<(&'static str, &'static str)>,
     /// The version of a flow's first QUIC long header.
     pub(super) quic_version: Option<&'static str>,
     /// A QUIC client's first flight: its Initial opened with the connection ID that it bears, which a client uses until it is answered.
@@ -139,7 +139,7 @@ impl Reading {
             limited = true;
             match (dissector.read)(bytes) {
                 Verdict::Saw { seen, .. } => harvest.seen.push((dissector.name, seen)),
-                Verdict::Malformed(_) => harvest.malformed = Some(dissector.name),
+                Verdict::Malformed(reason) => harvest.malformed = Some((dissector.name, reason)),
                 Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
             }
         }
@@ -211,7 +211,7 @@ impl Reading {
                     }
                     Verdict::NeedMore(need) => lane.need = need,
                     _ => {
-                        harvest.malformed = Some("quic");
+                        harvest.malformed = Some(("quic", "no-hello"));
                         return false;
                     }
                 }
@@ -382,8 +382,8 @@ impl Lane {
             match (dissector.read)(rest) {
                 Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
                 Verdict::NeedMore(more) => need = need.min(more),
-                Verdict::Malformed(_) => {
-                    harvest.malformed = Some(dissector.name);
+                Verdict::Malformed(reason) => {
+                    harvest.malformed = Some((dissector.name, reason));
                     self.racing &= !mask;
                 }
                 Verdict::Saw { seen, used, more } => {

@@ -357,6 +357,8 @@ pub struct Snapshot {
     pub skipped: Vec<(&'static str, u64)>,
     /// Messages that could not be read, by protocol.
     pub input_errors: Vec<(&'static str, u64)>,
+    /// The same by protocol and reason.
+    pub malformed: Vec<(&'static str, &'static str, u64)>,
     /// Flows that began with a QUIC long header, by version.
     pub quic_versions: Vec<(&'static str, u64)>,
     /// Bounded tables.

@@ -33,6 +33,7 @@ impl Engine {
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
+            malformed: self.core.health.why.rows(),
             quic_versions: self.core.health.quic_versions.rows(),
             tables: self.tables(),
             databases: self.core.geo.databases(),

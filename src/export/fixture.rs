@@ -64,6 +64,7 @@ pub(super) fn scrape() -> Scrape {
     let phone = "02:00:00:00:00:0a";
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
+        malformed: vec![("dns", "pointer-loop", 2)],
         last_packet: Some(Timestamp::from_nanos(1_632_200_090_123_456_789)),
         packets: 12_345,
         devices: vec![device(phone, 10, both(2_500, 1_200_500), both(300, 0)), device(HOSTILE, 11, both(800, 900), both(0, 0))],

@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 28] = [
+const FAMILIES: [Family; 29] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -103,6 +103,9 @@ const FAMILIES: [Family; 28] = [
         help: "When the last frame was captured." },
     Family { name: "location_bytes_total", kind: COUNTER, labels: &["device", "verdict"], samples: locations,
         help: "Bytes of the device with servers outside, both directions, by whether the handshake time allows the country of the address; consistent is no proof." },
+    Family { name: "malformed_messages_total", kind: COUNTER, labels: &["protocol", "reason"],
+        samples: |from, to| from.snapshot.malformed.iter().for_each(|(protocol, reason, count)| to.add([protocol, reason], *count)),
+        help: "Messages that could not be read, by protocol and reason." },
     Family { name: "packets_skipped_total", kind: COUNTER, labels: &["reason"],
         samples: |from, to| from.snapshot.skipped.iter().for_each(|(reason, count)| to.add([reason], *count)),
         help: "Frames that could not be charged to a device, by reason." },

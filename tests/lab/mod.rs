@@ -172,7 +172,7 @@ impl Lab {
     /// A phone asks for its address by DHCP, telling its host name.
     pub(crate) fn lease(&self, phone: usize) {
         let (part, Phone { name, .. }) = (format!("phone{phone}"), &PHONES[phone - 1]);
-        self.run(&part, &format!("busybox udhcpc -f -q -n -t 10 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
+        self.run(&part, &format!("busybox udhcpc -f -q -n -t 30 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
     }
 
     /// A phone asks the access point for the addresses of a name.
