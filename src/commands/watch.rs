@@ -77,7 +77,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let mut last = lock(&state);
     last.engine.finish(|event| {
         if let Some(queue) = &queue {
-            queue.send(event);
+            queue.send_last(event);
         }
     });
     drop(last);
