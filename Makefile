@@ -17,9 +17,10 @@ BENCH_TRACES ?=
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
-TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping
+TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
+	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps promtool rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps promtool aioquic rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -71,6 +72,7 @@ lint: build-deps
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps promtool
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
+	@$(MAKE) --no-print-directory aioquic
 
 build-deps: rust
 	@$(call need,$(BUILD))
@@ -81,6 +83,11 @@ promtool:
 	    mkdir -p target/tools && cd target/tools && \
 	    { apt-get download -qq promtool 2>/dev/null || apt-get download -qq prometheus; } && dpkg-deb -x ./*.deb . && rm ./*.deb; \
 	} || echo "make: no promtool; the tests that need it will say so" >&2
+
+# A server of HTTP/3 for the live test, from PyPI and for this tree alone.
+aioquic:
+	@test -d target/tools/python/aioquic || python3 -m pip install --quiet --target target/tools/python aioquic==1.7.2 || \
+	    echo "make: no aioquic; the tests that need it will say so" >&2
 
 rust:
 	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.91 or newer), then try again" >&2; exit 1; }

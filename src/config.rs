@@ -47,9 +47,16 @@ pub struct Common {
     /// An address database in MaxMind's format, asked before the embedded ones (repeatable: country, ASN, City)
     #[arg(long, value_name = "FILE")]
     pub geoip: Vec<PathBuf>,
+    /// Names and addresses to look out for, beside the embedded list: a hosts file, domain list, AdBlock-style domain rules or
+    /// prefixes (repeatable); hits are events and metrics
+    #[arg(long, value_name = "FILE")]
+    pub watchlist: Vec<PathBuf>,
     /// A prefix of our side, beside the private ones (repeatable)
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     pub local_net: Vec<IpNet>,
+    /// Where the sensor stands, decimal degrees: handshakes too short for a server's country refute it
+    #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
+    pub location: Option<Location>,
     /// Devices are addresses, not MACs: for a capture taken behind a router, where one MAC stands for many
     #[arg(long)]
     pub by_address: bool,
@@ -134,7 +141,9 @@ impl Common {
         Ok(Self {
             config: self.config,
             geoip: if self.geoip.is_empty() { file.geoip } else { self.geoip },
+            watchlist: if self.watchlist.is_empty() { file.watchlist } else { self.watchlist },
             local_net: if self.local_net.is_empty() { file.local_net } else { self.local_net },
+            location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
             events: self.events.or(file.events),
             sensor: self.sensor.or(file.sensor),
@@ -183,7 +192,37 @@ fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 9] = ["geoip", "local-net", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+const KEYS: [&str; 11] =
+    ["geoip", "watchlist", "local-net", "location", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+
+/// A place on the globe.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Location {
+    /// Degrees north, from -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, from -180 to 180.
+    pub longitude: f64,
+}
+
+impl std::str::FromStr for Location {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let degrees = |text: &str, most: f64| text.trim().parse().ok().filter(|degrees: &f64| degrees.abs() <= most);
+        text.split_once(',')
+            .and_then(|(north, east)| Some(Self { latitude: degrees(north, 90.0)?, longitude: degrees(east, 180.0)? }))
+            .ok_or_else(|| "not a place; write degrees north and degrees east like 54.6872,25.2797".to_owned())
+    }
+}
+
+impl TryFrom<String> for Location {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
 
 /// A prefix; an address alone is itself.
 fn cidr(text: &str) -> Result<IpNet, String> {
@@ -234,6 +273,21 @@ mod tests {
         assert_eq!(common.sensor(), "roof");
         assert_eq!(common.listen().unwrap().port(), 1);
         assert_eq!(common.local_net.len(), 1);
+    }
+
+    #[test]
+    fn a_place_is_two_numbers_on_the_globe() {
+        let place = |text: &str| text.parse::<Location>().ok().map(|place| (place.latitude, place.longitude));
+        assert_eq!(place("54.6872,25.2797"), Some((54.6872, 25.2797)));
+        assert_eq!(place("-33.9, 18.4"), Some((-33.9, 18.4)));
+        for wrong in ["", "54.7", "54.7;25.3", "91,0", "0,180.5", "NaN,0", "inf,0", "54,7,25,3", "vilnius"] {
+            assert_eq!(place(wrong), None, "{wrong}");
+        }
+        let Command::Watch(watch) = Cli::parse_from(["whither", "watch", "--location", "-33.9,18.4"]).command else { panic!() };
+        assert_eq!(watch.common.location.map(|place| place.latitude), Some(-33.9));
+        let file = parse("location = '54.6872,25.2797'", Path::new("w.toml")).unwrap();
+        assert_eq!(file.location.map(|place| place.longitude), Some(25.2797));
+        assert!(parse("location = 'Vilnius'", Path::new("w.toml")).is_err());
     }
 
     #[test]

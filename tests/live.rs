@@ -14,7 +14,7 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::process::{ChildStdout, Stdio};
 
-use lab::{BODY, Counted, Lab, PHONES};
+use lab::{BODY, Counted, Lab, PHONES, RESOLVER, clients};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ const TURNS: usize = 200;
 
 #[test]
 fn two_phones_are_told_apart_to_the_byte() {
-    let Some(mut run) = Run::start("plain", false) else { return };
+    let Some(mut run) = Run::start("plain", false, &[]) else { return };
     run.go();
     let counted = run.bytes_agree();
     for device in counted {
@@ -35,13 +35,96 @@ fn two_phones_are_told_apart_to_the_byte() {
 
 #[test]
 fn joined_segments_are_counted_and_read_as_well() {
-    let Some(mut run) = Run::start("joined", true) else { return };
+    let Some(mut run) = Run::start("joined", true, &[]) else { return };
     run.go();
     let counted = run.bytes_agree();
     for device in counted {
         assert!(device.receive / device.receive_packets > 1514, "the segments were not joined: {device:?}");
     }
     run.stop();
+}
+
+#[test]
+fn a_browser_is_read_over_tcp_and_quic() {
+    let Some(mut run) = Run::start("browser", false, &clients::FOR_BROWSING) else { return };
+    let (name, address) = ("video.example.net", "198.51.100.20");
+    if let Err(reason) = run.lab.serve_http3(address) {
+        return skip(&reason);
+    }
+    run.go_on_air();
+    for (phone, quic, origin) in [(1, false, "sni"), (2, true, "quic")] {
+        run.lab.browse(phone, name, address, quic);
+        let mac = PHONES[phone - 1].mac;
+        let mut hello =
+            vec![("event.action", "tls-client-hello"), ("source.mac", mac), ("tls.client.server_name", name), ("tls.version", "1.3")];
+        hello.extend(if quic {
+            [("network.protocol", "quic"), ("quic.version", "1")]
+        } else {
+            [("network.protocol", "tls"), ("tls.client.alpn", "h2")]
+        });
+        run.event(&hello);
+        run.metric("whither_visibility_receive_bytes_total", &[("device", mac), ("class", origin)], BODY as u64);
+        let labels = [("device", mac), ("destination", "example.net"), ("origin", origin), ("country", "DE")];
+        run.metric("whither_destination_receive_bytes_total", &labels, BODY as u64);
+    }
+    // What the servers saw: hellos that no segment and no datagram holds.
+    let (tcp, quic) = (run.lab.hello_over_tcp(address), run.lab.hello_over_quic());
+    assert!(tcp > 1_460 && quic > 1_460, "a hello without a post-quantum key share: {tcp} bytes over TCP, {quic} over QUIC");
+    run.bytes_agree();
+    run.stop();
+}
+
+#[test]
+fn hidden_questions_are_hidden_and_open_ones_are_not() {
+    let Some(mut run) = Run::start("resolver", false, &clients::FOR_ASKING) else { return };
+    run.lab.serve_resolver();
+    run.go_on_air();
+    let (name, at) = RESOLVER;
+    let [one, two] = PHONES.each_ref().map(|phone| phone.mac);
+    let tls = format!("kdig +short +tls-ca=cert.pem +tls-hostname={name} @{at} hidden.example.com A");
+    assert_eq!(run.lab.run("phone1", &tls), "192.0.2.10");
+    let https = format!(
+        "curl -sS --fail --max-time 20 --cacert cert.pem --resolve {name}:443:{at} --doh-url https://{name}/dns-query -o /dev/null \
+         https://www.example.com/body"
+    );
+    run.lab.run("phone2", &https);
+    for mac in [one, two] {
+        run.event(&[("event.action", "tls-client-hello"), ("source.mac", mac), ("tls.client.server_name", name), ("destination.ip", at)]);
+    }
+    run.metric("whither_visibility_receive_bytes_total", &[("device", one), ("class", "dot")], 1_000);
+    run.metric("whither_flows_total", &[("device", one), ("protocol", "dot")], 1);
+
+    assert_eq!(run.lab.run("phone1", &format!("dig +tcp +short @{at} tcp.example.org A")), "192.0.2.10");
+    let asked = [("network.transport", "tcp"), ("source.mac", one), ("dns.question.name", "tcp.example.org")];
+    run.event(&[&[("event.action", "dns-query")][..], &asked].concat());
+    run.event(&[&[("event.action", "dns-answer"), ("dns.resolved_ip", "192.0.2.10")][..], &asked].concat());
+    run.event(&[
+        ("event.action", "unoffered-resolver"),
+        ("source.mac", one),
+        ("destination.ip", at),
+        ("whither.offered_resolvers", "192.168.77.1"),
+    ]);
+
+    // A hint of a service is an address like any other: a hello without a name is named by it.
+    run.lab.run("phone1", &format!("dig +short @{at} service.example.org HTTPS"));
+    run.until("the service", |run| {
+        let answered = |event: &Value| event["dns.answers"][0]["data"] == ". ipv4hint=203.0.113.30 ech" && said(event, "source.mac", one);
+        run.events.seen.iter().any(answered)
+    });
+    run.lab.run("phone1", "curl -sS --fail --max-time 20 --insecure -o /dev/null https://203.0.113.30/body");
+    let labels = [("device", one), ("destination", "example.org"), ("origin", "dns")];
+    run.metric("whither_destination_receive_bytes_total", &labels, BODY as u64);
+
+    run.lab.ask_everybody(2, "printer.local");
+    run.event(&[("event.action", "dns-query"), ("network.protocol", "mdns"), ("source.mac", two), ("dns.question.name", "printer.local")]);
+    run.bytes_agree();
+    let events = run.stop();
+    let classes = |mac: &str, class: &str| {
+        events.iter().filter(|event| said(event, "source.mac", mac) && said(event, "whither.visibility", class)).count()
+    };
+    assert_eq!(classes(one, "dot"), 1);
+    assert!(classes(two, "doh") > 0, "a resolver that is known by name hides what it is asked");
+    assert!(!events.iter().any(|event| event.to_string().contains("hidden.example.com")));
 }
 
 /// A laboratory and the sensor in it.
@@ -59,15 +142,8 @@ struct Events {
 }
 
 impl Run {
-    fn start(name: &str, offloads: bool) -> Option<Self> {
-        let mut lab = match Lab::new(name, offloads) {
-            Ok(lab) => lab,
-            Err(reason) => {
-                eprintln!("\n*** SKIPPED: the live test cannot run here: {reason} ***\n");
-                assert!(std::env::var("WHITHER_LAB").as_deref() != Ok("must"), "WHITHER_LAB=must, but: {reason}");
-                return None;
-            }
-        };
+    fn start(name: &str, offloads: bool, more: &[&str]) -> Option<Self> {
+        let mut lab = Lab::new(name, offloads, more).map_err(|reason| skip(&reason)).ok()?;
         lab.serve();
         let countries = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/geoip/lab-country.mmdb");
         let mut command = lab.command("ap", env!("CARGO_BIN_EXE_whither"));
@@ -80,13 +156,19 @@ impl Run {
         Some(run)
     }
 
-    /// What the phones do, and what the events must say of it.
-    fn go(&mut self) {
+    /// Both phones are there and have an address.
+    fn go_on_air(&mut self) {
         let Self { lab, events, .. } = self;
         lab.switch_on(|| events.turn());
         for phone in [1, 2] {
             lab.lease(phone);
         }
+    }
+
+    /// What the phones do, and what the events must say of it.
+    fn go(&mut self) {
+        self.go_on_air();
+        let lab = &self.lab;
         assert_eq!(lab.ask(1, "www.example.com", "A"), "192.0.2.10");
         assert_eq!(lab.ask(2, "video.example.net", "A"), "198.51.100.20");
         assert_eq!(lab.ask(1, "api.example.org", "AAAA"), "2001:db8:ff::30");
@@ -116,10 +198,8 @@ impl Run {
             let domain = name.split_once('.').unwrap().1;
             let labels = [("device", mac), ("destination", domain), ("origin", "sni"), ("country", country)];
             for way in ["transmit", "receive"] {
-                self.until("the destination has its bytes", |run| {
-                    let bytes = sum(&run.scrape(), &format!("whither_destination_{way}_bytes_total"), &labels);
-                    bytes > if way == "receive" { BODY as u64 } else { 500 }
-                });
+                let least = if way == "receive" { BODY as u64 } else { 500 };
+                self.metric(&format!("whither_destination_{way}_bytes_total"), &labels, least);
             }
         }
         let others = self.events.seen.iter().filter(|event| said(event, "source.mac", PHONES[1].mac));
@@ -155,6 +235,11 @@ impl Run {
         });
     }
 
+    /// Waits until a metric with these labels is at least so much.
+    fn metric(&mut self, name: &str, labels: &[(&str, &str)], least: u64) {
+        self.until(&format!("{name} {labels:?} >= {least}"), |run| sum(&run.scrape(), name, labels) >= least);
+    }
+
     fn until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         for _ in 0..TURNS {
             if holds(self) {
@@ -170,13 +255,14 @@ impl Run {
         String::from_utf8_lossy(&scrape.stdout).into_owned()
     }
 
-    /// A sensor that is told to stop ends well.
-    fn stop(mut self) {
+    /// A sensor that is told to stop ends well, having told of every flow; all that it told.
+    fn stop(mut self) -> Vec<Value> {
         nix::sys::signal::kill(self.sensor, nix::sys::signal::Signal::SIGTERM).unwrap();
-        let mut rest = Vec::new();
-        self.events.pipe.read_to_end(&mut rest).unwrap();
+        self.events.pipe.read_to_end(&mut self.events.rest).unwrap();
+        self.events.take();
         let status = self.lab.wait(self.sensor);
         assert!(status.success(), "{status}");
+        self.events.seen
     }
 }
 
@@ -193,11 +279,21 @@ impl Events {
             poll(&mut [], PollTimeout::from(TURN)).unwrap(); // it has closed its output: a turn still takes its time
         }
         self.rest.extend(&buffer[..read]);
+        self.take();
+    }
+
+    /// Takes the whole lines.
+    fn take(&mut self) {
         while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.rest.drain(..=end).collect();
             self.seen.push(serde_json::from_slice(&line).unwrap());
         }
     }
+}
+
+fn skip(reason: &str) {
+    eprintln!("\n*** SKIPPED: the live test cannot run here: {reason} ***\n");
+    assert!(std::env::var("WHITHER_LAB").as_deref() != Ok("must"), "WHITHER_LAB=must, but: {reason}");
 }
 
 /// Whether an event's field is this value, or a list that has it.

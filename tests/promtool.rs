@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -45,6 +45,7 @@ fn scrape() -> Scrape {
         total,
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
+        verdicts: [0, 1, 0],
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -54,6 +55,7 @@ fn scrape() -> Scrape {
         place,
         asn: Some(64_496),
         organisation: None,
+        verdicts: [0, 1, 0],
         flows: 2,
         first: time,
         last: time,
@@ -61,11 +63,13 @@ fn scrape() -> Scrape {
     };
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
+        malformed: vec![("dns", "pointer-loop", 2)],
         last_packet: Some(time),
         packets: 7,
         devices: vec![device],
         countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
         destinations: vec![destination],
+        sightings: vec![SightingRow { device: HOSTILE.into(), ruleset: HOSTILE.into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("malformed", 7)],
         input_errors: vec![("dns", 1)],

@@ -5,10 +5,12 @@ pub(crate) mod simulate;
 #[cfg(feature = "live")]
 pub(crate) mod watch;
 
+use std::io::Read as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use whither::engine::geo::GeoDb;
+use whither::engine::watchlist::{LARGEST, Watchlist};
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
@@ -21,4 +23,33 @@ fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
         geo.add(&name, bytes).with_context(|| format!("cannot use the address database {}", path.display()))?;
     }
     Ok(geo)
+}
+
+/// What to look out for: the embedded list and the person's.
+fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
+    let embedded = Watchlist::embedded().context("the embedded watchlist")?;
+    let mut lists = vec![embedded];
+    for path in files {
+        let path = path.as_ref();
+        let bytes = beginning(path).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
+        let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned());
+        // A comment in an old character set is no harm; a rule in one is told by its line.
+        let list = Watchlist::parse(&name, &String::from_utf8_lossy(&bytes));
+        let list = list.map_err(|error| anyhow!("the watchlist {}: {error}", path.display()))?;
+        if list.skipped() > 0 {
+            let (name, rules, skipped) = (path.display(), list.rules(), list.skipped());
+            eprintln!("whither: the watchlist {name}: {rules} rules; {skipped} lines about parts of pages were passed over");
+        }
+        lists.push(list);
+    }
+    Ok(lists)
+}
+
+/// A file as far as it may be a watchlist, and a byte more, so that a larger one is told as such without being held.
+fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
+    #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+    let file = std::fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

@@ -21,7 +21,7 @@ use whither::export::names::Names;
 use whither::export::{Scrape, json, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::databases;
+use super::{databases, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -46,9 +46,14 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
     let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, told.wanted());
+    if let Some(at) = common.location {
+        engine.stands_at(at.latitude, at.longitude);
+    }
+    engine.watch_for(watchlists(&common.watchlist)?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
+        engine.begin();
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
                 engine.ingest(&frame);

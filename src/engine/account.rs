@@ -4,13 +4,12 @@
 use std::sync::Arc;
 
 use crate::engine::core::{Core, where_is};
-use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::Destination;
-use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
@@ -23,6 +22,9 @@ impl Core {
         for side in SIDES {
             let owed = flow.owed(side);
             let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            if owed == Both::default() && self.devices.table().get(end.device).is_none() {
+                continue; // nothing to tell of a device that left: it is not opened anew for that
+            }
             let Some(mut end) = self.alive(end, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
@@ -35,7 +37,7 @@ impl Core {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
                 match end.account {
-                    Some(account) => device.ledger.give(account, flow.class, owed, now),
+                    Some(account) => device.ledger.give(account, flow.class, flow.verdict, owed, now),
                     None => end.pending.add(owed),
                 }
             }
@@ -51,12 +53,13 @@ impl Core {
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
         let candidates = self.name_by_dns(key, flow, now);
         flow.class = class(key, flow, candidates);
+        flow.verdict = (!matches!(flow.class, Class::Local | Class::Multicast)).then(|| self.judge(key, flow).verdict());
         for side in SIDES {
             let Some(mut end) = *flow.ends.of(side) else { continue };
             let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, flow.class, known, flow.last);
+                device.ledger.give(account, flow.class, flow.verdict, known, flow.last);
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -68,6 +71,7 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+        self.look_out(key, flow);
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -95,10 +99,7 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).and_then(|end| match end.key {
-            DeviceKey::Mac(mac) => Some(mac),
-            DeviceKey::Address(_) => None,
-        });
+        let mac = flow.ends.of(client).and_then(|end| end.key.mac());
         let named = flow.name.as_ref();
         let place = match flow.place {
             Place::Local | Place::Multicast => crate::engine::event::Where::default(),
@@ -115,11 +116,20 @@ impl Core {
             named: named.map(|named| named.by),
             class: flow.class,
             rtt: flow.rtt,
+            verdict: flow.verdict,
+            reason: self.reason(key, &flow),
             place,
         };
         let label = self.label(&flow, client, ends.client.ip());
         let event = Event { time: now, packet: flow.packet, device: label, mac, ends: Some(ends), detail: Detail::Flow(Box::new(told)) };
         self.events.push(event, &mut self.health);
+    }
+
+    /// Why the location of a flow is refuted, if it is.
+    fn reason(&self, key: &FlowKey, flow: &Flow) -> Option<String> {
+        let finding = (flow.verdict == Some(Verdict::Refuted)).then(|| self.judge(key, flow))?;
+        // By now the handshake that decided may have been pushed out.
+        (finding.verdict() == Verdict::Refuted).then(|| finding.words())
     }
 
     /// A packet whose flow found no room: not followed, still counted.
@@ -156,7 +166,7 @@ impl Core {
         };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
         let account = device.ledger.open(destination, inside && room, now);
-        device.ledger.give(account, class, some, now);
+        device.ledger.give(account, class, (!inside).then_some(Verdict::Unmeasured), some, now);
         if device.ledger.named() > before {
             self.devices.opened_account();
         }

@@ -12,11 +12,13 @@ use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
 use crate::engine::limits::Limits;
+use crate::engine::location::{Bench, Finding, Servers, judge};
 use crate::engine::names::NameTable;
 use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
+use crate::engine::watchlist::Watchlist;
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -30,7 +32,13 @@ pub(super) struct Core {
     pub(super) names: NameTable,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
+    /// What to look out for.
+    pub(super) watchlists: Vec<Watchlist>,
     pub(super) rtts: Vec<RttRow>,
+    /// Least handshake times.
+    pub(super) servers: Servers,
+    /// Where the sensor stands, when it was told.
+    pub(super) bench: Option<Bench>,
     /// Resolvers that DHCP or Router Advertisements offered.
     pub(super) offered: ArrayVec<IpAddr, OFFERED>,
     /// Destinations that found no account of their own.
@@ -123,6 +131,16 @@ impl Core {
         key.endpoint(side).ip()
     }
 
+    /// Holds the country of a flow's other side against the least handshake time with it.
+    pub(super) fn judge(&self, key: &FlowKey, flow: &Flow) -> Finding {
+        let country = match flow.place {
+            Place::Country(country) => Some(country),
+            Place::Local | Place::Multicast | Place::Unknown => None,
+        };
+        let far = self.far(key, flow);
+        judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far))
+    }
+
     /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
     pub(super) fn label(&self, flow: &Flow, client: Side, address: IpAddr) -> Arc<str> {
         let end = flow.ends.of(client).as_ref().or_else(|| flow.ends.of(client.other()).as_ref());
@@ -199,11 +217,15 @@ impl Core {
         }
     }
 
-    pub(super) fn note_rtt(&mut self, flow: &Flow) {
-        let Some(rtt) = flow.rtt.map(|rtt| rtt.as_secs_f64()) else { return };
-        if matches!(flow.place, Place::Local | Place::Multicast) {
-            return;
+    /// Takes in a handshake that packet `number` answered. Only one that a server outside answered: who connects to us from
+    /// outside is answered by our own device, and its time is the way to that.
+    pub(super) fn note_rtt(&mut self, key: &FlowKey, flow: &Flow, number: u64, now: Timestamp) {
+        let Some(rtt) = flow.rtt.filter(|_| flow.is_outward()) else { return };
+        let server = key.endpoint(flow.client.other()).ip();
+        if !rtt.is_zero() {
+            self.servers.note(server, rtt, number, now, self.limits.stale);
         }
+        let rtt = rtt.as_secs_f64();
         let row = match self.rtts.iter_mut().position(|row| row.place == flow.place) {
             Some(index) => self.rtts.get_mut(index),
             None => {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
-use crate::engine::snapshot::{Class, Origin, Tally};
+use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
+pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -69,6 +70,8 @@ pub enum Detail {
     },
     /// `flow`.
     Flow(Box<FlowEnd>),
+    /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
+    Watchlist(Box<Watched>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -104,6 +107,17 @@ pub struct DeviceNews {
     pub addresses: Vec<IpAddr>,
 }
 
+/// A flow to what a watchlist carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watched {
+    /// What the list says.
+    pub hit: Hit,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Where,
+}
+
 /// A flow that ended or fell idle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowEnd {
@@ -125,8 +139,12 @@ pub struct FlowEnd {
     pub named: Option<(u64, Timestamp)>,
     /// What is known of its destination.
     pub class: Class,
-    /// Handshake time at the sensor: TCP SYN to SYN-ACK.
+    /// Handshake time at the sensor: TCP SYN to SYN-ACK, QUIC's first flight to its answer.
     pub rtt: Option<Duration>,
+    /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
+    pub verdict: Option<Verdict>,
+    /// Why, in a sentence, where it does not.
+    pub reason: Option<String>,
     /// Where it is.
     pub place: Where,
 }

@@ -4,10 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::dissect::quic::{self, Form};
 use crate::engine::device::DeviceKey;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
-use crate::engine::snapshot::{Both, Class, Origin, Place, Tally};
+use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, TCP, Tcp, Timestamp};
 
@@ -72,8 +73,12 @@ pub(super) struct Flow {
     pub(super) life: Life,
     /// The sequence number of the client's first SYN, and whether another came later.
     pub(super) opened: (Option<u32>, bool),
-    /// Client's SYN to server's SYN-ACK at the sensor.
+    /// Client's SYN to server's SYN-ACK at the sensor, or QUIC's counterpart.
     pub(super) rtt: Option<Duration>,
+    /// QUIC: the client's first Initial, while nobody answered it.
+    pub(super) asked: Option<Timestamp>,
+    /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
+    pub(super) verdict: Option<Verdict>,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
     /// What is still being read of it.
@@ -209,8 +214,33 @@ impl Flow {
             life: Life::Unknown,
             opened: (None, false),
             rtt: None,
+            asked: None,
+            verdict: None,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
+        }
+    }
+
+    /// Whether one of ours opened it to a server that is not ours.
+    #[must_use]
+    pub(super) fn is_outward(&self) -> bool {
+        self.ends.of(self.client).is_some()
+            && self.ends.of(self.client.other()).is_none()
+            && !matches!(self.place, Place::Local | Place::Multicast)
+    }
+
+    /// Times a QUIC server's first answer. To be called before the packet is counted; `time` is the packet's own.
+    pub(super) fn answer(&mut self, sender: Side, packet: &Datagram<'_>, time: Timestamp) {
+        if sender == self.client {
+            return;
+        }
+        let Some(since) = self.asked.take() else { return };
+        let form = quic::recognise(packet.payload).map(|recognised| recognised.form);
+        // A client that waited and sent again may be answered for either.
+        if matches!(form, Some(Form::Initial | Form::Handshake | Form::Retry | Form::VersionNegotiation))
+            && self.last.since(since) <= FIRST_FLIGHT
+        {
+            self.rtt = Some(time.since(since));
         }
     }
 
@@ -226,7 +256,7 @@ impl Flow {
         }
     }
 
-    /// Follows TCP's opening and closing.
+    /// Follows TCP's opening and closing; `now` is the packet's own time, since a handshake is timed by it.
     pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
         if tcp.syn && !tcp.ack && sender == self.client {
             let first = *self.opened.0.get_or_insert(tcp.seq);
@@ -256,10 +286,11 @@ impl Flow {
     /// Whether the account must be fixed now: it has a name, or it waited long enough for one.
     #[must_use]
     pub(super) fn is_due(&self, protocol: u8, now: Timestamp, limits: &Limits) -> bool {
-        if self.name.is_some() || matches!(self.place, Place::Local | Place::Multicast) {
+        // QUIC's name comes before the server's answer, whose time decides the verdict.
+        if self.name.is_some() && self.asked.is_none() || matches!(self.place, Place::Local | Place::Multicast) {
             return true;
         }
-        if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() {
+        if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() && self.asked.is_none() {
             return true; // nothing more will be read of it
         }
         let (packets, since) = self.waited;
@@ -306,6 +337,9 @@ impl Flow {
         self.ends.low.is_some() || self.ends.high.is_some()
     }
 }
+
+/// A QUIC client's first datagrams are sent at once, and again after a second (RFC 9002, 6.2.2), or sooner where it knows the server.
+const FIRST_FLIGHT: Duration = Duration::from_millis(5);
 
 fn wide(address: IpAddr) -> u128 {
     match address {

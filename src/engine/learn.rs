@@ -57,8 +57,13 @@ impl Core {
     }
 
     fn take_in(&mut self, harvest: Harvest, flow: &mut Flow, context: Context<'_>) {
-        if let Some(protocol) = harvest.malformed {
+        if let Some((protocol, reason)) = harvest.malformed {
             self.health.malformed.count(protocol);
+            self.health.why.count(protocol, reason);
+        }
+        if harvest.first_flight && flow.waited.0 == 1 {
+            flow.client = context.sender;
+            flow.asked = Some(context.time);
         }
         if let Some(version) = harvest.quic_version {
             self.health.quic_versions.count(version);
@@ -124,7 +129,15 @@ impl Core {
     fn hello(&mut self, hello: Box<ClientHello>, flow: &mut Flow, context: Context<'_>) {
         flow.client = context.sender;
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
-        classify(flow, if hello.quic_version.is_some() { "quic" } else { "tls" });
+        classify(
+            flow,
+            match (context.key.endpoint(context.sender.other()).port(), hello.quic_version) {
+                (853, None) => "dot",
+                (853, Some(_)) => "doq",
+                (_, None) => "tls",
+                (_, Some(_)) => "quic",
+            },
+        );
         let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
         if let Some(name) = name {
             call(flow, name, origin, context);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
-use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally};
+use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
+use crate::engine::watchlist::Category;
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -23,8 +24,12 @@ pub(super) struct Ledger {
     pub(super) accounts: Vec<Account>,
     /// By what is known of the destination: adds up to what the accounts hold.
     pub(super) classes: [Both; CLASSES.len()],
+    /// Bytes, both directions, by whether the location holds: adds up to what the classes outside hold.
+    pub(super) verdicts: [u64; VERDICTS.len()],
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
+    /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
+    pub(super) sightings: Vec<(Arc<str>, Category, u64)>,
     named: usize,
     /// The accounts by destination: whoever has a thousand could make every packet walk past them.
     index: HashTable<u32>,
@@ -38,6 +43,8 @@ pub(super) struct Account {
     pub(super) destination: Destination,
     /// The organisation of its AS.
     pub(super) organisation: Option<Arc<str>>,
+    /// Bytes, both directions, by whether the location holds.
+    pub(super) verdicts: [u64; VERDICTS.len()],
     /// Flows that went there.
     pub(super) flows: u64,
     /// First packet.
@@ -101,7 +108,15 @@ impl Ledger {
         let (accounts, hasher) = (&self.accounts, &self.hasher);
         let hash_of = |&index: &u32| accounts.get(index as usize).map_or(0, |account| hasher.hash_one(&account.destination));
         self.index.insert_unique(hasher.hash_one(&destination), index, hash_of);
-        self.accounts.push(Account { destination, organisation: None, flows: 0, first: now, last: now, total: Both::default() });
+        self.accounts.push(Account {
+            destination,
+            organisation: None,
+            verdicts: [0; VERDICTS.len()],
+            flows: 0,
+            first: now,
+            last: now,
+            total: Both::default(),
+        });
         index
     }
 
@@ -114,14 +129,30 @@ impl Ledger {
         }
     }
 
-    /// Adds to an account, and to a class.
-    pub(super) fn give(&mut self, account: u32, class: Class, some: Both, now: Timestamp) {
+    /// Adds to an account, to a class, and to the verdict on its location where that is a question.
+    pub(super) fn give(&mut self, account: u32, class: Class, verdict: Option<Verdict>, some: Both, now: Timestamp) {
         if let Some(account) = self.accounts.get_mut(account as usize) {
             account.total.add(some);
             account.last = account.last.max(now);
             if let Some(total) = self.classes.get_mut(class as usize) {
                 total.add(some);
             }
+            if let Some(verdict) = verdict {
+                let bytes = some.transmit.bytes.saturating_add(some.receive.bytes);
+                for totals in [&mut account.verdicts, &mut self.verdicts] {
+                    if let Some(total) = totals.get_mut(verdict as usize) {
+                        *total = total.saturating_add(bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Counts a flow to what a watchlist carries.
+    pub(super) fn sighted(&mut self, ruleset: &Arc<str>, category: Category) {
+        match self.sightings.iter_mut().find(|(list, other, _)| list == ruleset && *other == category) {
+            Some((.., count)) => *count = count.saturating_add(1),
+            None => self.sightings.push((Arc::clone(ruleset), category, 1)),
         }
     }
 

@@ -14,6 +14,8 @@ pub struct Limits {
     pub names: usize,
     /// Address owners learned from ARP and neighbour discovery: forged advertisements.
     pub neighbours: usize,
+    /// Servers whose least handshake time is kept: connections to a million addresses.
+    pub servers: usize,
     /// Device × destination accounts in all, which bounds the series of `/metrics`: connections to a million names.
     pub accounts: usize,
     /// Accounts of one device, so that one phone cannot use up everybody's: the same, from one device.
@@ -46,6 +48,8 @@ pub struct Limits {
     pub closed_idle: Duration,
     /// How long a flow or name must be silent before a newcomer may push it out.
     pub stale: Duration,
+    /// When a server's least handshake time is forgotten: addresses change hands.
+    pub server_idle: Duration,
     /// How long a device must be silent before its series end.
     pub device_idle: Duration,
     /// How long a device must be silent before a newcomer may push it out.
@@ -61,6 +65,7 @@ impl Default for Limits {
             devices: 1_024,
             names: 32_768,
             neighbours: 4_096,
+            servers: 16_384,
             accounts: 16_384,
             accounts_per_device: 1_024,
             streams: 4_096,
@@ -77,6 +82,7 @@ impl Default for Limits {
             flow_idle: Duration::from_mins(3),
             closed_idle: Duration::from_secs(15),
             stale: Duration::from_secs(30),
+            server_idle: Duration::from_hours(24),
             device_idle: Duration::from_hours(7 * 24),
             device_stale: Duration::from_hours(1),
             name_life: Duration::from_hours(1),

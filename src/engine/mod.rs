@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod anycast;
 pub mod border;
 mod clock;
 mod core;
@@ -19,6 +20,8 @@ mod hidden;
 mod learn;
 mod ledger;
 pub mod limits;
+pub mod location;
+mod lookout;
 mod names;
 mod neighbour;
 mod reading;
@@ -30,6 +33,7 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod vendor;
+pub mod watchlist;
 
 use clock::Clock;
 use core::Core;
@@ -41,8 +45,10 @@ use geo::GeoDb;
 use health::Health;
 use learn::Context;
 use limits::Limits;
+use location::{Bench, Servers};
 use names::NameTable;
 use table::{Id, Table};
+use watchlist::Watchlist;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -74,7 +80,10 @@ impl Engine {
                 names: NameTable::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
+                watchlists: Vec::new(),
                 rtts: Vec::new(),
+                servers: Servers::new(limits.servers),
+                bench: None,
                 offered: ArrayVec::new(),
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
@@ -118,13 +127,14 @@ impl Engine {
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
         }
+        let timed = flow.rtt;
+        flow.answer(sender, &datagram, packet.time);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
         if let Some(tcp) = datagram.tcp {
-            let before = flow.rtt;
-            flow.follow(sender, tcp, now);
-            if flow.rtt != before {
-                self.core.note_rtt(flow);
-            }
+            flow.follow(sender, tcp, packet.time);
+        }
+        if flow.rtt != timed {
+            self.core.note_rtt(&key, flow, packet.number, now);
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
@@ -133,6 +143,11 @@ impl Engine {
         if !flow.settled && flow.is_due(key.protocol(), now, &self.core.limits) {
             self.core.settle(&key, flow, now);
         }
+    }
+
+    /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
+    pub fn begin(&mut self) {
+        self.clock = Clock::default();
     }
 
     /// Counts a frame that was captured but whose link layer cannot be read.
@@ -178,9 +193,19 @@ impl Engine {
         self.core.devices.nets(nets);
     }
 
+    /// Says where the sensor stands: latitude and longitude, degrees. Without it no location is measured.
+    pub fn stands_at(&mut self, latitude: f64, longitude: f64) {
+        self.core.bench = Some(Bench::at(latitude, longitude));
+    }
+
     /// Exchanges the address databases; what is already located stays as it was told.
     pub fn relocate(&mut self, geo: GeoDb) {
         self.core.geo = geo;
+    }
+
+    /// Says what to look out for, in place of what was said before.
+    pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
+        self.core.watchlists = lists;
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.
@@ -189,6 +214,7 @@ impl Engine {
         let stale = limits.stale;
         let gone = self.flows.pop_stale(now, stale, |flow, silent| flow.may_leave(silent, limits));
         self.core.names.expire(now);
+        self.core.servers.expire(now, limits.server_idle);
         self.core.devices.expire(now, &self.core.limits);
         let Some((key, mut flow)) = gone else { return false };
         self.core.finish_reading(&key, &mut flow);

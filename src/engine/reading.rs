@@ -59,10 +59,12 @@ struct Lane {
 pub(super) struct Harvest {
     /// What was seen, and the dissector's name.
     pub(super) seen: Vec<(&'static str, Observation)>,
-    /// A message that could not be read: the dissector's name.
-    pub(super) malformed: Option<&'static str>,
+    /// A message that could not be read: the dissector's name, and why.
+    pub(super) malformed: Option<(&'static str, &'static str)>,
     /// The version of a flow's first QUIC long header.
     pub(super) quic_version: Option<&'static str>,
+    /// A QUIC client's first flight: its Initial opened with the connection ID that it bears, which a client uses until it is answered.
+    pub(super) first_flight: bool,
 }
 
 /// A flow's packet as the reading needs it.
@@ -137,7 +139,7 @@ impl Reading {
             limited = true;
             match (dissector.read)(bytes) {
                 Verdict::Saw { seen, .. } => harvest.seen.push((dissector.name, seen)),
-                Verdict::Malformed(_) => harvest.malformed = Some(dissector.name),
+                Verdict::Malformed(reason) => harvest.malformed = Some((dissector.name, reason)),
                 Verdict::NotMine | Verdict::NeedMore(_) | Verdict::Carries(_) => {}
             }
         }
@@ -185,6 +187,7 @@ impl Reading {
     fn quic(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
         if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
+            harvest.first_flight = key_ids.is_empty();
             drop(key_ids);
             self.quic_version = pieces.version;
             if !self.key_ids.iter().any(|known| known.as_slice() == pieces.key_id.as_slice())
@@ -208,7 +211,7 @@ impl Reading {
                     }
                     Verdict::NeedMore(need) => lane.need = need,
                     _ => {
-                        harvest.malformed = Some("quic");
+                        harvest.malformed = Some(("quic", "no-hello"));
                         return false;
                     }
                 }
@@ -229,7 +232,8 @@ impl Reading {
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        if !lane.anchored && payload == [0] {
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        if lane.start.is_none() && payload == [0] && !dns {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
         let offset = lane.offset(first, streams);
@@ -244,7 +248,6 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
         let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
@@ -379,8 +382,8 @@ impl Lane {
             match (dissector.read)(rest) {
                 Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
                 Verdict::NeedMore(more) => need = need.min(more),
-                Verdict::Malformed(_) => {
-                    harvest.malformed = Some(dissector.name);
+                Verdict::Malformed(reason) => {
+                    harvest.malformed = Some((dissector.name, reason));
                     self.racing &= !mask;
                 }
                 Verdict::Saw { seen, used, more } => {

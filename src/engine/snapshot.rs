@@ -183,6 +183,32 @@ impl Place {
     }
 }
 
+/// Whether the handshake's time allows the country that the databases give, in words of the metric label `verdict`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Not measured.
+    Unmeasured,
+    /// The time does not contradict it, which proves nothing.
+    Consistent,
+    /// The time contradicts it.
+    Refuted,
+}
+
+/// Every verdict, in the order of their numbers.
+pub const VERDICTS: [Verdict; 3] = [Verdict::Unmeasured, Verdict::Consistent, Verdict::Refuted];
+
+impl Verdict {
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unmeasured => "unmeasured",
+            Self::Consistent => "consistent",
+            Self::Refuted => "refuted",
+        }
+    }
+}
+
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceRow {
@@ -210,6 +236,8 @@ pub struct DeviceRow {
     pub pending: Both,
     /// The rest by what is known of its destination; only classes that occur, in order.
     pub visibility: Vec<(Class, Both)>,
+    /// Bytes, both directions, that went outside and have a destination, by whether its location holds, in the order of [`VERDICTS`].
+    pub verdicts: [u64; VERDICTS.len()],
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
 }
@@ -243,6 +271,8 @@ pub struct DestinationRow {
     pub asn: Option<u32>,
     /// The organisation of that, if known.
     pub organisation: Option<Arc<str>>,
+    /// Bytes, both directions, by whether the location holds, in the order of [`VERDICTS`]; none on our side.
+    pub verdicts: [u64; VERDICTS.len()],
     /// Flows that went there.
     pub flows: u64,
     /// First packet.
@@ -251,6 +281,19 @@ pub struct DestinationRow {
     pub last: Timestamp,
     /// How much.
     pub total: Both,
+}
+
+/// A device's flows to what a watchlist carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SightingRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// The list.
+    pub ruleset: Arc<str>,
+    /// What the list says that it is for.
+    pub category: &'static str,
+    /// How many.
+    pub flows: u64,
 }
 
 /// A bounded table's state.
@@ -306,12 +349,16 @@ pub struct Snapshot {
     pub countries: Vec<CountryRow>,
     /// Device × destination.
     pub destinations: Vec<DestinationRow>,
+    /// Device × watchlist × category.
+    pub sightings: Vec<SightingRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.
     pub skipped: Vec<(&'static str, u64)>,
     /// Messages that could not be read, by protocol.
     pub input_errors: Vec<(&'static str, u64)>,
+    /// The same by protocol and reason.
+    pub malformed: Vec<(&'static str, &'static str, u64)>,
     /// Flows that began with a QUIC long header, by version.
     pub quic_versions: Vec<(&'static str, u64)>,
     /// Bounded tables.

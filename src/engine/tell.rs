@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, TableRow};
+use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::packet::Mac;
@@ -33,6 +33,7 @@ impl Engine {
             packets: self.core.health.packets,
             skipped: self.core.health.skipped.rows(),
             input_errors: self.core.health.malformed.rows(),
+            malformed: self.core.health.why.rows(),
             quic_versions: self.core.health.quic_versions.rows(),
             tables: self.tables(),
             databases: self.core.geo.databases(),
@@ -52,6 +53,7 @@ impl Engine {
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
+        snapshot.sightings.sort_unstable();
         snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         snapshot
     }
@@ -70,6 +72,7 @@ impl Engine {
             self.flows.row(),
             core.names.row(),
             core.devices.neighbours().row(),
+            core.servers.row(),
             core.streams.row(),
         ];
         rows.sort_unstable_by_key(|row| row.table);
@@ -98,12 +101,19 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         total: ledger.total,
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
+        verdicts: ledger.verdicts,
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
         device: Arc::clone(&device.label),
         place: *place,
         total: *total,
+    }));
+    snapshot.sightings.extend(ledger.sightings.iter().map(|(ruleset, category, flows)| SightingRow {
+        device: Arc::clone(&device.label),
+        ruleset: Arc::clone(ruleset),
+        category: category.as_str(),
+        flows: *flows,
     }));
     snapshot.destinations.extend(ledger.accounts.iter().map(|account| DestinationRow {
         device: Arc::clone(&device.label),
@@ -112,6 +122,7 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         place: account.destination.place,
         asn: account.destination.asn,
         organisation: account.organisation.clone(),
+        verdicts: account.verdicts,
         flows: account.flows,
         first: account.first,
         last: account.last,

@@ -845,3 +845,21 @@ proptest! {
         prop_assert!(lab.snapshot().devices.iter().all(|row| row.pending == snapshot::Both::default()));
     }
 }
+
+#[test]
+fn a_capture_that_is_older_than_the_one_before_has_its_own_time() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    let first = lab.snapshot().last_packet.unwrap();
+    lab.engine.begin();
+    let earlier = Timestamp::from_nanos(first.as_nanos() - 3_600_000_000_000);
+    let data = small(7);
+    lab.engine.ingest(&Frame { number: 1, time: earlier, link: Link::RawIp, wire_len: 29, data: &data });
+    let mut starts = Vec::new();
+    lab.engine.finish(|event| {
+        if let Detail::Flow(flow) = event.detail {
+            starts.push(flow.first);
+        }
+    });
+    assert!(starts.contains(&earlier), "{starts:?}");
+}

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -49,6 +49,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
             line.end();
         }
+        Detail::Watchlist(seen) => {
+            let mut line = Line::begin(event, "watchlist", sensor, out);
+            watched(seen, &mut line);
+            line.end();
+        }
         Detail::Flow(flow) => {
             let mut line = Line::begin(event, "flow", sensor, out);
             flow_end(flow, &mut line);
@@ -86,15 +91,21 @@ fn dns_line(
         line.number("ttl", record.ttl);
         line.close();
     });
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for record in answers {
-        match record.data {
-            RecordData::Address(address) if !addresses.contains(&address) => addresses.push(address),
-            _ => {}
-        }
-    }
-    line.list("dns.resolved_ip", &addresses, |address, line| line.shown(address));
+    line.list("dns.resolved_ip", &addresses(answers), |(address, _), line| line.shown(address));
     line.end();
+}
+
+/// The addresses in answers, each once, in order; by sorting, since an answer of two thousand would else cost millions of comparisons.
+fn addresses(answers: &[Record]) -> Vec<(IpAddr, usize)> {
+    let address = |(at, record): (usize, &Record)| match record.data {
+        RecordData::Address(address) => Some((address, at)),
+        _ => None,
+    };
+    let mut addresses: Vec<_> = answers.iter().enumerate().filter_map(address).collect();
+    addresses.sort_unstable();
+    addresses.dedup_by_key(|(address, _)| *address);
+    addresses.sort_unstable_by_key(|(_, at)| *at);
+    addresses
 }
 
 /// A record's content, as a zone file would put it.
@@ -197,6 +208,20 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
 }
 
+fn watched(seen: &Watched, line: &mut Line<'_>) {
+    let hit = &seen.hit;
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.text("rule.name", &hit.rule);
+    line.text("rule.ruleset", &hit.ruleset);
+    line.text("rule.category", hit.category.as_str());
+    line.maybe("whither.vendor", hit.vendor.as_deref());
+    line.maybe("whither.claimed_region", hit.region.as_deref());
+    if hit.ambiguous {
+        line.flag("whither.ambiguous", true);
+    }
+}
+
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.text("event.start", &rfc3339(flow.first.as_nanos(), 9));
     line.number("event.duration", nanos(flow.duration));
@@ -211,6 +236,8 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     if let Some(rtt) = flow.rtt {
         line.number("whither.rtt_ns", nanos(rtt));
     }
+    line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    line.maybe("event.reason", flow.reason.as_deref());
 }
 
 fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
@@ -386,9 +413,10 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
     use crate::dissect::observation::{Name, Text};
+    use crate::engine::event::{Category, Hit};
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
-    use crate::engine::snapshot::{Origin, Tally};
+    use crate::engine::snapshot::{Origin, Tally, Verdict};
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
 
@@ -584,6 +612,25 @@ mod tests {
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
     }
 
+    #[test]
+    fn a_watchlist_hit() {
+        let hit = Hit {
+            rule: "*.example.org".to_owned(),
+            ruleset: "whither".into(),
+            category: Category::Telemetry,
+            vendor: Some("Xiaomi".into()),
+            region: Some("intl".into()),
+            ambiguous: true,
+        };
+        let seen = Watched { hit, name: Some("www.example.org".into()), place: place() };
+        assert_eq!(
+            own(&event(6, Detail::Watchlist(Box::new(seen))), "watchlist", TCP),
+            format!(
+                r#","destination.domain":"www.example.org",{PLACE},"rule.name":"*.example.org","rule.ruleset":"whither","rule.category":"telemetry","whither.vendor":"Xiaomi","whither.claimed_region":"intl","whither.ambiguous":true}}"#
+            )
+        );
+    }
+
     fn flow() -> FlowEnd {
         FlowEnd {
             first: Timestamp::from_nanos(1_632_199_999_500_000_000),
@@ -596,6 +643,8 @@ mod tests {
             class: Class::Sni,
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
+            verdict: Some(Verdict::Refuted),
+            reason: Some("too near".to_owned()),
             place: Where { domain: None, ..place() },
         }
     }
@@ -605,7 +654,7 @@ mod tests {
         assert_eq!(
             own(&event(6, Detail::Flow(Box::new(flow()))), "flow", TCP),
             format!(
-                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000}}"#
+                r#","event.start":"2021-09-21T04:53:19.500000000Z","event.duration":500000000,"source.bytes":1500,"source.packets":3,"destination.bytes":60000,"destination.packets":4,"destination.domain":"www.example.org",{PLACE},"whither.name_origin":"sni","whither.visibility":"sni","whither.rtt_ns":12500000,"whither.location_verdict":"refuted","event.reason":"too near"}}"#
             )
         );
     }

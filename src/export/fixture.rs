@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, Snapshot, TableRow,
-    Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
+    TableRow, Tally,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -39,6 +39,7 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         total,
         pending,
         visibility: vec![(Class::Sni, total)],
+        verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
         flows,
     }
 }
@@ -51,6 +52,7 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         place,
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
+        verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
         flows: 2,
         first: at(1),
         last: at(60),
@@ -62,6 +64,7 @@ pub(super) fn scrape() -> Scrape {
     let phone = "02:00:00:00:00:0a";
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
+        malformed: vec![("dns", "pointer-loop", 2)],
         last_packet: Some(Timestamp::from_nanos(1_632_200_090_123_456_789)),
         packets: 12_345,
         devices: vec![device(phone, 10, both(2_500, 1_200_500), both(300, 0)), device(HOSTILE, 11, both(800, 900), both(0, 0))],
@@ -76,6 +79,7 @@ pub(super) fn scrape() -> Scrape {
             DestinationRow { asn: None, organisation: None, ..destination(phone, "local", Origin::None, Place::Local, both(500, 500)) },
             destination(HOSTILE, HOSTILE, Origin::Host, Place::Unknown, both(800, 900)),
         ],
+        sightings: vec![SightingRow { device: phone.into(), ruleset: "whither".into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place: place("SG"), buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("arp", 0), ("malformed", 7)],
         input_errors: vec![("dns", 1), ("tls", 0)],

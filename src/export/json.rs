@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
-use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot};
+use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
 /// The page `/api/v1/devices`.
 pub(super) fn devices(scrape: Scrape) -> Result<String, String> {
@@ -145,6 +145,7 @@ struct Destination<'a> {
     country: &'a str,
     asn: Option<u32>,
     organization: Option<&'a str>,
+    location_bytes: Counts,
     flows: u64,
     first_seen: String,
     last_seen: String,
@@ -161,6 +162,7 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
             country: row.place.as_str(),
             asn: row.asn,
             organization: row.organisation.as_deref(),
+            location_bytes: Counts(VERDICTS.map(Verdict::as_str).into_iter().zip(row.verdicts).collect()),
             flows: row.flows,
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),

@@ -10,7 +10,7 @@ use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, Me
 use prometheus::{Registry, TextEncoder};
 
 use super::{REVISION, Scrape, VERSION, printable};
-use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS};
+use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
 ///
@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 26] = [
+const FAMILIES: [Family; 29] = [
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -95,12 +95,17 @@ const FAMILIES: [Family; 26] = [
         samples: |from, to| from.snapshot.databases.iter().for_each(|row| to.add([&row.database], row.built)),
         help: "When the address database was built." },
     Family { name: "handshake_rtt_seconds", kind: HISTOGRAM, labels: &["country"], samples: handshakes,
-        help: "Time from TCP SYN to SYN-ACK at the sensor, by the server's country." },
+        help: "Time from TCP SYN to SYN-ACK at the sensor, or from QUIC's first flight to its answer, by the server's country." },
     Family { name: "input_errors_total", kind: COUNTER, labels: &["protocol"],
         samples: |from, to| from.snapshot.input_errors.iter().for_each(|(protocol, count)| to.add([protocol], *count)),
         help: "Messages that could not be read, by protocol." },
     Family { name: "last_packet_timestamp_seconds", kind: GAUGE, labels: &[], samples: last_packet,
         help: "When the last frame was captured." },
+    Family { name: "location_bytes_total", kind: COUNTER, labels: &["device", "verdict"], samples: locations,
+        help: "Bytes of the device with servers outside, both directions, by whether the handshake time allows the country of the address; consistent is no proof." },
+    Family { name: "malformed_messages_total", kind: COUNTER, labels: &["protocol", "reason"],
+        samples: |from, to| from.snapshot.malformed.iter().for_each(|(protocol, reason, count)| to.add([protocol, reason], *count)),
+        help: "Messages that could not be read, by protocol and reason." },
     Family { name: "packets_skipped_total", kind: COUNTER, labels: &["reason"],
         samples: |from, to| from.snapshot.skipped.iter().for_each(|(reason, count)| to.add([reason], *count)),
         help: "Frames that could not be charged to a device, by reason." },
@@ -128,6 +133,9 @@ const FAMILIES: [Family; 26] = [
     Family { name: "visibility_transmit_bytes_total", kind: COUNTER, labels: &["device", "class"],
         samples: |from, to| visibility(from, to, sent),
         help: "Bytes on the wire that the device sent, each in exactly one class of what is known of its destination." },
+    Family { name: "watchlist_hits_total", kind: COUNTER, labels: &["device", "ruleset", "category"],
+        samples: |from, to| from.snapshot.sightings.iter().for_each(|row| to.add([&row.device, &row.ruleset, row.category], row.flows)),
+        help: "Conversations of the device with what a watchlist carries, by the list's category." },
 ];
 
 fn sent(both: &Both) -> u64 {
@@ -175,6 +183,14 @@ fn visibility(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
     for row in &from.snapshot.devices {
         for (class, total) in &row.visibility {
             to.add([&row.id, class.as_str()], way(total));
+        }
+    }
+}
+
+fn locations(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        for (verdict, bytes) in VERDICTS.into_iter().zip(row.verdicts) {
+            to.add([&row.id, verdict.as_str()], bytes);
         }
     }
 }
@@ -329,6 +345,7 @@ mod tests {
             r#"whither_table_limit{table="flows"} 65536"#,
             r#"whither_geoip_build_timestamp_seconds{database="dbip-country"} 1780272000"#,
             "whither_last_packet_timestamp_seconds 1632200090.123",
+            r#"whither_watchlist_hits_total{device="02:00:00:00:00:0a",ruleset="whither",category="telemetry"} 2"#,
             "whither_events_dropped_total 0",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is not in:\n{text}");

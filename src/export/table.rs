@@ -62,7 +62,7 @@ fn line(device: &str, row: &DestinationRow, all: &[&DestinationRow]) -> [Cell; 9
     };
     [
         cell(device),
-        cell(country(&row.place)),
+        cell(&country(row)),
         cell(&destination),
         cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() }),
         cell(&size(row.total.transmit.bytes)),
@@ -118,6 +118,9 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     if snapshot.input_errors.iter().any(|(_, count)| *count > 0) {
         text.push_str(&format!("Messages that could not be read: {}\n", counts(&snapshot.input_errors)));
     }
+    if snapshot.destinations.iter().any(|row| matches!(row.verdicts, [_, _, bytes] if bytes > 0)) {
+        text.push_str(&format!("{REFUTED}: a handshake was too short for a server in the country that the databases give\n"));
+    }
     if !snapshot.databases.is_empty() {
         let dated = snapshot.databases.iter().map(|row| format!("{} of {}", printable(&row.database), day(row.built)));
         text.push_str(&format!("{ATTRIBUTION}; databases: {}\n", dated.collect::<Vec<_>>().join(", ")));
@@ -133,13 +136,20 @@ fn label(device: &DeviceRow) -> String {
     if device.router { format!("{name} (router)") } else { name }
 }
 
-/// A place in words: a country by its name.
-fn country(place: &Place) -> &str {
-    match place {
+/// Where it is by the databases, a country by its name; marked where a handshake's time contradicts them.
+fn country(row: &DestinationRow) -> String {
+    let place = match &row.place {
         Place::Country(country) => country.name(),
-        Place::Local | Place::Multicast | Place::Unknown => place.as_str(),
+        place @ (Place::Local | Place::Multicast | Place::Unknown) => place.as_str(),
+    };
+    match row.verdicts {
+        [_, _, 0] => place.to_owned(),
+        [_, 0, _] => format!("{place}, {REFUTED}"),
+        _ => format!("{place}, part {REFUTED}"),
     }
 }
+
+const REFUTED: &str = "refuted";
 
 /// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
 fn cell(text: &str) -> Cell {
@@ -230,6 +240,17 @@ IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-
         snapshot.destinations.insert(2, twin);
         let text = destinations(&snapshot, None);
         assert!(text.contains(" example.org (AS64496) ") && text.contains(" example.org (AS64500) "), "{text}");
+    }
+
+    #[test]
+    fn a_refuted_country_is_marked_and_explained() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let told = |snapshot: &Snapshot, word: &str| destinations(snapshot, None).lines().filter(|line| line.contains(word)).count();
+        assert_eq!(told(&snapshot, "refuted"), 0);
+        snapshot.destinations[0].verdicts = [5, 0, 7];
+        assert_eq!((told(&snapshot, "Singapore, refuted"), told(&snapshot, "refuted: ")), (1, 1));
+        snapshot.destinations[0].verdicts = [5, 1, 7];
+        assert_eq!((told(&snapshot, "Singapore, part refuted"), told(&snapshot, "refuted: ")), (1, 1));
     }
 
     #[test]

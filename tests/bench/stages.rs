@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
 use whither::capture::file::{File, Item};
-use whither::dissect::{DISSECTORS, Over, Verdict, quic, tls};
+use whither::dissect::{DISSECTORS, Over, Verdict, quic};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
@@ -17,7 +17,8 @@ use whither::packet::{Body, Datagram, Frame, Link, Packet, TCP, Timestamp, UDP};
 use whither::simulate::{self, Plan};
 
 fn main() {
-    divan::main();
+    // Many in a row for each sample, so that the clock's own cost and the first miss of the cache do not show.
+    divan::Divan::default().sample_size(500).sample_count(100).config_with_args().main();
 }
 
 /// The lab run's frames: their times and bytes.
@@ -101,20 +102,6 @@ fn open_a_quic_initial(bencher: Bencher<'_, '_>) {
     let initials = payloads(|it| it.protocol == UDP && matches!(quic::open(it.payload, &[]), Verdict::Carries(_)));
     let mut next = initials.iter().cycle();
     bencher.bench_local(|| quic::open(black_box(next.next().unwrap()), &[]));
-}
-
-#[divan::bench]
-fn read_a_quic_hello(bencher: Bencher<'_, '_>) {
-    let hello = |payload: &[u8]| match quic::open(payload, &[]) {
-        Verdict::Carries(pieces) => {
-            let bytes = pieces.pieces.iter().find(|(offset, _)| *offset == 0)?.1.to_vec();
-            matches!(tls::handshake(&bytes, Some(1)), Verdict::Saw { .. }).then_some(bytes)
-        }
-        _ => None,
-    };
-    let hellos: Vec<Vec<u8>> = payloads(|it| it.protocol == UDP && hello(it.payload).is_some()).iter().filter_map(|it| hello(it)).collect();
-    let mut next = hellos.iter().cycle();
-    bencher.bench_local(|| tls::handshake(black_box(next.next().unwrap()), Some(1)));
 }
 
 #[divan::bench(args = ["IPv4", "IPv6"])]

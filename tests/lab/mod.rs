@@ -17,6 +17,8 @@
 //! The bridge is watched, not a port: it is what an access point without wireless drivers has, and it sees both phones.
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test makes its own world")]
 
+pub(crate) mod clients;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -27,12 +29,15 @@ pub(crate) const PHONES: [Phone; 2] = [
     Phone { name: "Mi-11", mac: "64:cc:2e:00:00:02", six: "2001:db8:77::12" },
 ];
 /// The names that the access point's resolver knows, and where their servers are.
-pub(crate) const SERVERS: [(&str, &str); 4] = [
+pub(crate) const SERVERS: [(&str, &str); 5] = [
     ("www.example.com", "192.0.2.10"),
     ("video.example.net", "198.51.100.20"),
     ("api.example.org", "203.0.113.30"),
     ("api.example.org", "2001:db8:ff::30"),
+    RESOLVER,
 ];
+/// A public resolver that encrypts, by a name that such a one really has: the class of its traffic is known by that.
+pub(crate) const RESOLVER: (&str, &str) = ("dns.google", "203.0.113.53");
 /// The size of the file `body` on every server.
 pub(crate) const BODY: usize = 300_000;
 
@@ -56,9 +61,9 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Builds it, all but the phones' speaking; or the reason why it cannot be built here.
-    pub(crate) fn new(name: &str, offloads: bool) -> Result<Self, String> {
-        let missing: Vec<_> = TOOLS.into_iter().filter(|tool| !on_path(tool)).collect();
+    /// Builds it, all but the phones' speaking; or the reason why it cannot be built here. `more` are programs that it needs too.
+    pub(crate) fn new(name: &str, offloads: bool, more: &[&str]) -> Result<Self, String> {
+        let missing: Vec<_> = TOOLS.iter().chain(more).copied().filter(|tool| !on_path(tool)).collect();
         if !missing.is_empty() {
             return Err(format!("not installed: {} (`make deps` installs them)", missing.join(", ")));
         }
@@ -134,9 +139,13 @@ impl Lab {
         );
         let mut resolver = self.command("ap", "dnsmasq");
         self.start(resolver.args(["--keep-in-foreground", "--log-facility=-", "--conf-file=resolver.conf"]).stderr(Stdio::null()));
-        let mut server = self.command("inet", "openssl");
-        let server = server.args(["s_server", "-quiet", "-accept", "443", "-cert", "cert.pem", "-key", "key.pem", "-WWW"]);
-        self.start(server.stdout(Stdio::null()).stderr(Stdio::null()));
+        for (_, address) in SERVERS.iter().filter(|server| **server != RESOLVER) {
+            let at = if address.contains(':') { format!("[{address}]:443") } else { format!("{address}:443") };
+            let mut server = self.command("inet", "openssl");
+            server.args(["s_server", "-quiet", "-cert", "cert.pem", "-key", "key.pem", "-WWW", "-accept", &at]);
+            server.args(["-msg", "-msgfile", &format!("messages-{address}")]);
+            self.start(server.stdout(Stdio::null()).stderr(Stdio::null()));
+        }
     }
 
     /// Puts the phones on the air: to be called when the sensor is ready. Nobody says a word before every port forwards.
@@ -163,7 +172,7 @@ impl Lab {
     /// A phone asks for its address by DHCP, telling its host name.
     pub(crate) fn lease(&self, phone: usize) {
         let (part, Phone { name, .. }) = (format!("phone{phone}"), &PHONES[phone - 1]);
-        self.run(&part, &format!("busybox udhcpc -f -q -n -t 10 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
+        self.run(&part, &format!("busybox udhcpc -f -q -n -t 30 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
     }
 
     /// A phone asks the access point for the addresses of a name.
