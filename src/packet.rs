@@ -410,11 +410,11 @@ fn nflog(data: &[u8]) -> Result<&[u8], Skip> {
 }
 
 fn ip(data: &[u8]) -> Result<Datagram<'_>, Skip> {
-    let (slice, _) = LaxIpSlice::from_slice(data).map_err(|_| "malformed-ip")?;
+    let (slice, stopped) = LaxIpSlice::from_slice(data).map_err(|_| "malformed-ip")?;
     let payload = slice.payload();
     let (hop_limit, later) = match &slice {
         LaxIpSlice::Ipv4(v4) => (v4.header().ttl(), v4.header().fragments_offset().value() != 0),
-        LaxIpSlice::Ipv6(v6) => (v6.header().hop_limit(), payload.fragmented && is_later_fragment(v6)),
+        LaxIpSlice::Ipv6(v6) => (v6.header().hop_limit(), payload.fragmented && (stopped.is_some() || is_later_fragment(v6))),
     };
     let mut datagram = Datagram {
         source: SocketAddr::new(slice.source_addr(), 0),
@@ -432,6 +432,8 @@ fn ip(data: &[u8]) -> Result<Datagram<'_>, Skip> {
     Ok(datagram)
 }
 
+/// Only for a chain of extension headers that was read to its end: the library's iterator does not look at lengths again, so it
+/// would read past the end of one that is cut off.
 fn is_later_fragment(v6: &LaxIpv6Slice<'_>) -> bool {
     v6.extensions().clone().into_iter().any(|extension| match extension {
         Ipv6ExtensionSlice::Fragment(fragment) => fragment.fragment_offset().value() != 0,
@@ -462,6 +464,25 @@ impl<'a> Datagram<'a> {
                 self.payload = udp.payload();
             }
             _ => self.payload = data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fragment header whose successor is not there: `etherparse` walks such a chain past its end, unchecked.
+    #[test]
+    fn extension_headers_that_are_cut_off_are_not_walked() {
+        let addresses = [[0xfd; 16], [0xfe; 16]].concat();
+        let fragment = [60, 0, 0, 1, 0, 0, 0, 1]; // the first of several, so the walk goes on behind it
+        for chain in [&[][..], &[17, 9], &[17, 255, 0, 0, 0, 0, 0, 0]] {
+            let length = u16::try_from(fragment.len() + chain.len()).unwrap().to_be_bytes();
+            let data = [&[0x60, 0, 0, 0][..], &length, &[44, 64], &addresses, &fragment, chain].concat();
+            let frame = Frame { number: 1, time: Timestamp::from_nanos(1), link: Link::RawIp, wire_len: 60, data: &data };
+            let Ok(Packet { body: Body::Ip(datagram), .. }) = Packet::decode(&frame) else { panic!("not read") };
+            assert_eq!((datagram.protocol, datagram.payload, datagram.cut), (60, &[][..], true));
         }
     }
 }
