@@ -122,8 +122,10 @@ impl Lab {
         let records: String = SERVERS.iter().map(|(name, address)| format!("host-record={name},{address}\n")).collect();
         let resolver = format!(
             "interface=br-lan\nbind-interfaces\nno-resolv\nno-hosts\nno-ping\nuser=root\ndhcp-authoritative\n\
-             dhcp-range=192.168.77.50,192.168.77.150,1h\ndhcp-leasefile={}\n{records}",
-            self.path("leases").display()
+             dhcp-range=192.168.77.50,192.168.77.150,1h\ndhcp-leasefile={}\npid-file={}\n{records}",
+            self.path("leases").display(),
+            // Its own: of two that start at once with the usual one, one ends.
+            self.path("resolver.pid").display()
         );
         std::fs::write(self.path("resolver.conf"), resolver).unwrap();
         std::fs::write(self.path("lease.sh"), LEASE).unwrap();
@@ -172,7 +174,7 @@ impl Lab {
     /// A phone asks for its address by DHCP, telling its host name.
     pub(crate) fn lease(&self, phone: usize) {
         let (part, Phone { name, .. }) = (format!("phone{phone}"), &PHONES[phone - 1]);
-        self.run(&part, &format!("busybox udhcpc -f -q -n -t 30 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
+        self.run(&part, &format!("busybox udhcpc -f -q -n -t 10 -T 1 -i wlan0 -x hostname:{name} -s {}", self.path("lease.sh").display()));
     }
 
     /// A phone asks the access point for the addresses of a name.
