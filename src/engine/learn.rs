@@ -12,7 +12,7 @@ use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
-use crate::engine::reading::{Harvest, Part};
+use crate::engine::lane::{Harvest, Part};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
