@@ -65,15 +65,17 @@ pub(super) struct Part<'a> {
 }
 
 impl Lane {
+    /// Whether nobody reads on.
     pub(super) fn is_over(&self) -> bool {
         self.racing == 0
     }
 
+    /// Whether the next bytes are waited for.
     pub(super) fn wants_more(&self) -> bool {
         self.racing != 0 && !self.between
     }
 
-    pub(super) fn races(&self, name: &str) -> bool {
+    fn races(&self, name: &str) -> bool {
         DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
     }
 
@@ -126,6 +128,7 @@ impl Lane {
         streams.get_mut(id).is_some_and(|stream| stream.push(offset, bytes, limit))
     }
 
+    /// Shows what is held to the dissectors, once there is enough of it.
     pub(super) fn race_held(&mut self, streams: &mut Streams, requests: &mut u8, limits: &Limits, harvest: &mut Harvest) {
         let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)) else { return };
         if stream.ready().is_empty() || stream.ready().len() < self.need {
@@ -168,7 +171,7 @@ impl Lane {
     }
 
     /// One round of the race; the bytes used when somebody saw something and there may be more.
-    pub(super) fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
+    fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
         let mut need = usize::MAX;
         let may_come_back = *requests > 0 && self.races("http") || !self.anchored;
         for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
@@ -211,6 +214,7 @@ impl Lane {
         None
     }
 
+    /// Stops gathering: what half a message says already is told, and a later request may still be read.
     pub(super) fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
             self.partial(stream.ready(), harvest);
@@ -231,6 +235,7 @@ impl Lane {
         }
     }
 
+    /// Holds nothing any more.
     pub(super) fn let_go(&mut self, streams: &mut Streams) {
         if let Some(id) = self.stream.take() {
             streams.take(id);
