@@ -23,13 +23,6 @@ Locations are estimates from address databases: anycast, relays and content netw
 went and how much. It never states what software can do or what a transfer is for."""
 EXACT = " Exact while the sensor was not restarted in the range; else estimated by Prometheus."
 
-# What bytes hide behind, of the visibility classes.
-CLASSES = {
-    "encrypted DNS": "doh|dot|doq",
-    "tunnel": "relay|wireguard|openvpn|ipsec|vpn|tor",
-}
-
-
 # ---- queries
 
 def total(metric, by, where):
@@ -326,41 +319,43 @@ def overview():
 
 
 def one_device():
-    outside = DEVICE + "," + OUTSIDE
-    classes = DEVICE + ',class!~"local|multicast"'
+    # A variable of one value is filled in as it is, so that it must not be read as a regular expression.
+    chosen = SENSOR + ',device="$device"'
+    outside = chosen + "," + OUTSIDE
+    classes = chosen + ',class!~"local|multicast"'
     contacts = {"name": "First contacts", "datasource": SOURCE, "enable": True, "hide": False, "iconColor": "orange",
-                "expr": step("first_contacts_total", "device, kind", DEVICE) + " > 0", "step": "60s", "titleFormat": "First contact",
+                "expr": step("first_contacts_total", "device, kind", chosen) + " > 0", "step": "60s", "titleFormat": "First contact",
                 "textFormat": "{{device}}: a new {{kind}}", "tagKeys": "kind", "useValueForTime": "off"}
     return dashboard("whither-device", "Whither / Device", "One device: where, what, how often, named by what, hidden by what.",
                      [device(multi=False)], [
         (5, [
             (9, rows("What is known of it", "Its MAC, the maker by the IEEE registry (none for a random MAC), the name that it told by DHCP.", "short",
-                     "Not seen in this time range", [table(f"max by (device, mac, vendor, hostname, randomized) (last_over_time(whither_device_info{{{DEVICE}}}[$__range]))")],
+                     "Not seen in this time range", [table(f"max by (device, mac, vendor, hostname, randomized) (last_over_time(whither_device_info{{{chosen}}}[$__range]))")],
                      {"device": "Device", "mac": "MAC", "vendor": "Maker", "hostname": "Host name", "randomized": "Random MAC"}, hidden=("Value",))),
             (3, stat("Sent", "Bytes that the device sent in the time range: frames on the wire." + EXACT, "decbytes", NOTHING,
-                     total("device_transmit_bytes_total", "", DEVICE))),
+                     total("device_transmit_bytes_total", "", chosen))),
             (3, stat("Received", "Bytes that the device received in the time range: frames on the wire." + EXACT, "decbytes", NOTHING,
-                     total("device_receive_bytes_total", "", DEVICE))),
+                     total("device_receive_bytes_total", "", chosen))),
             (3, stat("Countries", "Countries that it exchanged bytes with in the time range, by address database.", "short", "None",
                      f"count(({both('country', 'country', outside)}) > 0)")),
             (3, stat("Destinations", "Registrable domains, or autonomous systems where no name was seen, that it exchanged bytes with in the time "
                      "range.", "short", "None", f"count(({both('destination', 'destination', outside)}) > 0)")),
             (3, stat("First contacts", "Countries, autonomous systems and domains that it met for the first time in the time range, after its "
-                     "learning window.", "short", "Not seen yet", total("first_contacts_total", "", DEVICE))),
+                     "learning window.", "short", "Not seen yet", total("first_contacts_total", "", chosen))),
         ]),
         (9, [
             (8, rows("Countries", "Bytes with each country in the time range. Expected: 1 where the devices file expects the country of this device.",
                      "decbytes", NOTHING,
-                     [table(total("country_transmit_bytes_total", "country", DEVICE), "A"), table(total("country_receive_bytes_total", "country", DEVICE), "B"),
-                      table(f"max by (country) (whither_device_expected_country{{{DEVICE}}})", "C")],
+                     [table(total("country_transmit_bytes_total", "country", chosen), "A"), table(total("country_receive_bytes_total", "country", chosen), "B"),
+                      table(f"max by (country) (whither_device_expected_country{{{chosen}}})", "C")],
                      {"country": "Country", "Value #A": "Sent", "Value #B": "Received", "Value #C": "Expected"}, "Sent",
                      [field("Expected", unit="short", custom__width=90)])),
             (16, lines("Bytes, by country", "Bytes sent and received in each step of time, by the other side's country. Marks are first contacts.", "decbytes",
-                       NOTHING, graph(both("country", "country", DEVICE, step), "{{country}}"), bars=True)),
+                       NOTHING, graph(both("country", "country", chosen, step), "{{country}}"), bars=True)),
         ]),
         (10, [
             (16, rows("Destinations", "Registrable domain (or AS, where no name was seen) in the time range, with what told the name, and the country and "
-                      "AS of the address.", "decbytes", NOTHING, destinations("destination, origin, country, asn", DEVICE),
+                      "AS of the address.", "decbytes", NOTHING, destinations("destination, origin, country, asn", chosen),
                       {"destination": "Destination", "origin": "Named by", "country": "Country", "asn": "AS", "Value #A": "Sent", "Value #B": "Received"},
                       "Sent", [field(name, custom__width=100) for name in ("Country", "AS", "Named by")])),
             (8, pie("Bytes, by what named them", "Bytes with destinations outside by what told the name: sni and quic (a hello), host (an HTTP request), dns "
@@ -369,11 +364,11 @@ def one_device():
         ]),
         (8, [
             (12, lines("Conversations, by protocol", "How often: conversations that began in each step of time.", "short", NOTHING,
-                       graph(step("flows_total", "protocol", DEVICE), "{{protocol}}"), bars=True)),
+                       graph(step("flows_total", "protocol", chosen), "{{protocol}}"), bars=True)),
             (12, rows("Rhythm", "Destinations that it contacts at regular times: the median gap, and how regular the beats are in time and size "
                       "(0 to 1; random ones score about one half).", "s", "No rhythm found: that takes several contacts in the time seen",
-                      [table(f"max by (destination) (whither_rhythm_period_seconds{{{DEVICE}}})", "A"),
-                       table(f"max by (destination) (whither_rhythm_regularity_ratio{{{DEVICE}}})", "B")],
+                      [table(f"max by (destination) (whither_rhythm_period_seconds{{{chosen}}})", "A"),
+                       table(f"max by (destination) (whither_rhythm_regularity_ratio{{{chosen}}})", "B")],
                       {"destination": "Destination", "Value #A": "Every", "Value #B": "Regularity"}, "Regularity",
                       [field("Regularity", unit="percentunit", custom__width=120)])),
         ]),
@@ -388,27 +383,27 @@ def one_device():
         (8, [
             (8, lines("Location verdicts", "Bytes with servers outside by what handshake times say of the database's country: consistent (not "
                       "contradicted, which is no proof), refuted (the answer came too soon for it), unmeasured.", "decbytes", NOTHING,
-                      graph(step("location_bytes_total", "verdict", DEVICE), "{{verdict}}"), bars=True)),
+                      graph(step("location_bytes_total", "verdict", chosen), "{{verdict}}"), bars=True)),
             (8, rows("Watchlist hits", "Conversations with what a watchlist carries, in the time range.", "short", "No hit in this time range",
-                     [table(total("watchlist_hits_total", "ruleset, category", DEVICE))],
+                     [table(total("watchlist_hits_total", "ruleset, category", chosen))],
                      {"ruleset": "List", "category": "Category", "Value": "Conversations"}, "Conversations")),
             (8, rows("Config pulls", "Conversations with hosts that a watchlist files under configuration, by vendor, and how often the answer was of another "
                      "size class than the one before.", "short", "No pull in this time range",
-                     [table(total("config_pulls_total", "vendor", DEVICE), "A"), table(total("config_pull_changes_total", "vendor", DEVICE), "B")],
+                     [table(total("config_pulls_total", "vendor", chosen), "A"), table(total("config_pull_changes_total", "vendor", chosen), "B")],
                      {"vendor": "Vendor", "Value #A": "Pulls", "Value #B": "Answer changed"}, "Pulls")),
         ]),
         (7, [
             (12, lines("First contacts over time", "New countries, autonomous systems and domains after the learning window. Which ones, the events tell.", "short",
-                       "Not seen yet", graph(step("first_contacts_total", "kind", DEVICE), "{{kind}}"), bars=True)),
+                       "Not seen yet", graph(step("first_contacts_total", "kind", chosen), "{{kind}}"), bars=True)),
             (8, lines("Pending", "Bytes that are counted but not yet given to a destination: they become named, or bare, when the conversation tells or ends.",
-                      "decbytes", "Not seen yet", graph(f"sum by (device) (whither_pending_bytes{{{DEVICE}}})", "{{device}}"))),
+                      "decbytes", "Not seen yet", graph(f"sum by (device) (whither_pending_bytes{{{chosen}}})", "{{device}}"))),
             (4, words("How to read this", NOTE)),
         ]),
     ], [contacts])
 
 
 def compare():
-    sides = {name: f'{SENSOR},device=~"${name}"' for name in ("device_a", "device_b")}
+    sides = {name: f'{SENSOR},device="${name}"' for name in ("device_a", "device_b")}
     a, b = (both("destination", "destination", where + ',destination!~"local|multicast|unknown"') for where in sides.values())
     a, b = f"(({a}) > 0)", f"(({b}) > 0)"
     country_a, country_b = (f"(({both('country', 'country', where + ',' + OUTSIDE)}) > 0)" for where in sides.values())
