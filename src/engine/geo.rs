@@ -103,6 +103,17 @@ pub struct Located {
     pub asn: Option<u32>,
     /// The organisation of that: at most 128 bytes, control characters replaced.
     pub organisation: Option<Arc<str>>,
+    /// Whether the databases agree on its country; none where fewer than two know one.
+    pub agree: Option<bool>,
+}
+
+/// What one database says of an address's country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opinion {
+    /// The database, and its age.
+    pub database: DatabaseRow,
+    /// What it says; none where it does not know.
+    pub country: Option<Country>,
 }
 
 /// Address databases, the most trusted first.
@@ -175,14 +186,26 @@ impl GeoDb {
         for database in &self.databases {
             database.tell(ip, &mut located);
         }
+        if self.databases.iter().filter(|database| database.keys.country.is_some()).count() > 1 {
+            let mut others = self.databases.iter().filter_map(|database| database.country(ip)).skip(1).peekable();
+            located.agree = others.peek().is_some().then(|| others.all(|country| Some(country) == located.country));
+        }
         located
+    }
+
+    /// What each database that knows countries says of an address, in the order in which they are asked. One descent for each:
+    /// for what is told of a server, not for each packet.
+    #[must_use]
+    pub fn opinions(&self, ip: IpAddr) -> Vec<Opinion> {
+        let ip = embedded_v4(ip);
+        let ask = |database: &Database| Opinion { database: database.row(), country: database.country(ip) };
+        self.databases.iter().filter(|database| database.keys.country.is_some()).map(ask).collect()
     }
 
     /// The databases in use, in the order in which they are asked.
     #[must_use]
     pub fn databases(&self) -> Vec<DatabaseRow> {
-        let row = |database: &Database| DatabaseRow { database: Arc::clone(&database.name), built: database.reader.metadata().build_epoch };
-        self.databases.iter().map(row).collect()
+        self.databases.iter().map(Database::row).collect()
     }
 
     /// A name that no database has yet: it becomes a metric's label.
@@ -202,6 +225,21 @@ struct Database {
 }
 
 impl Database {
+    fn row(&self) -> DatabaseRow {
+        DatabaseRow { database: Arc::clone(&self.name), built: self.reader.metadata().build_epoch }
+    }
+
+    fn record(&self, ip: IpAddr) -> Option<Record<'_>> {
+        if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return None;
+        }
+        self.reader.lookup(ip).ok()
+    }
+
+    fn country(&self, ip: IpAddr) -> Option<Country> {
+        country(&self.record(ip)?, self.keys.country?)
+    }
+
     /// Fills what is still open and known here.
     fn tell(&self, ip: IpAddr, located: &mut Located) {
         let keys = Keys {
@@ -209,10 +247,10 @@ impl Database {
             number: self.keys.number.filter(|_| located.asn.is_none()),
             organisation: self.keys.organisation,
         };
-        if (keys.country.is_none() && keys.number.is_none()) || (ip.is_ipv6() && self.reader.metadata().ip_version == 4) {
+        if keys.country.is_none() && keys.number.is_none() {
             return;
         }
-        let Ok(record) = self.reader.lookup(ip) else { return };
+        let Some(record) = self.record(ip) else { return };
         if let Some(path) = keys.country {
             located.country = country(&record, path);
         }

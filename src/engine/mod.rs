@@ -26,6 +26,7 @@ mod names;
 mod neighbour;
 mod reading;
 pub mod region;
+pub mod service;
 pub mod snapshot;
 mod stream;
 mod table;
@@ -34,6 +35,7 @@ mod tell;
 mod tests;
 mod vendor;
 pub mod watchlist;
+pub mod witness;
 
 use clock::Clock;
 use core::Core;

@@ -7,6 +7,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+mod location;
+
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
@@ -237,6 +239,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
         line.number("whither.rtt_ns", nanos(rtt));
     }
     line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    location::fields(flow, line);
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
@@ -644,6 +647,8 @@ mod tests {
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
             verdict: Some(Verdict::Refuted),
+            service: None,
+            location: None,
             reason: Some("too near".to_owned()),
             place: Where { domain: None, ..place() },
         }

@@ -40,6 +40,8 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         pending,
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: vec![("none", total.transmit.bytes + total.receive.bytes)],
+        disputed: 0,
         flows,
     }
 }
@@ -53,6 +55,9 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: at(1),
         last: at(60),
