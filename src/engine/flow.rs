@@ -312,11 +312,9 @@ impl Flow {
             return true; // nothing more will be read of it
         }
         let (packets, since) = self.waited;
-        let (most, span) = match &self.reading {
-            Some(reading) if reading.is_gathering() => (limits.naming_packets_reading, limits.naming.saturating_mul(5)),
-            _ => (limits.naming_packets, limits.naming),
-        };
-        packets > 0 && (packets >= most || now.since(since) >= span)
+        let gathering = self.reading.as_ref().is_some_and(|reading| reading.is_gathering());
+        let span = if gathering { limits.naming.saturating_mul(5) } else { limits.naming };
+        packets > 0 && (packets >= limits.naming_packets && !gathering || now.since(since) >= span)
     }
 
     /// Whether both sides have spoken.

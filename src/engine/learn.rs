@@ -95,11 +95,15 @@ impl Core {
         if !message.response && protocol == "dns" {
             self.stranger(flow, context, client);
         }
-        if message.response
-            && protocol != "mdns"
-            && let Some(end) = flow.ends.of(client)
-        {
-            self.answers(end.device, &message, context.now);
+        match (message.response, &mut flow.reading) {
+            (false, Some(reading)) => reading.asks(message.id),
+            // Who answers without being asked, from the port of a resolver, must not name anything.
+            (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
+                if let Some(end) = flow.ends.of(client) {
+                    self.answers(end.device, &message, context.now);
+                }
+            }
+            _ => {}
         }
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
     }

@@ -21,9 +21,14 @@ const KEY_IDS: usize = quic::MAX_KEY_IDS;
 /// A segment this far before the first one that was seen still moves the beginning.
 const MAX_SHIFT: u32 = 65_536;
 
+/// Questions of a flow that wait for an answer. A client has few under way from one port; one that asks without end forgets its
+/// first, whose answers then name nothing.
+const QUESTIONS: usize = 16;
+
 /// What is still being read of a flow.
 #[derive(Debug)]
 pub(super) struct Reading {
+    questions: ArrayVec<u16, QUESTIONS>,
     lanes: Sides<Lane>,
     key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
     quic_version: u32,
@@ -91,7 +96,32 @@ impl Reading {
         let racing = race(over, packet.source.port(), packet.target.port());
         let text = over == Over::Stream && [packet.source.port(), packet.target.port()].iter().any(|port| starttls::PORTS.contains(port));
         let lane = || Lane { racing, text, ..Lane::default() };
-        Some(Self { lanes: Sides::new(lane(), lane()), key_ids: ArrayVec::new(), quic_version: 0, versioned: false, tried: 0, requests: 0 })
+        Some(Self {
+            questions: ArrayVec::new(),
+            lanes: Sides::new(lane(), lane()),
+            key_ids: ArrayVec::new(),
+            quic_version: 0,
+            versioned: false,
+            tried: 0,
+            requests: 0,
+        })
+    }
+
+    /// Notes the identifier of a DNS question.
+    pub(super) fn asks(&mut self, id: u16) {
+        if self.questions.contains(&id) {
+            return;
+        }
+        if self.questions.is_full() {
+            self.questions.remove(0);
+        }
+        self.questions.push(id);
+    }
+
+    /// Whether a DNS question with this identifier was seen: who forges answers can guess neither it nor the port.
+    #[must_use]
+    pub(super) fn has_asked(&self, id: u16) -> bool {
+        self.questions.contains(&id)
     }
 
     /// Whether part of a message is held.
