@@ -259,7 +259,7 @@ pub(super) fn location(geo: &GeoDb, server: IpAddr, flow: &Flow, witnesses: Witn
 /// Where an address is, by the databases.
 pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation, anycast: is_anycast(address) }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

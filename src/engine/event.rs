@@ -90,6 +90,8 @@ pub struct Where {
     pub asn: Option<u32>,
     /// The organisation of that.
     pub organisation: Option<Arc<str>>,
+    /// Its operator announces the address from many places, so the country is the database's word and no place.
+    pub anycast: bool,
 }
 
 /// A device first seen, or something new learnt of it.

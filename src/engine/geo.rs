@@ -535,6 +535,32 @@ mod tests {
     }
 
     #[test]
+    fn each_database_has_its_own_word_and_silence_is_no_disagreement() {
+        let country = |code: &str| file(true, &[("192.0.2.0", "192.0.2.127", Value::Map(vec![iso(code)]))]);
+        let geo = |files: &[Vec<u8>]| {
+            let mut geo = GeoDb::of(Vec::new());
+            files.iter().for_each(|file| geo.add("x", file.clone()).unwrap());
+            geo
+        };
+        let system = singapore(vec![("autonomous_system_number", Value::Number(64496))]);
+        let wide = file(false, &[("192.0.2.0", "192.0.2.255", Value::Map(vec![iso("SG")]))]);
+        let told = |geo: &GeoDb, ip: &str| {
+            let ip = ip.parse().unwrap();
+            let code = |opinion: &Opinion| opinion.country.map_or("-".to_owned(), |code| code.as_str().to_owned());
+            (geo.opinions(ip).iter().map(code).collect::<Vec<_>>().join(" "), geo.locate(ip).agree)
+        };
+        let three = geo(&[country("SG"), system.clone(), country("DE"), wide.clone()]);
+        assert_eq!(told(&three, "192.0.2.1"), ("SG DE SG".to_owned(), Some(false)), "a database of ASs alone has no word on it");
+        assert_eq!(told(&three, "::ffff:192.0.2.1").0, "SG DE SG");
+        assert_eq!(told(&three, "192.0.2.200"), ("- - SG".to_owned(), None));
+        assert_eq!(told(&three, "2001:db8::1"), ("- - -".to_owned(), None));
+        assert_eq!(told(&geo(&[country("SG"), wide]), "192.0.2.1"), ("SG SG".to_owned(), Some(true)));
+        assert_eq!(told(&geo(&[country("SG"), system]), "192.0.2.1"), ("SG".to_owned(), None));
+        let row = three.opinions("192.0.2.1".parse().unwrap()).remove(1).database;
+        assert_eq!((&*row.database, row.built), ("x-3", EXAMPLE_DATE));
+    }
+
+    #[test]
     fn every_maker_s_keys_are_understood() {
         let cloud = "Example Cloud";
         let sg = known("SG", 64496, cloud);

@@ -250,6 +250,9 @@ fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
         line.number("destination.as.number", asn);
     }
     line.maybe("destination.as.organization.name", place.organisation.as_deref());
+    if place.anycast {
+        line.flag("whither.anycast", true);
+    }
 }
 
 fn nanos(span: std::time::Duration) -> u64 {
@@ -470,7 +473,7 @@ mod tests {
 
     fn place() -> Where {
         let country = Country::from_code("SG");
-        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()) }
+        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()), anycast: false }
     }
 
     const PLACE: &str = concat!(

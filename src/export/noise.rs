@@ -51,3 +51,22 @@ fn kinds(device: &DeviceRow, rows: &[DestinationRow]) -> Vec<(&'static str, u64)
     kinds.sort_unstable();
     kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::snapshot::ServiceRow;
+    use crate::export::fixture;
+
+    #[test]
+    fn noise_is_told_with_and_without_and_ambiguous_hosts_are_none() {
+        let mut snapshot = fixture::scrape().snapshot;
+        assert_eq!(lines(&snapshot), "");
+        let service = |category, noise, bytes| ServiceRow { category, noise, vendor: None, ambiguous: !noise, bytes };
+        snapshot.devices[0].services = vec![("none", 150_000), ("push", 50_000), ("time", 900)];
+        snapshot.destinations[0].services = vec![service("push", true, 20_000), service("captive_portal", false, 5_000)];
+        snapshot.destinations[1].services = vec![service("push", true, 30_000), service("time", true, 900)];
+        let text = lines(&snapshot);
+        assert!(text.ends_with("\n  02:00:00:00:00:0a: 50.9 kB of 200.9 kB (push 50.0 kB, time 900 B); without it 150.0 kB\n"), "{text}");
+    }
+}

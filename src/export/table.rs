@@ -276,6 +276,31 @@ IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-
     }
 
     #[test]
+    fn what_a_destination_is_for_stands_behind_its_name() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let service = |category, ambiguous| ServiceRow { category, noise: false, vendor: None, ambiguous, bytes: 1 };
+        snapshot.destinations[1].services = vec![service("ads", false)];
+        assert!(destinations(&snapshot, None).contains(" example.org [ads] "));
+        snapshot.destinations[1].services = vec![service("ads", true), service("push", false), service("time", false)];
+        assert!(destinations(&snapshot, None).contains(" example.org [ads?, push, …] "));
+    }
+
+    #[test]
+    fn a_country_that_is_no_place_or_that_a_witness_contradicts_is_marked() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.destinations[0].location = Some(fixture::disputed().into());
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore, disputed ") && text.contains("\ndisputed: "), "{text}");
+        snapshot.destinations[0].verdicts = [5, 0, 7];
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore, refuted ") && !text.contains("disputed"), "the stronger witness speaks: {text}");
+        snapshot.destinations[0] =
+            DestinationRow { anycast: true, verdicts: [12, 0, 0], location: None, ..snapshot.destinations[0].clone() };
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore (anycast) ") && !text.contains("disputed"), "{text}");
+    }
+
+    #[test]
     fn a_narrow_terminal_is_kept_to() {
         let text = destinations(&fixture::scrape().snapshot, Some(100));
         let table = text.split("\n\n").next().unwrap();

@@ -20,9 +20,6 @@ pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
 
 fn place(location: &Location, line: &mut Line<'_>) {
     let witnesses = &location.witnesses;
-    if witnesses.anycast {
-        line.flag("whither.anycast", true);
-    }
     // One database alone is in `destination.geo` already.
     if location.opinions.len() > 1 {
         line.list("whither.geo_databases", &location.opinions, opinion);
