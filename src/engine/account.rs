@@ -24,7 +24,7 @@ impl Core {
         let now = flow.last;
         for side in SIDES {
             let owed = flow.owed(side);
-            let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            let Some(end) = flow.ends.of(side).clone() else { continue };
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
@@ -58,7 +58,7 @@ impl Core {
         flow.class = class(key, flow, candidates);
         let witnesses = self.mark(key, flow, now);
         for side in SIDES {
-            let Some(mut end) = *flow.ends.of(side) else { continue };
+            let Some(mut end) = flow.ends.of(side).clone() else { continue };
             let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
@@ -77,6 +77,7 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
+        self.expect(key, flow);
     }
 
     /// Fixes what is known of a flow's bytes beside their class; what the witnesses say of where its server is, if it is outside.
@@ -142,7 +143,7 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).and_then(|end| end.key.mac());
+        let mac = flow.ends.of(client).as_ref().and_then(|end| end.mac);
         let named = flow.name.as_ref();
         let place = match flow.place {
             Place::Local | Place::Multicast => crate::engine::event::Where::default(),
@@ -188,6 +189,7 @@ impl Core {
         if let Some(end) = flow.ends.of(sender.other()) {
             self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
         }
+        self.expect(&key, &flow);
         if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
             self.health.skip("no-side-ours");
         }
@@ -268,7 +270,7 @@ impl Core {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(end.key, now, &self.limits)?;
+        let (device, _) = self.devices.open(&end.key, now, &self.limits)?;
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }
