@@ -189,17 +189,20 @@ def words(title, text):
 
 # ---- dashboards
 
+NOTHING_YET = {"text": "", "value": ""}  # Grafana takes the first choice
+
+
 def variable(name, label, text, query, multi=True, every=".+", sort=1):
     asked = {"name": name, "label": label, "description": text, "type": "query", "datasource": SOURCE,
              "query": {"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
              "refresh": 2, "sort": sort, "regex": "", "multi": multi, "includeAll": multi, "hide": 0, "skipUrlSync": False, "options": [],
-             "current": {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else {}}
+             "current": {"selected": True, "text": ["All"], "value": ["$__all"]} if multi else NOTHING_YET}
     return asked | ({"allValue": every} if multi else {})
 
 
 DATASOURCE = {"name": "datasource", "label": "Data source", "description": "The Prometheus that scrapes the sensors.", "type": "datasource",
               "query": "prometheus", "regex": "", "refresh": 1, "multi": False, "includeAll": False, "hide": 0, "skipUrlSync": False,
-              "options": [], "current": {}}
+              "options": [], "current": NOTHING_YET}
 JOB = variable("job", "Job", "The scrape job of the sensors.", "label_values(whither_build_info, job)")
 # Also a sensor whose scrape gives it no such label.
 BY_SENSOR = variable("sensor", "Sensor", "Access points, by the label `sensor` that the scrape or the agent gives.",
@@ -324,8 +327,8 @@ def one_device():
     outside = chosen + "," + OUTSIDE
     classes = chosen + ',class!~"local|multicast"'
     contacts = {"name": "First contacts", "datasource": SOURCE, "enable": True, "hide": False, "iconColor": "orange",
-                "expr": step("first_contacts_total", "device, kind", chosen) + " > 0", "step": "60s", "titleFormat": "First contact",
-                "textFormat": "{{device}}: a new {{kind}}", "tagKeys": "kind", "useValueForTime": "off"}
+                "target": graph(step("first_contacts_total", "device, kind", chosen) + " > 0", "", "Anno") | {"interval": "60s"},
+                "titleFormat": "First contact", "textFormat": "{{device}}: a new {{kind}}", "tagKeys": "kind", "useValueForTime": False}
     return dashboard("whither-device", "Whither / Device", "One device: where, what, how often, named by what, hidden by what.",
                      [device(multi=False)], [
         (5, [
@@ -470,7 +473,7 @@ def health():
                      total("capture_dropped_packets_total", "", SENSOR), thresholds=steps("green", (1, "orange")))),
             (4, stat("Address databases built", "The date of each address database. Networks move: an old one misplaces more.", "dateTimeFromNow", "No sensor yet",
                      f"min by (database) (whither_geoip_build_timestamp_seconds{{{SENSOR}}}) * 1000", "{{database}}")),
-            (4, rows("Versions", "What runs where.", "short", "No sensor yet",
+            (4, rows("Versions", "The version and revision that runs at each sensor.", "short", "No sensor yet",
                      [table(f"max by ({per}, version, revision) (whither_build_info{{{SENSOR}}})")],
                      {"sensor": "Sensor", "instance": "Instance", "version": "Version", "revision": "Revision"}, hidden=("Value",))),
         ]),

@@ -62,10 +62,10 @@ pub(crate) fn queries(file: &str, dashboard: &Value) -> Vec<Query> {
             instant: target["instant"] == true,
         })
     });
-    let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter().filter(|one| one["expr"].is_string());
+    let annotations = dashboard["annotations"]["list"].as_array().unwrap().iter().filter(|one| one["target"].is_object());
     let annotations = annotations.map(|one| Query {
         place: format!("{file}: annotation {:?}", text(one, "/name")),
-        expr: text(one, "/expr").to_owned(),
+        expr: text(one, "/target/expr").to_owned(),
         instant: false,
     });
     of_panels.chain(annotations).collect()
