@@ -6,7 +6,9 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
+pub use crate::engine::location::Least;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
+pub use crate::engine::trail::{Charge, Facts, Located, Spot, Told};
 pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
 
@@ -72,6 +74,8 @@ pub enum Detail {
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// What was put on an account of the audited device. No line in the log: `explain` asks for it.
+    Charge(Box<Charge>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -135,7 +139,7 @@ pub struct FlowEnd {
     pub domain: Option<Arc<str>>,
     /// What named it.
     pub origin: Origin,
-    /// The packet that named it, and its time; for a name from DNS, the flow's first packet.
+    /// The packet that named it, and its time; for a name from DNS, the answer's, which came before the flow.
     pub named: Option<(u64, Timestamp)>,
     /// What is known of its destination.
     pub class: Class,

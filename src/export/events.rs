@@ -54,6 +54,7 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             watched(seen, &mut line);
             line.end();
         }
+        Detail::Charge(_) => {}
         Detail::Flow(flow) => {
             let mut line = Line::begin(event, "flow", sensor, out);
             flow_end(flow, &mut line);
