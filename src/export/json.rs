@@ -88,7 +88,7 @@ fn last_packet(snapshot: &Snapshot) -> Option<String> {
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+pub(super) struct Device<'a> {
     device: &'a str,
     mac: Option<String>,
     randomized_mac: bool,
@@ -138,7 +138,7 @@ impl<'a> From<&'a CountryRow> for Country<'a> {
 }
 
 #[derive(Serialize)]
-struct Destination<'a> {
+pub(super) struct Destination<'a> {
     device: &'a str,
     destination: &'a str,
     origin: &'a str,
@@ -173,7 +173,7 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
 
 /// Both directions, in the words of the metrics.
 #[derive(Serialize)]
-struct Total {
+pub(super) struct Total {
     transmit_bytes: u64,
     receive_bytes: u64,
     transmit_packets: u64,
@@ -192,7 +192,7 @@ impl From<&Both> for Total {
 }
 
 #[derive(Serialize)]
-struct Database<'a> {
+pub(super) struct Database<'a> {
     database: &'a str,
     built: String,
 }
@@ -204,7 +204,7 @@ impl<'a> From<&'a DatabaseRow> for Database<'a> {
 }
 
 /// Named counts, as an object in the order given.
-struct Counts(Vec<(&'static str, u64)>);
+pub(super) struct Counts(pub(super) Vec<(&'static str, u64)>);
 
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
