@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::charge::Told;
 use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
@@ -11,7 +12,6 @@ use crate::engine::hidden;
 use crate::engine::ledger::Destination;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
-use crate::engine::trail::Told;
 use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
 const SIDES: [Side; 2] = [Side::Low, Side::High];

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use crate::engine::charge::{Charge, Facts, Located, Spot};
 use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::ledger::Destination;
 use crate::engine::snapshot::Both;
 use crate::engine::table::Id;
-use crate::engine::trail::{Charge, Facts, Located, Spot};
 use crate::packet::{Body, Packet};
 
 impl Core {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
+pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
 pub use crate::engine::location::Least;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
-pub use crate::engine::trail::{Charge, Facts, Located, Spot, Told};
 pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
 

@@ -8,6 +8,7 @@ mod account;
 pub mod anycast;
 mod audit;
 pub mod border;
+mod charge;
 mod clock;
 mod core;
 pub mod device;

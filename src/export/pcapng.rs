@@ -120,3 +120,44 @@ fn write(out: &mut impl Write, block: &mut impl ToVec) -> io::Result<()> {
     let bytes = block.to_vec().map_err(|error| io::Error::other(error.to_string()))?;
     out.write_all(&bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Timestamp;
+
+    #[test]
+    fn each_capture_and_link_type_is_an_interface_and_every_length_is_read_back() {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes).unwrap();
+        let data: Vec<u8> = (0..9).collect();
+        let packets = [("a.pcap", 1, 0), ("b.pcap", 101, 1), ("a.pcap", 1, 2), ("a.pcap", 108, 3), ("ž \u{1f4f1}.pcap", 1, 9)];
+        for (file, linktype, length) in packets {
+            let nanos = 1_632_200_000_000_000_001 + length as u64;
+            let captured = Captured { nanos, linktype, wire_len: 60_000, data: &data[..length] };
+            writer.packet(file, captured, &["x".repeat(length), "ž".repeat(3_000)]).unwrap();
+        }
+        assert_eq!(writer.interfaces.len(), 4);
+        writer.finish().unwrap();
+        let mut rest = &bytes[..];
+        let mut read = Vec::new();
+        while !rest.is_empty() {
+            let (left, block) = pcap_parser::parse_block_le(rest).unwrap();
+            if let pcap_parser::Block::EnhancedPacket(block) = block {
+                let nanos = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
+                let comments: Vec<&str> = block.options.iter().filter_map(|option| option.as_str().ok()).collect();
+                assert_eq!((comments[0].len(), comments[1].len()), (block.caplen as usize, LONGEST));
+                read.push((block.if_id, Timestamp::from_nanos(nanos), block.origlen, block.data[..block.caplen as usize].to_vec()));
+            }
+            rest = left;
+        }
+        let expected: Vec<_> = [0, 1, 0, 2, 3]
+            .into_iter()
+            .zip(packets)
+            .map(|(index, (.., length))| {
+                (index, Timestamp::from_nanos(1_632_200_000_000_000_001 + length as u64), 60_000, data[..length].to_vec())
+            })
+            .collect();
+        assert_eq!(read, expected);
+    }
+}

@@ -158,3 +158,49 @@ fn mac(text: &str) -> Option<[u8; 6]> {
     let [_, _, mac @ ..] = number.to_be_bytes();
     Some(mac)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+
+    #[test]
+    fn a_mac_is_known_in_every_usual_notation_and_nothing_else_is_one() {
+        for text in ["02:5a:00:ff:10:9c", "02-5A-00-FF-10-9C", "025a.00ff.109c", "025a00ff109c"] {
+            assert_eq!(mac(text), Some([0x02, 0x5a, 0, 0xff, 0x10, 0x9c]), "{text}");
+        }
+        for text in ["", "02:5a:00:ff:10", "02:5a:00:ff:10:9c:01", "+25a00ff109c", "phone.local.x", "02:5a:00:ff:10:9g"] {
+            assert_eq!(mac(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn two_devices_that_fit_are_told_and_not_chosen_between() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let phone = snapshot.devices.first().unwrap().clone();
+        let host = |row: &DeviceRow| DeviceRow { hostname: Some("phone".into()), ..row.clone() };
+        snapshot.devices = vec![host(&phone), DeviceRow { id: "02:00:00:00:00:0b".into(), addresses: Vec::new(), ..host(&phone) }];
+        let error = device("PHONE", &snapshot).unwrap_err();
+        assert!(error.contains("more than one device") && error.contains(&*phone.id) && error.contains("02:00:00:00:00:0b"), "{error}");
+        assert_eq!(device("2001:DB8::10", &snapshot).unwrap().id, phone.id, "one of them has the address");
+        snapshot.devices.clear();
+        assert_eq!(device("x", &snapshot).unwrap_err(), "no device `x` in these captures; there are none");
+    }
+
+    #[test]
+    fn what_stands_in_the_table_goes_before_what_has_its_form() {
+        let snapshot = fixture::scrape().snapshot;
+        let phone = snapshot.devices.first().unwrap();
+        let meant = |asked: &str| destination(asked, phone, &snapshot).map(|meant| (meant.rows.len(), meant.part));
+        let rows = snapshot.destinations.iter().filter(|row| row.device == phone.id).count();
+        assert_eq!(meant("Example.ORG."), Ok((1, Part::All)));
+        assert_eq!(meant("AS64496"), Ok((1, Part::All)), "the row of that label, not all rows in that AS");
+        assert_eq!(meant("as64496"), meant("AS64496"));
+        assert_eq!(meant("sg"), meant("Singapore"));
+        assert_eq!(meant("www.example.org"), Ok((1, Part::Name("www.example.org".to_owned()))));
+        assert_eq!(meant("203.0.113.9"), Ok((rows, Part::Address("203.0.113.9".parse().unwrap()))));
+        for nothing in ["notexample.org", "AS1", "ASx", "XX", "", "example"] {
+            assert!(meant(nothing).unwrap_err().contains("nearest"), "{nothing}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::captures::Captures;
 use super::{Entry, Explanation, Name, Part, Row, Server};
-use crate::engine::event::{Spot, Told};
+use crate::engine::event::{Hit, Spot, Told};
 use crate::engine::snapshot::VERDICTS;
 use crate::export::events::{self, nanos};
 use crate::export::json::{Counts, Database, Destination, Device, Total};
@@ -25,7 +25,6 @@ impl Explanation {
                 Part::Name(name) => Some(name.clone()),
                 Part::Address(address) => Some(address.to_string()),
             },
-            listed: self.listed.iter().map(Listed::from).collect(),
             databases: self.databases.iter().map(Database::from).collect(),
             attribution: ATTRIBUTION,
             rows: self
@@ -33,6 +32,7 @@ impl Explanation {
                 .iter()
                 .map(|(of_table, row)| Found {
                     row: Destination::from(of_table),
+                    listed: row.listed(&self.listed).into_iter().map(Listed::from).collect(),
                     sum: Total::from(&row.sum.total),
                     sum_flows: row.sum.flows,
                     sum_frames: row.sum.frames,
@@ -128,7 +128,6 @@ struct Page<'a> {
     learnt: Vec<Fact<'a>>,
     /// The name or address that was asked for, where it is less than whole rows.
     part: Option<String>,
-    listed: Vec<Listed<'a>>,
     databases: Vec<Database<'a>>,
     attribution: &'static str,
     rows: Vec<Found<'a>>,
@@ -137,6 +136,7 @@ struct Page<'a> {
 #[derive(Serialize)]
 struct Found<'a> {
     row: Destination<'a>,
+    listed: Vec<Listed<'a>>,
     sum: Total,
     sum_flows: u64,
     sum_frames: u64,
@@ -178,9 +178,8 @@ struct Listed<'a> {
     vendor: Option<&'a str>,
 }
 
-impl<'a> From<&'a super::Listed> for Listed<'a> {
-    fn from(listed: &'a super::Listed) -> Self {
-        let hit = &listed.hit;
+impl<'a> From<&'a Hit> for Listed<'a> {
+    fn from(hit: &'a Hit) -> Self {
         Self { rule: &hit.rule, ruleset: &hit.ruleset, category: hit.category.as_str(), vendor: hit.vendor.as_deref() }
     }
 }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::event::{Charge, Detail, DeviceNews, DnsMessage, Ends, Event, Facts, Hit, Located, RecordData, Spot};
-use crate::engine::snapshot::{Both, DatabaseRow, DestinationRow, DeviceRow, Origin, Snapshot, Tally, VERDICTS};
+use crate::engine::snapshot::{Both, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, Tally, VERDICTS, Verdict};
 use ask::{Key, Meant, Part, key, likeness, nearest};
 pub use packets::Deciding;
 
@@ -115,7 +115,7 @@ struct Name<'a> {
 struct Server<'a> {
     address: IpAddr,
     flows: Vec<&'a Entry>,
-    /// What was made of it at last.
+    /// What was made of it with the least handshake.
     location: &'a Located,
 }
 
@@ -169,14 +169,7 @@ impl Case {
         }
         let size = |row: &Row| row.sum.total.transmit.bytes.saturating_add(row.sum.total.receive.bytes);
         rows.sort_by(|a, b| size(&b.1).cmp(&size(&a.1)).then_with(|| a.1.key.cmp(&b.1.key)));
-        let flows = || rows.iter().flat_map(|(_, row)| &row.flows);
-        let is_theirs = |listed: &Listed| match &listed.name {
-            Some(name) => flows().any(|flow| flow.facts().and_then(|facts| facts.name.as_ref()) == Some(name)),
-            None => flows().any(|flow| flow.ends.map(|ends| ends.server.ip()) == listed.server),
-        };
-        self.listed.retain(is_theirs);
         self.listed.sort_by(|a, b| (&a.hit.ruleset, &a.hit.rule).cmp(&(&b.hit.ruleset, &b.hit.rule)));
-        self.listed.dedup_by(|a, b| a.hit == b.hit);
         Ok(Explanation {
             device,
             part: self.meant.part,
@@ -260,7 +253,10 @@ impl Sum {
             Some(_) => self.flows = self.flows.saturating_add(1),
             None => self.frames = self.frames.saturating_add(1),
         }
-        let verdict = charge.flow.as_ref().and_then(|flow| flow.location.as_ref()).map(|location| location.verdict);
+        let verdict = match &charge.flow {
+            Some(flow) => flow.location.as_ref().map(|location| location.verdict),
+            None => (!matches!(charge.place, Place::Local | Place::Multicast)).then_some(Verdict::Unmeasured),
+        };
         if let Some(bytes) = verdict.and_then(|verdict| self.verdicts.get_mut(verdict as usize)) {
             *bytes = bytes.saturating_add(charge.total.transmit.bytes).saturating_add(charge.total.receive.bytes);
         }
@@ -268,7 +264,7 @@ impl Sum {
 
     /// Whether the table says the same. Of part of a row that is no question.
     fn is(&self, row: &DestinationRow) -> bool {
-        self.total == row.total && self.flows == row.flows
+        self.total == row.total && self.flows == row.flows && self.verdicts == row.verdicts
     }
 }
 
@@ -279,6 +275,17 @@ impl Entry {
 }
 
 impl Row {
+    /// What the watchlists say of its servers.
+    fn listed<'a>(&self, all: &'a [Listed]) -> Vec<&'a Hit> {
+        let is_theirs = |listed: &&Listed| match &listed.name {
+            Some(name) => self.flows.iter().any(|flow| flow.facts().and_then(|facts| facts.name.as_ref()) == Some(name)),
+            None => self.flows.iter().any(|flow| flow.ends.map(|ends| ends.server.ip()) == listed.server),
+        };
+        let mut hits: Vec<&Hit> = all.iter().filter(is_theirs).map(|listed| &listed.hit).collect();
+        hits.dedup();
+        hits
+    }
+
     /// Its flows by what named them, in the order of the first naming.
     fn names(&self) -> Vec<Name<'_>> {
         let mut names: Vec<Name<'_>> = Vec::new();
@@ -300,7 +307,11 @@ impl Row {
             match servers.iter_mut().find(|server| server.address == facts.far) {
                 Some(server) => {
                     server.flows.push(entry);
-                    server.location = location;
+                    // The least handshake only falls: who ended last knows most.
+                    let rtt = |location: &Located| location.least.map(|least| least.rtt);
+                    if server.location.least.is_none() || location.least.is_some() && rtt(location) <= rtt(server.location) {
+                        server.location = location;
+                    }
                 }
                 None => servers.push(Server { address: facts.far, flows: vec![entry], location }),
             }

@@ -11,8 +11,8 @@ use crate::engine::snapshot::Origin;
 pub struct Deciding {
     /// Numbers through all captures, sorted, and what each shows.
     packets: Vec<(u64, Vec<String>)>,
-    /// Flows of which every packet counts, sorted: the two ends and the protocol, the first and last number.
-    flows: Vec<(Ends, u64, u64)>,
+    /// Stretches of flows, sorted: the two ends and the protocol, the first and last number, what all packets between show.
+    stretches: Vec<(Ends, u64, u64, &'static str)>,
 }
 
 /// Two ends in either direction, and the protocol.
@@ -23,13 +23,21 @@ impl Deciding {
     #[must_use]
     pub fn shows(&self, number: u64, ends: Option<Ends>) -> Option<Vec<String>> {
         let listed = self.packets.binary_search_by_key(&number, |(packet, _)| *packet).ok().and_then(|index| self.packets.get(index));
-        if let Some((_, words)) = listed {
-            return Some(words.clone());
+        let mut shows = listed.map(|(_, words)| words.clone()).unwrap_or_default();
+        if let Some(words) = ends.and_then(|ends| self.stretch(number, sorted(ends))) {
+            let kind = |words: &str| words.split(':').next().map(str::to_owned);
+            if !shows.iter().any(|other| kind(other) == kind(words)) {
+                shows.push(words.to_owned());
+            }
         }
-        let ends = sorted(ends?);
-        let after = self.flows.partition_point(|(other, first, _)| (other, first) <= (&ends, &number));
-        let (other, _, last) = self.flows.get(after.checked_sub(1)?)?;
-        (*other == ends && number <= *last).then(|| vec!["counted".to_owned()])
+        (!shows.is_empty()).then_some(shows)
+    }
+
+    /// What the packets show of a stretch that a packet lies in.
+    fn stretch(&self, number: u64, ends: Ends) -> Option<&'static str> {
+        let after = self.stretches.partition_point(|(other, first, ..)| (other, first) <= (&ends, &number));
+        let (other, _, last, words) = self.stretches.get(after.checked_sub(1)?)?;
+        (*other == ends && number <= *last).then_some(*words)
     }
 
     fn note(&mut self, spot: Spot, words: String) {
@@ -46,13 +54,13 @@ impl Deciding {
             }
             same
         });
-        self.flows.sort_unstable();
+        self.stretches.sort_unstable();
     }
 }
 
 impl Explanation {
-    /// The packets that decide: what named each flow, what located its server, its first and last. With `all`, every packet that
-    /// is counted, of the flows and frames that were kept.
+    /// The packets that decide: each flow up to the one that named it (a hello may come in pieces), what located its server, its last.
+    /// With `all`, every packet that is counted, of the flows and frames that were kept.
     #[must_use]
     pub fn deciding(&self, all: bool) -> Deciding {
         let mut deciding = Deciding::default();
@@ -62,8 +70,10 @@ impl Explanation {
         for (_, row) in &self.rows {
             for entry in &row.flows {
                 flow(entry, row.key.1, &mut deciding);
-                if let Some(ends) = entry.ends.filter(|_| all) {
-                    deciding.flows.push((sorted((ends.client, ends.server, ends.protocol)), entry.first.0, entry.charge.last.0));
+                let named = entry.facts().and_then(|facts| facts.named).map_or(0, |named| named.0);
+                let (until, words) = if all { (entry.charge.last.0, "counted") } else { (named, "named: leads to the packet that names") };
+                if let Some(ends) = entry.ends.filter(|_| until > entry.first.0) {
+                    deciding.stretches.push((sorted((ends.client, ends.server, ends.protocol)), entry.first.0, until, words));
                 }
             }
             for server in row.servers() {

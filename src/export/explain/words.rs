@@ -60,21 +60,22 @@ impl Teller<'_> {
             (None, Some(asn)) => format!(", AS{asn}"),
             _ => String::new(),
         };
-        let origin = if of_table.origin == Origin::None { "" } else { of_table.origin.as_str() };
-        let head = [&*of_table.destination, origin, country(of_table)].into_iter().filter(|word| !word.is_empty());
-        line(text, "DESTINATION", &format!("{}{organisation}", head.collect::<Vec<_>>().join(", ")));
+        let origin = if of_table.origin == Origin::None { String::new() } else { format!(" ({})", of_table.origin.as_str()) };
+        line(text, "DESTINATION", &format!("{}{origin}, {}{organisation}", of_table.destination, country(of_table)));
         match &self.explanation.part {
             Part::All => {}
             Part::Name(name) => line(text, "  of it", &format!("flows with {name}")),
             Part::Address(address) => line(text, "  of it", &format!("flows with {address}")),
         }
-        for listed in &self.explanation.listed {
-            let hit = &listed.hit;
+        for hit in row.listed(&self.explanation.listed) {
             let vendor = hit.vendor.as_ref().map(|vendor| format!(", {vendor}")).unwrap_or_default();
             let words = format!("{} in the list {}: {}{vendor}", hit.rule, hit.ruleset, hit.category.as_str());
             line(text, "  listed", &words);
         }
         if !matches!(of_table.place, Place::Local | Place::Multicast) {
+            let verdicts = VERDICTS.iter().zip(row.sum.verdicts).filter(|(_, bytes)| *bytes > 0);
+            let verdicts = verdicts.map(|(verdict, bytes)| format!("{} ({bytes} bytes)", verdict.as_str())).collect::<Vec<_>>();
+            line(text, "  location", &verdicts.join(", "));
             self.named(row, text);
             self.located(of_table, row, text);
         }
@@ -120,9 +121,6 @@ impl Teller<'_> {
         let databases = self.explanation.databases.iter().map(|row| format!("{} of {}", printable(&row.database), day(row.built)));
         let databases = databases.collect::<Vec<_>>().join(", ");
         let _ = writeln!(text, "    databases: {} ({databases}; {ATTRIBUTION})", country(of_table));
-        let verdicts = VERDICTS.iter().zip(row.sum.verdicts).filter(|(_, bytes)| *bytes > 0);
-        let verdicts = verdicts.map(|(verdict, bytes)| format!("{} {bytes} bytes", verdict.as_str())).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(text, "    handshakes: {verdicts}");
         let servers = row.servers();
         for server in servers.iter().take(self.most) {
             self.server(server, text);
