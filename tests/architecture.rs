@@ -21,6 +21,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("commands", &[""]),
     ("lib", &[]),
     ("config", &["engine::limits"]),
+    // The devices file is read here so that the engine needs no TOML; text is printable by the rule for text from the wire.
+    ("roster", &["config", "engine::roster", "engine::geo::Country", "dissect::observation::Text", "packet::Mac"]),
     // Events carry a country and what the dissectors saw.
     ("export", &["engine::snapshot", "engine::event", "engine::geo::Country", "dissect::observation"]),
     ("engine", &["packet", "dissect"]),
@@ -33,7 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The upper floors inside the engine, from the top; whoever is not named stands on the ground floor and imports no one above.
 const ENGINE_FLOORS: &[&[&str]] = &[
     &["mod", "tell"],
-    &["account", "audit", "learn", "lookout", "neighbour"],
+    &["account", "audit", "expectation", "learn", "lookout", "neighbour"],
     &["core"],
     &["reading", "flow", "device", "names", "trail"],
 ];

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test makes its own world, and should stop at the first wrong claim"
@@ -235,7 +236,7 @@ fn evidence(path: &Path) -> Vec<(u64, u32, Vec<u8>, Vec<String>)> {
             }
             Err(PcapError::Eof) => return packets,
             Err(PcapError::Incomplete(_)) => reader.refill().unwrap(),
-            Err(error) => std::panic::panic_any(format!("{error:?}")),
+            Err(error) => panic!("{error:?}"),
         }
     }
 }
@@ -364,4 +365,18 @@ fn what_stands_before_the_damage_is_explained() {
     let output = explain(XIAOMI, "xiaomi.com", &[text(&torn)]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("truncated") && String::from_utf8(output.stdout).unwrap().contains("as in the table of `read`"));
+}
+
+#[test]
+fn an_alias_with_several_macs_is_one_device_with_one_sum() {
+    let lab = Lab::new();
+    let file = lab.beside("devices.toml");
+    let both = format!("[[device]]\nalias = \"phones\"\nmac = [\"{XIAOMI}\", \"ac:47:1b:9e:40:d3\"]\n");
+    std::fs::write(&file, both).unwrap();
+    for device in ["phones", "AC471B9E40D3"] {
+        let output = explain(device, "local", &["--devices", text(&file), text(&lab.path)]);
+        let words = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(words.starts_with("DEVICE         phones"), "{words}{}", err(&output));
+        assert!(words.contains(XIAOMI) && words.contains("ac:47:1b:9e:40:d3") && words.contains("as in the table of `read`"), "{words}");
+    }
 }

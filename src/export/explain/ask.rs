@@ -59,7 +59,7 @@ pub fn device<'a>(asked: &str, snapshot: &'a Snapshot) -> Result<&'a DeviceRow, 
     let (mac, address) = (mac(asked), asked.parse::<IpAddr>().ok().map(|address| address.to_canonical()));
     let forms: [&dyn Fn(&DeviceRow) -> bool; 4] = [
         &|row| row.id.eq_ignore_ascii_case(asked),
-        &|row| mac.is_some() && row.mac.map(|mac| mac.0) == mac,
+        &|row| row.macs.iter().chain(&row.mac).any(|known| Some(known.0) == mac),
         &|row| address.is_some_and(|address| row.addresses.contains(&address)),
         &|row| row.hostname.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(asked)),
     ];
@@ -69,7 +69,7 @@ pub fn device<'a>(asked: &str, snapshot: &'a Snapshot) -> Result<&'a DeviceRow, 
             (Some(one), None) => return Ok(one),
             (Some(_), Some(_)) => {
                 let all: Vec<String> = snapshot.devices.iter().filter(|row| fits(row)).map(title).collect();
-                return Err(format!("`{asked}` is more than one device: {}; name one by its MAC", all.join(", ")));
+                return Err(format!("`{asked}` is more than one device: {}; name one by its label or MAC", all.join(", ")));
             }
             (None, _) => {}
         }
@@ -123,7 +123,7 @@ pub(super) fn key(row: &DestinationRow) -> Key {
 /// A device as people know it: what it is called, and its label where that says more.
 pub(super) fn title(device: &DeviceRow) -> String {
     match device.hostname.as_deref().or(device.vendor.as_deref()) {
-        Some(name) if *name != *device.id => format!("{name} {}", device.id),
+        Some(name) if device.alias.is_none() && *name != *device.id => format!("{name} {}", device.id),
         _ => device.id.to_string(),
     }
 }

@@ -7,6 +7,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::packets::by;
 use super::{Entry, Explanation, Name, Part, Row, Server, Sum};
 use crate::engine::event::Spot;
+use crate::engine::geo::Country;
 use crate::engine::snapshot::{DestinationRow, Origin, Place, VERDICTS};
 use crate::export::explain::ask::{country, title};
 use crate::export::explain::captures::Captures;
@@ -40,12 +41,19 @@ impl Teller<'_> {
     fn device(&self, text: &mut String) {
         let device = &self.explanation.device;
         line(text, "DEVICE", &title(device));
-        if let Some(mac) = device.mac {
-            let random = if device.randomized { ", locally administered, as randomised ones are" } else { "" };
+        for mac in &device.macs {
+            let random = if mac.is_local() { ", locally administered, as randomised ones are" } else { "" };
             line(text, "  MAC", &format!("{mac}{random}"));
         }
         if let Some(vendor) = &device.vendor {
-            line(text, "  maker", &format!("{vendor}, who has that block of MACs in the IEEE registry"));
+            line(text, "  maker", &format!("{vendor}, by the block of the MAC in the IEEE registry"));
+        }
+        if let Some(notes) = &device.notes {
+            line(text, "  notes", &format!("{notes} (devices file)"));
+        }
+        if !device.expected.is_empty() {
+            let countries: Vec<&str> = device.expected.iter().map(Country::name).collect();
+            line(text, "  expected", &format!("{} (devices file)", countries.join(", ")));
         }
         for learnt in &self.explanation.learnt {
             line(text, &format!("  {}", learnt.what), &format!("{}, {}", learnt.value, self.spot(learnt.by)));
