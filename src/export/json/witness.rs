@@ -34,7 +34,7 @@ pub(super) fn noise_bytes(row: &DestinationRow) -> u64 {
 
 /// What all witnesses say of where a server is.
 #[derive(Serialize)]
-pub(super) struct Place<'a> {
+pub(in crate::export) struct Place<'a> {
     server: String,
     name: Option<&'a str>,
     databases: Vec<Database<'a>>,
