@@ -18,6 +18,7 @@ mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+mod lane;
 mod learn;
 mod ledger;
 pub mod limits;
