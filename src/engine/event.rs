@@ -7,13 +7,11 @@ use std::time::Duration;
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
-pub use crate::engine::geo::Opinion;
 pub use crate::engine::location::Least;
-pub use crate::engine::region::Kind;
 pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
-pub use crate::engine::witness::Location;
+use crate::engine::witness::Location;
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::event::Kind;
-use crate::engine::snapshot::{DestinationRow, Location, ServiceRow};
+use crate::engine::snapshot::{DestinationRow, Kind, Location, ServiceRow};
 use crate::export::day;
 
 /// What a destination is for.
