@@ -27,6 +27,22 @@ fn the_picture_is_what_read_prints() {
 }
 
 #[test]
+fn the_evidence_is_what_explain_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("lab.pcap");
+    whither(&["simulate", capture.to_str().unwrap()]);
+    let section = section("Why: the evidence behind a row");
+    let mut lines = section.split("```text\n$ whither explain ").nth(1).unwrap().split("```").next().unwrap().lines();
+    let asked: Vec<&str> = lines.next().unwrap().split(" --evidence").next().unwrap().split(' ').collect();
+    let asked: Vec<&str> = asked.into_iter().map(|word| if word == "lab.pcap" { capture.to_str().unwrap() } else { word }).collect();
+    let printed = whither(&[&["explain"], &asked[..]].concat());
+    let mut rest = printed.lines();
+    for line in lines {
+        assert!(rest.any(|other| other.starts_with(line)), "in its place, `whither explain` does not print\n{line}\nbut\n{printed}");
+    }
+}
+
+#[test]
 fn every_metric_is_listed() {
     let whole = |series: String| {
         let name = series.trim_start_matches("whither_");

@@ -10,10 +10,7 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
 use whither::config::{Cli, Common, Read};
-use whither::engine::Engine;
-use whither::engine::device::OurSide;
 use whither::engine::event::Event;
-use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
@@ -21,7 +18,7 @@ use whither::export::names::Names;
 use whither::export::{Scrape, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{databases, devices, watchlists};
+use super::{engine, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -44,13 +41,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .as_ref()
         .map(|path| EventLog::create(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display())));
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
-    let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
-    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, told.wanted());
-    if let Some(at) = common.location {
-        engine.stands_at(at.latitude, at.longitude);
-    }
+    let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
-    engine.register(devices(common.devices.as_deref())?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
@@ -165,7 +157,7 @@ fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
 }
 
 /// A filter over files: the language is libpcap's, so it needs libpcap.
-struct Filter {
+pub(super) struct Filter {
     #[cfg(feature = "live")]
     text: Option<String>,
     #[cfg(feature = "live")]
@@ -174,7 +166,7 @@ struct Filter {
 
 impl Filter {
     #[cfg(not(feature = "live"))]
-    fn new(text: Option<&str>) -> Result<Self> {
+    pub(super) fn new(text: Option<&str>) -> Result<Self> {
         match text {
             Some(_) => {
                 anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
@@ -184,12 +176,12 @@ impl Filter {
     }
 
     #[cfg(not(feature = "live"))]
-    fn takes(&mut self, _: &Frame<'_>) -> bool {
+    pub(super) fn takes(&mut self, _: &Frame<'_>) -> bool {
         true
     }
 
     #[cfg(feature = "live")]
-    fn new(text: Option<&str>) -> Result<Self> {
+    pub(super) fn new(text: Option<&str>) -> Result<Self> {
         let filter = Self { text: text.map(str::to_owned), programs: Vec::new() };
         if let Some(text) = text {
             filter.compile(1, text).map_err(|error| anyhow!("the filter `{text}` is not in tcpdump's language: {error}"))?;
@@ -203,7 +195,7 @@ impl Filter {
     }
 
     #[cfg(feature = "live")]
-    fn takes(&mut self, frame: &Frame<'_>) -> bool {
+    pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
         let Some(text) = &self.text else { return true };
         if !self.programs.iter().any(|(link, _)| *link == frame.link) {
             let program = self.compile(frame.link.linktype(), text).ok();

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::charge::Told;
 use crate::engine::core::{Core, location, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
@@ -100,7 +101,8 @@ impl Core {
     fn claim(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Claim> {
         let named = flow.name.as_ref().filter(|named| named.origin != Origin::Ech && flow.class != Class::DnsAmbiguous)?;
         let own = region_of_name(&named.name).map(|region| Claim { region, alias: false });
-        let told = |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.name == named.name)?.region;
+        let told =
+            |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.answer.name == named.name)?.answer.region;
         let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
         let alias = alias.map(|region| Claim { region, alias: true });
         [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Kind::Vendor)
@@ -126,6 +128,7 @@ impl Core {
         } else {
             self.settle(key, flow, now);
         }
+        self.audit(key, flow);
         flow.settled = false;
         flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
@@ -138,6 +141,7 @@ impl Core {
         } else {
             self.settle(key, &mut flow, now);
         }
+        self.audit(key, &flow);
         if !self.events.wanted() {
             return;
         }
@@ -184,10 +188,10 @@ impl Core {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.place(&key, &mut flow, sender, packet, datagram, now);
         if let Some(end) = flow.ends.of(sender) {
-            self.charge_frame(end.device, flow.place, true, packet.wire_len, now);
+            self.charge_frame(end.device, flow.place, true, packet, now);
         }
         if let Some(end) = flow.ends.of(sender.other()) {
-            self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
+            self.charge_frame(end.device, flow.place, false, packet, now);
         }
         self.expect(&key, &flow);
         if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
@@ -196,13 +200,13 @@ impl Core {
     }
 
     /// Charges a frame that belongs to no flow.
-    pub(super) fn charge_frame(&mut self, device: Id, place: Place, sent: bool, wire_len: u32, now: Timestamp) {
-        let tally = Tally { packets: 1, bytes: u64::from(wire_len) };
+    pub(super) fn charge_frame(&mut self, id: Id, place: Place, sent: bool, packet: &Packet<'_>, now: Timestamp) {
+        let tally = Tally { packets: 1, bytes: u64::from(packet.wire_len) };
         let some =
             if sent { Both { transmit: tally, receive: Tally::default() } } else { Both { transmit: Tally::default(), receive: tally } };
         let inside = matches!(place, Place::Local | Place::Multicast);
-        let room = self.has_room(device);
-        let Some(device) = self.devices.get_mut(device) else { return };
+        let room = self.has_room(id);
+        let Some(device) = self.devices.get_mut(id) else { return };
         device.last = device.last.max(now);
         device.ledger.charge(place, some);
         let before = device.ledger.named();
@@ -218,6 +222,7 @@ impl Core {
         if device.ledger.named() > before {
             self.devices.opened_account();
         }
+        self.audit_frame(id, account, some, packet);
     }
 
     fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
@@ -258,9 +263,12 @@ impl Core {
         let Some(side) = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some()) else { return 0 };
         let Some(end) = flow.ends.of(side) else { return 0 };
         let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), now);
+        if let Some(trail) = &mut flow.trail {
+            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), now).map(Told::from).collect();
+        }
         if let Some(candidate) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };
-            flow.name = Some(Named { name: Arc::clone(&candidate.name), origin, by: (flow.packet, flow.first) });
+            flow.name = Some(Named { name: Arc::clone(&candidate.answer.name), origin, by: candidate.answer.by });
         }
         count
     }

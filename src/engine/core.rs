@@ -43,6 +43,8 @@ pub(super) struct Core {
     pub(super) bench: Option<Bench>,
     /// Resolvers that DHCP or Router Advertisements offered.
     pub(super) offered: ArrayVec<IpAddr, OFFERED>,
+    /// The label of the device whose accounts are audited.
+    pub(super) audited: Option<Arc<str>>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
     pub(super) events: Events,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
+pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
-pub use crate::engine::geo::Opinion;
-pub use crate::engine::region::Kind;
+pub use crate::engine::location::Least;
 pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
-pub use crate::engine::witness::Location;
+use crate::engine::witness::Location;
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -76,6 +76,8 @@ pub enum Detail {
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// What was put on an account of the audited device. No line in the log: `explain` asks for it.
+    Charge(Box<Charge>),
     /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
     UnexpectedCountry(Box<Unexpected>),
 }
@@ -162,7 +164,7 @@ pub struct FlowEnd {
     pub domain: Option<Arc<str>>,
     /// What named it.
     pub origin: Origin,
-    /// The packet that named it, and its time; for a name from DNS, the flow's first packet.
+    /// The packet that named it, and its time; for a name from DNS, the answer's, which came before the flow.
     pub named: Option<(u64, Timestamp)>,
     /// What is known of its destination.
     pub class: Class,

@@ -12,6 +12,7 @@ use crate::engine::reading::Reading;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
+use crate::engine::trail::Trail;
 use crate::engine::witness::Claim;
 use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
@@ -92,6 +93,8 @@ pub(super) struct Flow {
     pub(super) waited: (u8, Timestamp),
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
+    /// The packets behind it, where somebody audits.
+    pub(super) trail: Option<Box<Trail>>,
 }
 
 /// A side that is ours.
@@ -118,7 +121,7 @@ pub(super) struct Named {
     pub(super) name: Arc<str>,
     /// What gave it.
     pub(super) origin: Origin,
-    /// The packet that did, and its time; for a name from DNS, the flow's first.
+    /// The packet that did, and its time; for a name from DNS, the answer's, which came before the flow.
     pub(super) by: (u64, Timestamp),
 }
 
@@ -234,6 +237,7 @@ impl Flow {
             disputed: false,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
+            trail: None,
         }
     }
 

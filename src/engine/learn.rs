@@ -13,7 +13,7 @@ use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::lane::{Harvest, Part};
-use crate::engine::names::Candidate;
+use crate::engine::names::Answer;
 use crate::engine::region::{Kind, Region, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
@@ -99,7 +99,7 @@ impl Core {
             // Who answers without being asked, from the port of a resolver, must not name anything.
             (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
                 if let Some(end) = flow.ends.of(client) {
-                    self.answers(end.device, &message, context.now);
+                    self.answers(end.device, &message, context);
                 }
             }
             _ => {}
@@ -108,27 +108,27 @@ impl Core {
     }
 
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
-    fn answers(&mut self, device: Id, message: &DnsMessage, now: Timestamp) {
+    fn answers(&mut self, device: Id, message: &DnsMessage, context: Context<'_>) {
         let asked = message.questions.first().map(|question| &question.name);
         let region = region_of_aliases(&message.answers);
         for record in &message.answers {
-            self.address(device, asked.unwrap_or(&record.name), region, record, now);
+            self.address(device, asked.unwrap_or(&record.name), region, record, context);
         }
         for record in &message.additional {
-            self.address(device, &record.name, None, record, now);
+            self.address(device, &record.name, None, record, context);
         }
     }
 
-    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, now: Timestamp) {
+    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, context: Context<'_>) {
         let addresses: &[IpAddr] = match &record.data {
             RecordData::Address(address) => std::slice::from_ref(address),
             RecordData::Service { hints, .. } => hints,
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
-        let name: Arc<str> = Arc::from(name.as_str());
         let ttl = Duration::from_secs(u64::from(record.ttl));
+        let answer = Answer { name: Arc::from(name.as_str()), region, ttl, by: (context.number, context.time) };
         for address in addresses {
-            self.names.learn(device, *address, Candidate::new(&name, region, ttl, now, &self.limits), &self.limits);
+            self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
         }
     }
 
@@ -157,7 +157,7 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
         }

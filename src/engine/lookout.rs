@@ -8,7 +8,7 @@ use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::service::Service;
-use crate::engine::snapshot::Place;
+use crate::engine::snapshot::{Origin, Place};
 
 impl Core {
     /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so.
@@ -22,7 +22,9 @@ impl Core {
             let Some(list) = self.watchlists.get(index) else { continue };
             let by_name = flow.name.as_ref().and_then(|named| list.lookup_name(&named.name));
             let (hit, by) = match (by_name, &flow.name) {
-                (Some(hit), Some(named)) => (hit, named.by),
+                // An answer from DNS came before the flow: who asks has not gone there yet.
+                (Some(hit), Some(named)) if !matches!(named.origin, Origin::Dns | Origin::Ech) => (hit, named.by),
+                (Some(hit), Some(_)) => (hit, (flow.packet, flow.first)),
                 _ => match list.lookup_address(far) {
                     Some(hit) => (hit, (flow.packet, flow.first)),
                     None => continue,

@@ -6,7 +6,9 @@
 
 mod account;
 pub mod anycast;
+mod audit;
 pub mod border;
+mod charge;
 mod clock;
 mod core;
 pub mod device;
@@ -36,6 +38,7 @@ mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod vendor;
 pub mod watchlist;
 pub mod witness;
@@ -55,6 +58,8 @@ use names::NameTable;
 use roster::Roster;
 use table::{Id, Table};
 use watchlist::Watchlist;
+
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -91,6 +96,7 @@ impl Engine {
                 servers: Servers::new(limits.servers),
                 bench: None,
                 offered: ArrayVec::new(),
+                audited: None,
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
                 health: Health::default(),
@@ -129,6 +135,7 @@ impl Engine {
             // What was seen while nobody's side was known was counted as skipped.
             flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
+            flow.begin_trail(&packet);
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
@@ -146,9 +153,16 @@ impl Engine {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
             self.core.read(id, flow, &datagram, context);
         }
+        flow.extend_trail(&packet, flow.rtt != timed);
         if !flow.settled && flow.is_due(key.protocol(), now, &self.core.limits) {
             self.core.settle(&key, flow, now);
         }
+    }
+
+    /// Tells what each account of a device, given by its label, is charged with, and by which packets. To be called before the
+    /// first frame; only who takes events is told.
+    pub fn audit(&mut self, device: &str) {
+        self.core.audited = Some(Arc::from(device));
     }
 
     /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
@@ -254,6 +268,10 @@ impl Engine {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)
+        let mut flow = Flow::new(datagram, packet.number, sender, now);
+        if self.core.audited.is_some() {
+            flow.leave_trail(packet);
+        }
+        self.flows.insert(*key, flow, now)
     }
 }

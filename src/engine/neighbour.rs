@@ -37,10 +37,10 @@ impl Core {
         let target = self.devices.table().find(&self.devices.link_key(macs.target));
         let place = if macs.target.is_group() { Place::Multicast } else { Place::Local };
         if let Some(device) = source {
-            self.charge_frame(device, place, true, packet.wire_len, now);
+            self.charge_frame(device, place, true, packet, now);
         }
         if let Some(device) = target {
-            self.charge_frame(device, place, false, packet.wire_len, now);
+            self.charge_frame(device, place, false, packet, now);
         }
         if source.is_none() && target.is_none() {
             self.health.skip("no-ip");

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::geo::Country;
-pub use crate::engine::witness::Location;
+pub use crate::engine::geo::Opinion;
+pub use crate::engine::location::Finding;
+pub use crate::engine::region::Kind;
+pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
 /// Frames and bytes on the wire of one direction.

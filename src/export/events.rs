@@ -56,6 +56,7 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             watched(seen, &mut line);
             line.end();
         }
+        Detail::Charge(_) => {}
         Detail::UnexpectedCountry(seen) => {
             let mut line = Line::begin(event, "unexpected-country", sensor, out);
             unexpected(seen, &mut line);
@@ -272,12 +273,12 @@ fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
     }
 }
 
-fn nanos(span: std::time::Duration) -> u64 {
+pub(super) fn nanos(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The transport by its IANA keyword, lower case; by number where few would know the word.
-fn transport(protocol: u8) -> String {
+pub(super) fn transport(protocol: u8) -> String {
     match protocol {
         1 => "icmp".to_owned(),
         2 => "igmp".to_owned(),

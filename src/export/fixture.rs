@@ -2,13 +2,11 @@
 
 use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
-use crate::engine::geo::{Country, Opinion};
-use crate::engine::location::Finding;
+use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
-    TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Finding, Location, Opinion, Origin, PROTOCOLS, Place, RTT_BUCKETS,
+    RttRow, SightingRow, Snapshot, TableRow, Tally, Witnesses,
 };
-use crate::engine::witness::{Location, Witnesses};
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
 pub(super) const HOSTILE: &str = "a\"b\\c\nd\0e\u{1b}[31mf\u{202e}g<script>alert(1)</script>";

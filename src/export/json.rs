@@ -5,6 +5,8 @@
 
 mod witness;
 
+pub(super) use witness::Place;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -90,7 +92,7 @@ fn last_packet(snapshot: &Snapshot) -> Option<String> {
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+pub(super) struct Device<'a> {
     device: &'a str,
     alias: Option<&'a str>,
     notes: Option<&'a str>,
@@ -150,7 +152,7 @@ impl<'a> From<&'a CountryRow> for Country<'a> {
 }
 
 #[derive(Serialize)]
-struct Destination<'a> {
+pub(super) struct Destination<'a> {
     device: &'a str,
     destination: &'a str,
     origin: &'a str,
@@ -158,7 +160,7 @@ struct Destination<'a> {
     asn: Option<u32>,
     organization: Option<&'a str>,
     location_bytes: Counts,
-    location: Option<witness::Place<'a>>,
+    location: Option<Place<'a>>,
     anycast: bool,
     services: Vec<witness::Service<'a>>,
     noise: Option<&'static str>,
@@ -180,7 +182,7 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
             asn: row.asn,
             organization: row.organisation.as_deref(),
             location_bytes: Counts(VERDICTS.map(Verdict::as_str).into_iter().zip(row.verdicts).collect()),
-            location: row.location.as_deref().map(witness::Place::from),
+            location: row.location.as_deref().map(Place::from),
             anycast: row.anycast,
             services: row.services.iter().map(witness::Service::from).collect(),
             noise: witness::noise(row),
@@ -195,7 +197,7 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
 
 /// Both directions, in the words of the metrics.
 #[derive(Serialize)]
-struct Total {
+pub(super) struct Total {
     transmit_bytes: u64,
     receive_bytes: u64,
     transmit_packets: u64,
@@ -214,7 +216,7 @@ impl From<&Both> for Total {
 }
 
 #[derive(Serialize)]
-struct Database<'a> {
+pub(super) struct Database<'a> {
     database: &'a str,
     built: String,
 }
@@ -226,7 +228,7 @@ impl<'a> From<&'a DatabaseRow> for Database<'a> {
 }
 
 /// Named counts, as an object in the order given.
-struct Counts(Vec<(&'static str, u64)>);
+pub(super) struct Counts(pub(super) Vec<(&'static str, u64)>);
 
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

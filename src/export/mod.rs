@@ -1,4 +1,4 @@
-//! The only way out: metrics, pages, event lines and the table of `read`.
+//! The only way out: metrics, pages, event lines, the table of `read` and the evidence of `explain`.
 //!
 //! Pulled: a page is a function of a [`Scrape`], which owns its data, and one row in [`ROUTES`]. Pushed: [`log::EventLog`]
 //! writes each event as a line. Neither sees the engine, so nothing here can hold its lock while it formats.
@@ -12,6 +12,7 @@ use crate::engine::snapshot::Snapshot;
 mod community;
 mod dns;
 pub mod events;
+pub mod explain;
 pub mod http;
 pub mod json;
 pub mod locations;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod names;
 pub mod noise;
 mod page;
+pub mod pcapng;
 pub mod prometheus;
 pub mod table;
 pub mod visibility;

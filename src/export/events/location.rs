@@ -1,7 +1,8 @@
 //! What a flow's event says of its server's place and purpose: each witness's word in fields of its own.
 
 use super::Line;
-use crate::engine::event::{FlowEnd, Kind, Location, Opinion};
+use crate::engine::event::FlowEnd;
+use crate::engine::snapshot::{Kind, Location, Opinion};
 use crate::export::day;
 
 /// Writes it, where the server is outside.

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::event::Kind;
-use crate::engine::snapshot::{DestinationRow, Location, ServiceRow};
+use crate::engine::snapshot::{DestinationRow, Kind, Location, ServiceRow};
 use crate::export::day;
 
 /// What a destination is for.
@@ -34,7 +33,7 @@ pub(super) fn noise_bytes(row: &DestinationRow) -> u64 {
 
 /// What all witnesses say of where a server is.
 #[derive(Serialize)]
-pub(super) struct Place<'a> {
+pub(in crate::export) struct Place<'a> {
     server: String,
     name: Option<&'a str>,
     databases: Vec<Database<'a>>,
