@@ -1,6 +1,6 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
-# make demo    makes the simulated lab run and serves it; needs no right to capture
+# make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
@@ -35,7 +35,7 @@ demo: build-deps
 	cargo build --release
 	@mkdir -p out
 	$(BINARY) simulate out/demo.pcap
-	$(BINARY) read --serve $(ARGS) out/demo.pcap
+	$(BINARY) read --serve --speed 600 $(ARGS) out/demo.pcap
 
 # BENCH_TRACES=DIR: over these captures too.
 bench: build-deps

@@ -292,7 +292,11 @@ fn tool(name: &str, package: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    writeln!(std::io::stderr(), "\n*** SKIPPED: {package} is not in target/tools (`make deps`): a check of the dashboards is left out ***\n").unwrap();
+    writeln!(
+        std::io::stderr(),
+        "\n*** SKIPPED: {package} is not in target/tools (`make deps`): a check of the dashboards is left out ***\n"
+    )
+    .unwrap();
     None
 }
 

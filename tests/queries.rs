@@ -13,7 +13,6 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
-    clippy::disallowed_types,
     reason = "a test makes its own world and should stop at the first wrong thing"
 )]
 
@@ -22,14 +21,12 @@ mod mixin;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Cursor, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Cursor;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
+use mixin::server::{Server, free_address, until};
 use mixin::{choices, dashboards, have, promtool, queries, root, text, whole};
-use nix::poll::{PollTimeout, poll};
 use serde_json::Value;
 use whither::capture::file::{File, Item};
 use whither::engine::Engine;
@@ -44,6 +41,8 @@ use whither::simulate::{Plan, write};
 
 /// Between two scrapes of the lab run: less than the five minutes for which Prometheus holds a value.
 const EVERY: u64 = 150;
+/// Between two steps of a graph.
+const STEP: u64 = 300;
 /// What Prometheus adds to a scraped series.
 const TARGET: &str = r#"job="whither",instance="bench:9843",sensor="lab""#;
 /// An alias that is a regular expression by accident.
@@ -65,26 +64,26 @@ fn every_query_has_an_answer() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let t0 = std::time::Instant::now();
-    let run = lab_run(folder.path());eprintln!("T lab {:?}", t0.elapsed());
-    let sensor = Sensor::start(folder.path());
+    let run = lab_run(folder.path());
+    let flags = ["read", "--serve", "--location", "54.69,25.28", "--devices", "devices.toml", "lab.pcap"];
+    let sensor = Server::whither(&flags, folder.path(), "127.0.0.1:0");
     fs::write(folder.path().join("prometheus.yml"), configuration(&sensor.address)).unwrap();
 
     // The recording rules are worked out for the time of the lab run too, by a Prometheus that has its blocks.
-    eprintln!("T sensor {:?}", t0.elapsed());let first = Prometheus::start(folder.path());
-    let (url, start, end) = (format!("http://{}", first.address), format!("{}", run.start), format!("{}", run.end));
+    let first = Prometheus::start(folder.path());
+    let (url, start, end) = (format!("http://{}", first.server.address), format!("{}", run.start), format!("{}", run.end));
     let data = folder.path().join("data");
     let backfill = ["tsdb", "create-blocks-from", "--max-block-duration=54h", "rules", "--url", &url, "--start", &start, "--end", &end];
     let more = ["--eval-interval=150s", "--output-dir"];
     promtool(&[&backfill[..], &more, &[data.to_str().unwrap(), root().join("rules.yml").to_str().unwrap()]].concat());
-    eprintln!("T backfill {:?}", t0.elapsed());drop(first);
+    drop(first);
 
     let prometheus = Prometheus::start(folder.path());
     prometheus.until_rules_ran();
-    eprintln!("T ran {:?}", t0.elapsed());let mut wrong = Vec::new();
+    let mut wrong = Vec::new();
     then_and_now(&prometheus, &run, &mut wrong);
-    eprintln!("T asked {:?}", t0.elapsed());rules_then(&prometheus, &run, &mut wrong);
-    eprintln!("T rules {:?}", t0.elapsed());    assert!(wrong.is_empty(), "{} without an answer:\n{}", wrong.len(), wrong.join("\n"));
+    rules_then(&prometheus, &run, &mut wrong);
+    assert!(wrong.is_empty(), "{} without an answer:\n{}", wrong.len(), wrong.join("\n"));
     totals_are_exact(&prometheus, &run);
 }
 
@@ -255,70 +254,30 @@ scrape_configs:
     )
 }
 
-/// `whither read --serve` of the lab run.
-struct Sensor {
-    child: Child,
-    address: String,
-}
-
-impl Sensor {
-    fn start(folder: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_whither"));
-        command.args(["read", "--serve", "--listen", "127.0.0.1:0", "--location", "54.69,25.28", "--devices", "devices.toml", "lab.pcap"]);
-        let mut child = command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = until(&mut child, "look at http://");
-        let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
-        Self { child, address }
-    }
-}
-
-/// The first line on standard error with these words. The rest is read away, so that the program never waits for a reader.
-fn until(child: &mut Child, words: &str) -> String {
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let found = lines.by_ref().map(Result::unwrap).find(|line| line.contains(words)).unwrap_or_else(|| panic!("it never says {words}"));
-    std::thread::spawn(move || lines.for_each(drop));
-    found
-}
-
-fn end(child: &mut Child) {
-    let process = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
-    let _ = nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM);
-    let _ = child.wait();
-}
-
-impl Drop for Sensor {
-    fn drop(&mut self) {
-        end(&mut self.child);
-    }
-}
-
 struct Prometheus {
-    child: Child,
-    address: String,
+    server: Server,
 }
 
 impl Prometheus {
     fn start(folder: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        let address = free_address();
         let mut command = Command::new("prometheus");
         command.args(["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--storage.tsdb.retention.time=100y"]);
-        command.arg(format!("--web.listen-address={address}")).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        until(&mut child, "ready to receive web requests");
-        Self { child, address }
+        command.arg(format!("--web.listen-address={address}"));
+        Self { server: Server::start(&mut command, folder, &address, "ready to receive web requests") }
     }
 
     /// The rows of an answer at a moment, in seconds, or now.
     fn instant(&self, expr: &str, moment: Option<u64>) -> Vec<Value> {
         let time = moment.map(|second| format!("&time={second}")).unwrap_or_default();
-        self.post("query", &format!("query={}{time}", encoded(expr)))
+        self.server.query("query", expr, &time)
     }
 
     fn answers(&self, expr: &str, instant: bool, start: u64, end: u64) -> bool {
         let rows = if instant {
             self.instant(expr, Some(end))
         } else {
-            self.post("query_range", &format!("query={}&start={start}&end={end}&step=300", encoded(expr)))
+            self.server.query("query_range", expr, &format!("&start={start}&end={end}&step={STEP}"))
         };
         rows.iter().any(is_number)
     }
@@ -327,47 +286,23 @@ impl Prometheus {
         self.instant(expr, None).iter().any(is_number)
     }
 
-    fn post(&self, path: &str, form: &str) -> Vec<Value> {
-        let head = format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}", form.len());
-        let answer = self.ask(&format!("POST /api/v1/{path} HTTP/1.0\r\n{head}\r\n\r\n{form}"));
-        assert_eq!(answer["status"], "success", "{form}: {answer}");
-        answer["data"]["result"].as_array().unwrap().clone()
-    }
-
-    fn ask(&self, request: &str) -> Value {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
-
     fn rules(&self) -> Vec<Value> {
-        let answer = self.ask("GET /api/v1/rules HTTP/1.0\r\n\r\n");
+        let answer: Value = serde_json::from_str(&self.server.get("/api/v1/rules")).unwrap();
         let groups = answer["data"]["groups"].as_array().unwrap();
         groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
     }
 
     /// Every rule has run without an error, on what was scraped, and an alert is on its way.
     fn until_rules_ran(&self) {
-        for _ in 0..600 {
+        let ran = || {
             let rules = self.rules();
             for rule in &rules {
                 assert_ne!(rule["health"], "err", "{rule}");
             }
             let ran = !rules.is_empty() && rules.iter().all(|rule| rule["health"] == "ok");
-            if ran && self.answers_now("ALERTS") && self.answers_now("whither_build_info{sensor=\"lab\"}") {
-                return;
-            }
-            poll(&mut [], PollTimeout::try_from(Duration::from_millis(100)).unwrap()).unwrap();
-        }
-        panic!("the rules never ran: {:?}", self.rules());
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        end(&mut self.child);
+            ran && self.answers_now("ALERTS") && self.answers_now("whither_build_info{sensor=\"lab\"}")
+        };
+        until(ran, || format!("the rules never ran: {:?}", self.rules()));
     }
 }
 
@@ -375,11 +310,4 @@ impl Drop for Prometheus {
 fn is_number(row: &Value) -> bool {
     let number = |pair: &Value| pair[1].as_str().unwrap().parse::<f64>().is_ok_and(f64::is_finite);
     row.get("value").is_some_and(number) || row["values"].as_array().is_some_and(|pairs| pairs.iter().any(number))
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "%{byte:02X}");
-        out
-    })
 }

@@ -2,8 +2,6 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
@@ -18,6 +16,7 @@ use whither::export::names::Names;
 use whither::export::{Scrape, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
+use super::serve::{Pages, Replay};
 use super::{engine, watchlists};
 
 /// Reads the captures and tells what they hold.
@@ -44,11 +43,20 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
 
+    // With a speed the pages are up from the start, else when all is read.
+    let (server, mut replay) = match (server, asked.speed) {
+        (Some(server), Some(factor)) => (None, Some(Replay::new(Pages::open(server, &common, Snapshot::default())?, factor))),
+        (server, _) => (server, None),
+    };
+
     let mut damages = Vec::new();
     for (path, file) in &mut files {
         engine.begin();
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
+                if let Some(replay) = &mut replay {
+                    replay.wait(frame.time, || engine.snapshot());
+                }
                 engine.ingest(&frame);
                 if engine.has_events() {
                     engine.events().for_each(|event| told.take(&event));
@@ -65,8 +73,10 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
-    if let Some(server) = server {
-        serve(server, &common, snapshot)?;
+    if let Some(replay) = replay {
+        replay.end(snapshot).until_stopped()?;
+    } else if let Some(server) = server {
+        Pages::open(server, &common, snapshot)?.until_stopped()?;
     }
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
@@ -137,23 +147,6 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
 fn write_file(path: &Path, text: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
     std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
-}
-
-fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
-    let address = server.local_addr();
-    let sensor = common.sensor().to_owned();
-    let shared = Arc::new(Mutex::new(snapshot));
-    let scrape = move || Scrape {
-        snapshot: shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        capture: Vec::new(),
-        sensor: sensor.clone(),
-    };
-    let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)))?;
-    eprintln!("whither: look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
-    signals.forever().next();
-    handle.stop();
-    Ok(())
 }
 
 /// A filter over files: the language is libpcap's, so it needs libpcap.

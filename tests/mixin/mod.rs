@@ -2,6 +2,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads files of its own")]
 #![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
 
+pub(crate) mod server;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
