@@ -146,7 +146,7 @@ fn store(way: Way, folder: &Path, sensors: &[String]) -> (Server, Vec<Server>) {
         fs::write(folder.join("scrape.yml"), config).unwrap();
         command.arg("-promscrape.config=scrape.yml");
     }
-    let store = Server::start(&mut command, folder, &address, "started server at");
+    let store = Server::start(&mut command, folder, &address, "server at http://");
     let agent = |(name, at): (&&str, &String)| match way {
         Way::Scrape => None,
         Way::Vmagent | Way::Agent => Some(agent(way, folder, name, at, &address)),
@@ -170,7 +170,7 @@ fn agent(way: Way, folder: &Path, name: &str, sensor: &str, store: &str) -> Serv
         command = Command::new("vmagent");
         command.args([format!("-promscrape.config={name}.yml"), format!("-remoteWrite.url=http://{store}/api/v1/write")]);
         command.args([format!("-remoteWrite.tmpDataPath={name}"), format!("-httpListenAddr={address}")]);
-        "started vmagent"
+        "server at http://"
     } else {
         command = Command::new("prometheus");
         command.args([format!("--config.file={name}.yml"), format!("--storage.agent.path={name}")]);

@@ -36,6 +36,8 @@ impl Server {
         // The sensor says where it listens.
         let said = told.split("http://").nth(1).and_then(|rest| rest.split('/').next());
         let address = if address.ends_with(":0") { said.unwrap().to_owned() } else { address.to_owned() };
+        // Some tell of it a moment before they listen.
+        until(|| TcpStream::connect(&address).is_ok(), || format!("nobody listens at {address}"));
         Self { child, address }
     }
 
