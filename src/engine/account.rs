@@ -138,6 +138,7 @@ impl Core {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.place(&key, &mut flow, sender, packet, datagram, now);
         if let Some(end) = flow.ends.of(sender) {
+            self.speaks(end.device, (packet.number, packet.time), now);
             self.charge_frame(end.device, flow.place, true, packet.wire_len, now);
         }
         if let Some(end) = flow.ends.of(sender.other()) {

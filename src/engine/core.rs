@@ -161,11 +161,12 @@ impl Core {
         let news = DeviceNews {
             mac: device.mac(),
             name: None,
-            hostname: device.hostname.clone(),
+            hostname: device.identity.hostname().cloned(),
             vendor: device.mac().and_then(vendor).map(Arc::from),
-            vendor_class: device.vendor_class.clone(),
+            vendor_class: device.identity.vendor_class().cloned(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
+            identity: device.identity.facts().to_vec(),
         };
         let event =
             Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
@@ -180,10 +181,20 @@ impl Core {
             return None;
         };
         let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
-        if new || news {
+        if new {
+            self.meet(device, packet);
+        } else if news {
             self.tell_device(device, packet.number, packet.time);
         }
         Some(End { key, device, account: None, pending: Both::default() })
+    }
+
+    /// Takes in a device that is first seen.
+    pub(super) fn meet(&mut self, id: Id, packet: &Packet<'_>) {
+        if let Some(device) = self.devices.get_mut(id) {
+            device.meet(packet.number, packet.time);
+        }
+        self.tell_device(id, packet.number, packet.time);
     }
 
     /// Notes a resolver that was offered on our link.

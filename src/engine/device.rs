@@ -12,10 +12,12 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
-use crate::dissect::observation::Text;
+use crate::engine::identity::{Identity, Kind, Source};
 use crate::engine::ledger::Ledger;
+use crate::engine::likeness::Likeness;
 use crate::engine::limits::Limits;
 use crate::engine::table::{Id, Table};
+use crate::engine::vendor::vendor;
 use crate::packet::{Mac, Macs, Timestamp};
 
 /// Addresses kept of one device: privacy addresses change daily, a forger's with every packet.
@@ -56,16 +58,20 @@ pub(super) struct Device {
     pub(super) label: Arc<str>,
     /// Its addresses, in the order of their appearance.
     pub(super) addresses: ArrayVec<IpAddr, ADDRESSES>,
-    /// The name it gave.
-    pub(super) hostname: Option<Text>,
-    /// Its DHCP vendor class.
-    pub(super) vendor_class: Option<Text>,
+    /// What it says of itself.
+    pub(super) identity: Identity,
+    /// The address for which multicast DNS gave its name.
+    pub(super) named_at: Option<IpAddr>,
+    /// Which others it may be.
+    pub(super) likeness: Likeness,
     /// Resolvers it asked that nobody offered.
     pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
     /// First packet.
     pub(super) first: Timestamp,
     /// Last packet.
     pub(super) last: Timestamp,
+    /// Last packet that it sent.
+    pub(super) spoke: Timestamp,
     /// What it sent where.
     pub(super) ledger: Ledger,
 }
@@ -247,11 +253,13 @@ impl Devices {
             key,
             label: Arc::from(label),
             addresses: ArrayVec::new(),
-            hostname: None,
-            vendor_class: None,
+            identity: Identity::default(),
+            named_at: None,
+            likeness: Likeness::default(),
             strangers: ArrayVec::new(),
             first: now,
             last: now,
+            spoke: now,
             ledger: Ledger::default(),
         };
         self.table.insert(key, device, now).map(|id| (id, true))
@@ -275,6 +283,17 @@ impl Devices {
 }
 
 impl Device {
+    /// Notes what its MAC tells, when its first packet is seen.
+    pub(super) fn meet(&mut self, packet: u64, time: Timestamp) {
+        let Some(mac) = self.mac() else { return };
+        if let Some(vendor) = vendor(mac) {
+            self.identity.note(Kind::Vendor, Source::Ieee, vendor, packet, time);
+        }
+        if mac.is_local() {
+            self.identity.note(Kind::RandomizedMac, Source::Mac, "true", packet, time);
+        }
+    }
+
     /// Notes an address of the device; true when it is new.
     pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();

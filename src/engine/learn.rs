@@ -80,6 +80,8 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
+            Observation::Lease6(lease) => self.lease6(&lease, flow, context),
+            Observation::Announcement(seen) => self.announcement(&seen, flow, context),
             Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
             Observation::Certificate(certificate) => certified(&certificate, flow, context),
         }
@@ -98,6 +100,9 @@ impl Core {
             && let Some(end) = flow.ends.of(client)
         {
             self.answers(end.device, &message, context.now);
+        }
+        if protocol == "mdns" {
+            self.own_names(&message, flow, context);
         }
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
     }
@@ -228,19 +233,9 @@ impl Core {
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
         if by_client {
-            for (known, said) in [
-                (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
-                (&mut device.vendor_class, lease.vendor_class.as_ref()),
-            ] {
-                if said.is_some() && known.as_ref() != said {
-                    *known = said.cloned();
-                    news = true;
-                }
-            }
+            news |= self.by_dhcp(id, lease, context);
         }
-        if news {
-            self.tell_device(id, context.number, context.time);
-        }
+        self.news(id, news, context);
     }
 
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {

@@ -17,8 +17,11 @@ mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+pub mod identity;
+mod introduction;
 mod learn;
 mod ledger;
+pub mod likeness;
 pub mod limits;
 pub mod location;
 mod lookout;
@@ -126,6 +129,9 @@ impl Engine {
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
+        }
+        if let Some(end) = flow.ends.of(sender) {
+            self.core.speaks(end.device, (packet.number, packet.time), now);
         }
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);

@@ -27,8 +27,9 @@ impl Core {
         let source = if speaks {
             self.devices.open(DeviceKey::Mac(macs.source), now, &self.limits).map(|(id, new)| {
                 if new {
-                    self.tell_device(id, packet.number, packet.time);
+                    self.meet(id, packet);
                 }
+                self.speaks(id, (packet.number, packet.time), now);
                 id
             })
         } else {

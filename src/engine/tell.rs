@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
+use crate::engine::likeness::SameAs;
 use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
@@ -48,7 +49,8 @@ impl Engine {
                 owed.add(*some);
             }
             let router = device.mac().is_some_and(|mac| self.core.devices.is_router(mac));
-            tell(device, owed, router, &mut snapshot);
+            let spoke = |id: Id| self.core.devices.table().get(id).map(|device| device.spoke);
+            tell(device, owed, router, device.likeness.holding(spoke), &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -84,7 +86,7 @@ fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
     (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
-fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
+fn tell(device: &Device, pending: Both, router: bool, same_as: Vec<SameAs>, snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -92,10 +94,13 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         id: Arc::clone(&device.label),
         mac: device.mac(),
         addresses,
-        hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
+        hostname: device.identity.hostname().cloned(),
         vendor: device.mac().and_then(vendor).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
+        identity: device.identity.facts().to_vec(),
+        identity_forgotten: device.identity.forgotten(),
+        same_as,
         first: device.first,
         last: device.last,
         total: ledger.total,

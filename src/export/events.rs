@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{community, dns, rfc3339};
+use super::{community, dns, identity, rfc3339};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
 };
@@ -47,6 +47,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::UnofferedResolver { offered } => {
             let mut line = Line::begin(event, "unoffered-resolver", sensor, out);
             line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
+            line.end();
+        }
+        Detail::SameDevice(same) => {
+            let mut line = Line::begin(event, "same-device", sensor, out);
+            identity::same_device(same, &mut line);
             line.end();
         }
         Detail::Watchlist(seen) => {
@@ -202,10 +207,11 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
         line.flag("device.randomized_mac", news.randomized);
     }
     line.maybe("device.name", news.name.as_deref());
-    line.maybe("device.hostname", news.hostname.as_ref().map(|name| name.as_str()));
+    line.maybe("device.hostname", news.hostname.as_deref());
     line.maybe("device.vendor", news.vendor.as_deref());
-    line.maybe("device.vendor_class", news.vendor_class.as_ref().map(|class| class.as_str()));
+    line.maybe("device.vendor_class", news.vendor_class.as_deref());
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
+    line.list("whither.identity", &news.identity, identity::fact);
 }
 
 fn watched(seen: &Watched, line: &mut Line<'_>) {
@@ -279,7 +285,7 @@ fn decimal(octet: u8, out: &mut Vec<u8>) {
 }
 
 /// A line in the making: fields in order, commas between them.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
     /// Nothing stands yet before the next field or item.
     fresh: bool,
@@ -333,12 +339,12 @@ impl<'a> Line<'a> {
         self.out.push(b'\n');
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         self.out.push(b'{');
         self.fresh = true;
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.out.push(b'}');
         self.fresh = false;
     }
@@ -370,7 +376,7 @@ impl<'a> Line<'a> {
         let _ = write!(self.out, "\"{value}\"");
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.field(name);
         self.value(value);
     }
@@ -381,18 +387,18 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn number(&mut self, name: &str, value: impl Into<u64>) {
+    pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
         let _ = write!(self.out, "{}", value.into());
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
         self.field(name);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// A list, left out when it is empty.
-    fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&T, &mut Self)) {
+    pub(super) fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&T, &mut Self)) {
         if items.is_empty() {
             return;
         }

@@ -13,6 +13,7 @@ mod community;
 mod dns;
 pub mod events;
 pub mod http;
+pub mod identity;
 pub mod json;
 pub mod log;
 pub mod names;
