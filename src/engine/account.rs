@@ -25,7 +25,7 @@ impl Core {
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
-            let Some(mut end) = self.alive(end, now) else {
+            let Some(mut end) = self.alive(end, flow.packet, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
                 continue;
@@ -219,11 +219,14 @@ impl Core {
     }
 
     /// The end with its device still there: a device that left and speaks again is opened anew.
-    fn alive(&mut self, end: End, now: Timestamp) -> Option<End> {
+    fn alive(&mut self, end: End, packet: u64, now: Timestamp) -> Option<End> {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(end.key, now, &self.limits)?;
+        let (device, new) = self.devices.open(end.key, now, &self.limits)?;
+        if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
+            device.meet(packet, now);
+        }
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }

@@ -270,14 +270,19 @@ mod tests {
     }
 
     #[test]
-    fn proposals_are_bounded_and_told_once() {
+    fn proposals_are_bounded_told_once_and_fall_when_contradicted() {
+        let mut table = crate::engine::table::Table::new("devices", 9);
+        let other = table.insert(1, (), at(1)).unwrap();
         let mut likeness = Likeness::default();
         let found = likened((OLD, &PHONE), (NEW, &PHONE), 19).unwrap();
-        assert!(likeness.propose(&found) && !likeness.propose(&found));
-        for other in 0..9 {
-            likeness.propose(&SameAs { device: Arc::from(format!("{other}")), ..found.clone() });
+        assert!(likeness.propose(other, &found) && !likeness.propose(other, &found));
+        assert_eq!(likeness.holding(|_| Some(at(19))).len(), 1);
+        assert_eq!(likeness.holding(|_| None).len(), 1, "the other left");
+        assert_eq!(likeness.holding(|_| Some(at(41))), [], "heard together after all");
+        for number in 0..9 {
+            likeness.propose(other, &SameAs { device: Arc::from(format!("{number}")), unique: true, ..found.clone() });
         }
-        assert_eq!(likeness.found.len(), PROPOSALS);
+        assert_eq!(likeness.holding(|_| Some(at(41))).len(), PROPOSALS - 1);
         assert_eq!((0..200).filter(|_| likeness.stir(at(1))).count(), usize::from(CHECKS));
     }
 }

@@ -423,6 +423,7 @@ mod tests {
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally, Verdict};
+    use crate::export::fixture;
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
 
@@ -604,16 +605,17 @@ mod tests {
         let news = DeviceNews {
             mac: Some(Mac([2, 0, 0, 0, 0, 10])),
             name: Some("phone".into()),
-            hostname: Some(text("Redmi-Note")),
+            hostname: Some("Redmi-Note".into()),
             vendor: Some("Xiaomi".into()),
-            vendor_class: Some(text("android-dhcp-13")),
+            vendor_class: Some("android-dhcp-13".into()),
             randomized: true,
             addresses: vec!["192.168.1.10".parse().unwrap(), "fe80::1".parse().unwrap()],
+            identity: vec![fixture::fact(crate::engine::snapshot::Kind::Hostname, "Redmi-Note")],
         };
         let bare = |detail| Event { ends: None, ..event(6, detail) };
         assert_eq!(
             own(&bare(Detail::Device(Box::new(news))), "device", r#""whither.packet":7"#),
-            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"]}"#
+            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.identity":[{"kind":"hostname","value":"Redmi-Note","source":"dhcp","packet":3,"first":"2021-09-21T04:53:22.000000000Z","last":"2021-09-21T04:53:29.000000000Z"}]}"#
         );
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
     }
@@ -684,12 +686,12 @@ mod tests {
             agent: Text::from_bytes(evil),
         };
         let mut one = event(6, Detail::Request(Box::new(seen), Where::default()));
-        one.device = crate::export::fixture::HOSTILE.into();
+        one.device = fixture::HOSTILE.into();
         let lines = written(&one);
         assert_eq!(lines.len(), 1);
         assert!(!lines[0].contains(char::is_control), "{lines:?}");
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["event.action"], "http-request");
-        assert_eq!(value["device.id"], crate::export::fixture::HOSTILE);
+        assert_eq!(value["device.id"], fixture::HOSTILE);
     }
 }

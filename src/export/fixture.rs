@@ -4,7 +4,7 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Kind, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source,
     TableRow, Tally,
 };
 
@@ -45,6 +45,16 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
         flows,
     }
+}
+
+pub(super) fn fact(kind: Kind, value: &str) -> Fact {
+    Fact { kind, value: value.into(), source: Source::Dhcp, packet: 3, first: at(2), last: at(9) }
+}
+
+/// A proposal that rests on a host name, a parameter list and `third`.
+pub(super) fn same_as(device: &str, name: &str, third: Fact) -> SameAs {
+    let evidence = vec![fact(Kind::Hostname, name), fact(Kind::Parameters, "1,3,6"), third];
+    SameAs { device: device.into(), evidence, unique: false, together: false, silent: at(1), begun: at(60), packet: 9, told: at(700) }
 }
 
 pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place, total: Both) -> DestinationRow {

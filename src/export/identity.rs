@@ -96,3 +96,49 @@ impl<'a> From<&'a SameAs> for SameAsPart<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::event::{Detail, Event, Mac};
+    use crate::engine::snapshot::Kind;
+    use crate::export::events::write_line;
+    use crate::export::fixture::{self, HOSTILE, at};
+    use crate::export::json::summary_json;
+
+    #[test]
+    fn a_proposal_says_what_it_rests_on() {
+        let mut snapshot = fixture::scrape().snapshot;
+        assert_eq!(lines(&snapshot), "");
+        snapshot.devices[0].hostname = Some("Pixel-8".into());
+        snapshot.devices[0].same_as =
+            vec![fixture::same_as("06:00:00:00:00:01", "Pixel-8", fixture::fact(Kind::VendorClass, "android-dhcp-14"))];
+        assert_eq!(
+            lines(&snapshot),
+            "\nPerhaps the same device with another MAC (a proposal; nothing is merged):\n  Pixel-8 02:00:00:00:00:0a and \
+             06:00:00:00:00:01: host name, parameter list and vendor class agree; nothing unique is among it: two devices of one model \
+             can agree in all of this; the other was last heard 59 s before this one came\n"
+        );
+        let told: serde_json::Value = serde_json::from_str(&summary_json(&snapshot)).unwrap();
+        let same = &told["devices"][0]["same_as"][0];
+        assert_eq!((&same["device"], &same["agreeing"], &same["unique"]), (&"06:00:00:00:00:01".into(), &3.into(), &false.into()));
+        assert_eq!(same["evidence"][2]["value"], "android-dhcp-14");
+    }
+
+    #[test]
+    fn hostile_names_harm_no_line_and_no_event() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let same = fixture::same_as(HOSTILE, HOSTILE, fixture::fact(Kind::VendorClass, HOSTILE));
+        (snapshot.devices[1].hostname, snapshot.devices[1].same_as) = (Some(HOSTILE.into()), vec![same.clone()]);
+        let text = lines(&snapshot);
+        assert!(text.lines().count() == 3 && !text.contains(|c: char| c == '\u{202e}' || c.is_control() && c != '\n'), "{text:?}");
+        let detail = Detail::SameDevice(Box::new(same));
+        let event = Event { time: at(700), packet: 9, device: HOSTILE.into(), mac: Some(Mac([2, 0, 0, 0, 0, 1])), ends: None, detail };
+        let mut out = Vec::new();
+        write_line(&event, "lab", &mut out);
+        let line = String::from_utf8(out).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((line.lines().count(), value["whither.same_as"].as_str()), (1, Some(HOSTILE)));
+        assert_eq!((&value["event.action"], &value["whither.agreeing"]), (&"same-device".into(), &3.into()));
+    }
+}
