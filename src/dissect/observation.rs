@@ -196,7 +196,8 @@ pub struct DnsMessage {
     pub questions: Vec<Question>,
     /// The answer section, in order, at most [`DnsMessage::MAX_ANSWERS`].
     pub answers: Vec<Record>,
-    /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do.
+    /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do, and its SRV and TXT records,
+    /// by which mDNS describes a service.
     pub additional: Vec<Record>,
     /// The message ended before its counts did or after them, was cut (TC), or had records that could not be read.
     pub partial: bool,
