@@ -1,5 +1,5 @@
 //! Who a device is: names with their sources, others' names that stick to nobody, and rotated MACs that are proposed, never merged.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test makes its own world")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test makes its own world")]
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -137,11 +137,8 @@ fn each_fact_has_its_source_and_its_first_packet() {
     let mut lab = Lab::new();
     lab.mdns(OLD, "192.168.1.10", &[(1, "pixel.local", vec![192, 168, 1, 10])]);
     assert_eq!(lab.hostname(OLD).as_deref(), Some("pixel"), "all there is so far");
-    let solicit = [
-        &[1, 7, 7, 7, 0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 0x0a, 0, 6, 0, 2, 0, 23, 0, 39, 0, 8, 0][..],
-        b"\x06pixel6\x00",
-    ]
-    .concat();
+    let solicit =
+        [&[1, 7, 7, 7, 0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 0x0a, 0, 6, 0, 2, 0, 23, 0, 39, 0, 8, 0][..], b"\x06pixel6\x00"].concat();
     lab.udp((OLD, GROUP), "[fe80::a]:546", "[ff02::1:2]:547", &solicit);
     assert_eq!(lab.hostname(OLD).as_deref(), Some("pixel6"));
     lab.lease(OLD, b"Pixel-8", None);
@@ -150,7 +147,8 @@ fn each_fact_has_its_source_and_its_first_packet() {
     lab.udp((OLD, GROUP), "192.168.1.10:1900", "239.255.255.250:1900", notify);
     let row = lab.device(OLD);
     assert_eq!(row.hostname.as_deref(), Some("Pixel-8"), "DHCP before DHCPv6 before mDNS");
-    let told: Vec<(Kind, Source, &str, u64)> = row.identity.iter().map(|fact| (fact.kind, fact.source, &*fact.value, fact.packet)).collect();
+    let told: Vec<(Kind, Source, &str, u64)> =
+        row.identity.iter().map(|fact| (fact.kind, fact.source, &*fact.value, fact.packet)).collect();
     assert_eq!(
         told,
         [
@@ -187,7 +185,7 @@ fn a_service_names_a_device_that_nothing_else_names() {
     let row = lab.device(OLD);
     assert!(row.identity.iter().any(|fact| fact.kind == Kind::Instance && &*fact.value == "living room"), "{:?}", row.identity);
     let model = (16, "Living Room._device-info._tcp.local", b"\x0bmodel=Box,3\x04os=1".to_vec());
-    lab.mdns(OLD, "192.168.1.10", &[model.clone()]);
+    lab.mdns(OLD, "192.168.1.10", std::slice::from_ref(&model));
     assert!(lab.device(OLD).identity.iter().all(|fact| fact.kind != Kind::Model), "nothing says whose model it is");
     lab.mdns(OLD, "192.168.1.10", &[model, own]);
     assert!(lab.device(OLD).identity.iter().any(|fact| fact.kind == Kind::Model && &*fact.value == "Box,3"));

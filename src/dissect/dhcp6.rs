@@ -50,41 +50,28 @@ const HEAD: usize = 4;
 const MAX_RELAYS: usize = 8;
 /// Bytes of a DUID at most: a type and 128 more (11.1).
 const MAX_DUID: usize = 130;
-/// Options looked at in one message, those inside identity associations too: a datagram of 64 KiB could hold 16,000.
+/// Options looked at in one list: a datagram of 64 KiB could hold 16,000.
 const MAX_OPTIONS: usize = 256;
 
 /// The message inside a relay's: type, hops and two addresses stand before its options (9).
 fn inner(message: &[u8]) -> Option<&[u8]> {
-    let mut options = Options { reader: Reader::new(message.get(34..)?), left: MAX_OPTIONS };
-    options.find(|(code, _)| *code == 9).map(|(_, value)| value)
+    options(message.get(34..)?).find(|(code, _)| *code == 9).map(|(_, value)| value)
 }
 
-/// Options one after the other, up to one that is cut off.
-struct Options<'a> {
-    reader: Reader<'a>,
-    left: usize,
+/// Options one after the other (21.1), up to one that is cut off.
+fn options(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut reader = Reader::new(bytes);
+    std::iter::from_fn(move || Some((reader.u16()?, reader.vec16()?))).take(MAX_OPTIONS)
 }
 
-impl<'a> Iterator for Options<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        Some((self.reader.u16()?, self.reader.vec16()?))
-    }
-}
-
-fn lease(kind: u8, relayed: bool, options: &[u8]) -> Lease6 {
+fn lease(kind: u8, relayed: bool, bytes: &[u8]) -> Lease6 {
     let mut lease = Lease6 { kind, relayed, ..Lease6::default() };
-    let mut left = MAX_OPTIONS;
-    let mut options = Options { reader: Reader::new(options), left };
-    while let Some((code, value)) = options.next() {
-        left = options.left;
+    for (code, value) in options(bytes) {
         match code {
             1 => lease.duid = value.get(..MAX_DUID.min(value.len())).unwrap_or_default().to_vec(),
             // Identity associations: an identifier and, but for temporary addresses, two timers (21.4, 21.5, 21.21).
-            3 | 25 => left = association(value.get(12..).unwrap_or_default(), left, &mut lease),
-            4 => left = association(value.get(4..).unwrap_or_default(), left, &mut lease),
+            3 | 25 => association(value.get(12..).unwrap_or_default(), &mut lease),
+            4 => association(value.get(4..).unwrap_or_default(), &mut lease),
             6 => {
                 let codes = value.as_chunks::<2>().0.iter().take(Lease6::MAX_PARAMETERS);
                 lease.parameters = codes.map(|code| u16::from_be_bytes(*code)).collect();
@@ -98,15 +85,13 @@ fn lease(kind: u8, relayed: bool, options: &[u8]) -> Lease6 {
             39 => lease.fqdn = value.get(1..).and_then(dns_form),
             _ => {}
         }
-        options.left = left;
     }
     lease
 }
 
-/// The addresses and prefixes of an identity association (21.6, 21.22); what is left of the options to look at.
-fn association(options: &[u8], left: usize, lease: &mut Lease6) -> usize {
-    let mut options = Options { reader: Reader::new(options), left };
-    while let Some((code, value)) = options.next() {
+/// The addresses and prefixes of an identity association (21.6, 21.22).
+fn association(bytes: &[u8], lease: &mut Lease6) {
+    for (code, value) in options(bytes) {
         match code {
             5 if lease.addresses.len() < Lease6::MAX_ADDRESSES => {
                 lease.addresses.extend(value.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes)));
@@ -120,7 +105,6 @@ fn association(options: &[u8], left: usize, lease: &mut Lease6) -> usize {
             _ => {}
         }
     }
-    options.left
 }
 
 /// An enterprise number and strings behind lengths of two bytes (21.16), here joined by a space.

@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Kind, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source,
-    TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Kind, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SameAs,
+    SightingRow, Snapshot, Source, TableRow, Tally,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
