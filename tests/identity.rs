@@ -1,7 +1,7 @@
 //! Who a device is: names with their sources, others' names that stick to nobody, and rotated MACs that are proposed, never merged.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test makes its own world")]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -147,6 +147,7 @@ fn each_fact_has_its_source_and_its_first_packet() {
     lab.udp((OLD, GROUP), "192.168.1.10:1900", "239.255.255.250:1900", notify);
     let row = lab.device(OLD);
     assert_eq!(row.hostname.as_deref(), Some("Pixel-8"), "DHCP before DHCPv6 before mDNS");
+    assert_eq!(row.addresses, ["192.168.1.10", "fe80::a"].map(|address| address.parse::<IpAddr>().unwrap()), "joined by the MAC");
     let told: Vec<(Kind, Source, &str, u64)> =
         row.identity.iter().map(|fact| (fact.kind, fact.source, &*fact.value, fact.packet)).collect();
     assert_eq!(
@@ -174,6 +175,33 @@ fn each_fact_has_its_source_and_its_first_packet() {
     assert_eq!((&event["whither.identity"][1]["source"], &event["whither.identity"][1]["packet"]), (&"mdns".into(), &1.into()));
     let summary: serde_json::Value = serde_json::from_str(&summary_json(&lab.engine.snapshot())).unwrap();
     assert_eq!(summary["devices"][0]["identity"][3]["kind"], "duid");
+}
+
+#[test]
+fn a_dhcpv6_server_tells_of_its_client_and_a_relay_of_nobody() {
+    let option = |code: u8, value: &[u8]| [&[0, code, 0, value.len() as u8][..], value].concat();
+    let address = |last: u8| [&[0x20, 1, 0xd, 0xb8][..], &[0; 11], &[last]].concat();
+    let mut lab = Lab::new();
+    let solicit = [&[1, 7, 7, 7][..], &option(39, b"\0\x05other")].concat();
+    let relayed = [&[12, 0][..], &[0; 32], &option(9, &solicit)].concat();
+    lab.udp((OLD, GROUP), "[fe80::a]:547", "[ff05::1:3]:547", &relayed);
+    assert_eq!(lab.hostname(OLD), None, "the relay's frame, another's words");
+    let given = option(3, &[vec![0; 12], option(5, &[address(5), vec![0; 8]].concat())].concat());
+    let prefix = option(25, &[vec![0; 12], option(26, &[vec![0, 0, 0, 0, 0, 0, 0, 0, 64], address(0)].concat())].concat());
+    for kind in [2, 7] {
+        let message = [vec![kind, 7, 7, 7], given.clone(), prefix.clone(), option(23, &address(53))].concat();
+        lab.udp((ROUTER, OLD), "[fe80::1]:547", "[fe80::a]:546", &message);
+        let row = lab.device(OLD);
+        let granted = row.addresses.contains(&"2001:db8::5".parse().unwrap());
+        let delegated = row.identity.iter().any(|fact| fact.kind == Kind::DelegatedPrefix && &*fact.value == "2001:db8::/64");
+        assert_eq!((granted, delegated), (kind == 7, kind == 7), "only a Reply gives");
+    }
+    let query = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &labels("example.org"), &[0, 1, 0, 1]].concat();
+    for (resolver, strangers) in [("[2001:db8::35]:53", 0), ("[2001:db8::36]:53", 1)] {
+        lab.udp((OLD, ROUTER), "[2001:db8::5]:40000", resolver, &query);
+        let told = lab.events.iter().filter(|event| matches!(event.detail, Detail::UnofferedResolver { .. })).count();
+        assert_eq!(told, strangers, "{resolver}");
+    }
 }
 
 #[test]
