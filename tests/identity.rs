@@ -11,6 +11,7 @@ use whither::engine::device::OurSide;
 use whither::engine::event::{Detail, Event};
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
+use whither::engine::roster::{Entry, Roster};
 use whither::engine::snapshot::{DeviceRow, Kind, SameAs, Source};
 use whither::export::events::write_line;
 use whither::export::identity;
@@ -153,7 +154,7 @@ fn each_fact_has_its_source_and_its_first_packet() {
     assert_eq!(
         told,
         [
-            (Kind::RandomizedMac, Source::Mac, "true", 1),
+            (Kind::RandomizedMac, Source::Mac, "02:00:00:00:00:0a", 1),
             (Kind::Hostname, Source::Mdns, "pixel", 1),
             (Kind::Hostname, Source::Dhcp6, "pixel6", 2),
             (Kind::Duid, Source::Dhcp6, "00:03:00:01:02:00:00:00:00:0a", 2),
@@ -291,6 +292,30 @@ fn a_unique_identifier_is_told_at_once_whoever_else_is_there() {
     lab.lease(THIRD, b"other", Some(&CLIENT_ID));
     lab.talk(OLD, "192.168.1.10");
     assert_eq!(lab.proposals().len(), 3, "the third with each of the two");
+}
+
+#[test]
+fn what_the_devices_file_says_is_not_proposed() {
+    let entry =
+        |alias: &str, macs: &[[u8; 6]]| Entry { alias: alias.into(), macs: macs.iter().map(|mac| Mac(*mac)).collect(), ..Entry::default() };
+    let mut lab = rotated(Some(&CLIENT_ID));
+    lab.engine.register(Roster::new(vec![entry("pixel", &[OLD, NEW])]));
+    lab.talk(NEW, "192.168.1.11");
+    lab.lease(NEW, b"Pixel-8b", Some(&CLIENT_ID));
+    let rows = lab.engine.snapshot().devices;
+    let pixel = rows.iter().find(|row| *row.id == *"pixel").unwrap();
+    assert_eq!(pixel.hostname.as_deref(), Some("Pixel-8b"));
+    assert!(rows.iter().all(|row| row.same_as.is_empty()), "one device by the file: {rows:?}");
+    assert_eq!(lab.proposals().len(), 1, "the one before there was a file");
+
+    let mut lab = Lab::new();
+    lab.engine.register(Roster::new(vec![entry("a", &[OLD]), entry("b", &[NEW])]));
+    for mac in [OLD, NEW, THIRD] {
+        lab.lease(mac, b"Pixel-8", Some(&CLIENT_ID));
+    }
+    let told: Vec<(&str, &str)> = lab.proposals().iter().map(|(device, same)| (*device, &*same.device)).collect();
+    let third = text(THIRD);
+    assert_eq!(told, [(third.as_str(), "b"), (third.as_str(), "a")], "two with an alias each are two; who was heard last comes first");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use whither::export::names::Names;
 use whither::export::{Scrape, identity, json, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{databases, watchlists};
+use super::{databases, devices, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -50,6 +50,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         engine.stands_at(at.latitude, at.longitude);
     }
     engine.watch_for(watchlists(&common.watchlist)?);
+    engine.register(devices(common.devices.as_deref())?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {

@@ -10,7 +10,7 @@ use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
-use crate::packet::{Datagram, TCP, Tcp, Timestamp};
+use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,10 +86,14 @@ pub(super) struct Flow {
 }
 
 /// A side that is ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct End {
     /// What tells the device apart.
     pub(super) key: DeviceKey,
+    /// The MAC on this side when it was placed; none where devices are addresses.
+    pub(super) mac: Option<Mac>,
+    /// The edition of the devices file that it was placed by.
+    pub(super) edition: u32,
     /// The device.
     pub(super) device: Id,
     /// Its account for this flow, once fixed.
@@ -294,11 +298,9 @@ impl Flow {
             return true; // nothing more will be read of it
         }
         let (packets, since) = self.waited;
-        let (most, span) = match &self.reading {
-            Some(reading) if reading.is_gathering() => (limits.naming_packets_reading, limits.naming.saturating_mul(5)),
-            _ => (limits.naming_packets, limits.naming),
-        };
-        packets > 0 && (packets >= most || now.since(since) >= span)
+        let gathering = self.reading.as_ref().is_some_and(|reading| reading.is_gathering());
+        let span = if gathering { limits.naming.saturating_mul(5) } else { limits.naming };
+        packets > 0 && (packets >= limits.naming_packets && !gathering || now.since(since) >= span)
     }
 
     /// Whether both sides have spoken.

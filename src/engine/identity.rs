@@ -26,7 +26,7 @@ pub enum Kind {
     Instance,
     /// The maker of its MAC.
     Vendor,
-    /// Its MAC is locally administered.
+    /// A MAC of it that is locally administered, as randomised ones are.
     RandomizedMac,
     /// Which DHCP client it runs, in that client's words.
     VendorClass,
@@ -143,7 +143,7 @@ pub struct Fact {
 }
 
 /// The facts of one device.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Identity {
     facts: Vec<Fact>,
     forgotten: u64,

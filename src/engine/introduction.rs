@@ -43,7 +43,7 @@ impl Core {
             lease.resolvers.iter().for_each(|resolver| self.offers(IpAddr::V6(*resolver)));
         }
         let side = if lease.is_client() { context.sender } else { context.sender.other() };
-        let Some(id) = flow.ends.of(side).map(|end| end.device).filter(|_| !lease.relayed) else { return };
+        let Some(id) = flow.ends.of(side).as_ref().map(|end| end.device).filter(|_| !lease.relayed) else { return };
         let Some(device) = self.devices.get_mut(id) else { return };
         let mut teller = Teller { device, source: Source::Dhcp6, context, news: false };
         if lease.is_client() {
@@ -65,7 +65,7 @@ impl Core {
 
     /// A multicast DNS answer, where it is about its own sender (RFC 6762).
     pub(super) fn own_names(&mut self, message: &DnsMessage, flow: &Flow, context: Context<'_>) {
-        let Some(id) = flow.ends.of(context.sender).map(|end| end.device).filter(|_| message.response) else { return };
+        let Some(id) = flow.ends.of(context.sender).as_ref().map(|end| end.device).filter(|_| message.response) else { return };
         let sender = context.key.endpoint(context.sender).ip().to_canonical();
         let Some(device) = self.devices.get_mut(id) else { return };
         let records = || message.answers.iter().chain(&message.additional);
@@ -86,7 +86,7 @@ impl Core {
 
     /// An SSDP message. What announces a device must name that device's own address as the place of its description.
     pub(super) fn announcement(&mut self, seen: &Announcement, flow: &Flow, context: Context<'_>) {
-        let Some(id) = flow.ends.of(context.sender).map(|end| end.device) else { return };
+        let Some(id) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return };
         let sender = context.key.endpoint(context.sender).ip();
         let Some(device) = self.devices.get_mut(id) else { return };
         let own = seen.host.is_some_and(|host| host == sender || device.addresses.contains(&host));
@@ -124,10 +124,11 @@ impl Core {
     /// Holds a device against all others, and tells which it may be the same as.
     fn resemble(&mut self, id: Id, (packet, told): (u64, Timestamp), now: Timestamp) {
         let table = self.devices.table();
-        let Some(this) = table.get(id).and_then(side) else { return };
+        let current = |device: &&Device| self.devices.is_current(device);
+        let Some(this) = table.get(id).filter(current).and_then(side) else { return };
         let mut found: Vec<(Id, Id, SameAs)> = Vec::new();
         for (other_id, _, other) in table.iter().filter(|(other, ..)| *other != id) {
-            let Some(other) = side(other) else { continue };
+            let Some(other) = Some(other).filter(current).and_then(side) else { continue };
             let newer_first = (this.first, this.label) > (other.first, other.label);
             let (newer, older, ids) = if newer_first { (this, other, (id, other_id)) } else { (other, this, (other_id, id)) };
             found.extend(liken(newer, older, packet, told, now).map(|proposal| (ids.0, ids.1, proposal)));
@@ -225,5 +226,7 @@ fn is_of_browser(name: &str) -> bool {
 /// A device as another is held against it; none without a MAC.
 fn side(device: &Device) -> Option<Likened<'_>> {
     let (label, identity) = (&device.label, &device.identity);
-    device.mac().map(|mac| Likened { label, mac, identity, first: device.first, spoke: device.spoke })
+    let (named, local) = (device.alias().is_some(), device.macs.iter().any(|mac| mac.is_local()));
+    let likened = Likened { label, named, local, identity, first: device.first, spoke: device.spoke };
+    Some(likened).filter(|_| !device.macs.is_empty())
 }

@@ -12,7 +12,7 @@ use arrayvec::ArrayVec;
 
 use crate::engine::identity::{Fact, Identity, Kind, is_number};
 use crate::engine::table::Id;
-use crate::packet::{Mac, Timestamp};
+use crate::packet::Timestamp;
 
 /// Proposals kept of one device: a forger could repeat a phone's identifiers from a thousand MACs, or a thousand phones' from one.
 const PROPOSALS: usize = 4;
@@ -125,8 +125,10 @@ impl Likeness {
 pub(super) struct Side<'a> {
     /// Its label.
     pub(super) label: &'a Arc<str>,
-    /// Its MAC.
-    pub(super) mac: Mac,
+    /// It has an alias in the devices file.
+    pub(super) named: bool,
+    /// A MAC of it is locally administered, so that it may change.
+    pub(super) local: bool,
     /// What is known of it.
     pub(super) identity: &'a Identity,
     /// When it came.
@@ -138,8 +140,9 @@ pub(super) struct Side<'a> {
 /// Whether `newer` may be `older` with another MAC; `now` and `packet` are of the packet that asks.
 #[must_use]
 pub(super) fn liken(newer: Side<'_>, older: Side<'_>, packet: u64, told: Timestamp, now: Timestamp) -> Option<SameAs> {
-    if !newer.mac.is_local() && !older.mac.is_local() {
-        return None; // neither could have changed
+    // Neither MAC could have changed, or a person said that they are two.
+    if !newer.local && !older.local || newer.named && older.named {
+        return None;
     }
     let evidence: Vec<Fact> = TELLING.iter().filter_map(|kind| agreement(*kind, newer, older)).cloned().collect();
     let has = |kind: Kind| evidence.iter().any(|fact| fact.kind == kind);
@@ -194,6 +197,7 @@ fn is_telling(value: &str) -> bool {
 mod tests {
     use super::*;
     use crate::engine::identity::Source;
+    use crate::packet::Mac;
 
     const OLD: Mac = Mac([0x02, 0, 0, 0, 0, 0x0a]);
     const NEW: Mac = Mac([0x06, 0, 0, 0, 0, 0x0b]);
@@ -216,8 +220,8 @@ mod tests {
     fn likened(older: (Mac, &[(Kind, &str)]), newer: (Mac, &[(Kind, &str)]), spoke: u64) -> Option<SameAs> {
         let (one, two) = (known(older.1), known(newer.1));
         let (label, other): (Arc<str>, Arc<str>) = ("older".into(), "newer".into());
-        let older = Side { label: &label, mac: older.0, identity: &one, first: at(1), spoke: at(spoke) };
-        let newer = Side { label: &other, mac: newer.0, identity: &two, first: at(20), spoke: at(40) };
+        let older = Side { label: &label, named: false, local: older.0.is_local(), identity: &one, first: at(1), spoke: at(spoke) };
+        let newer = Side { label: &other, named: false, local: newer.0.is_local(), identity: &two, first: at(20), spoke: at(40) };
         liken(newer, older, 7, at(40), at(40))
     }
 

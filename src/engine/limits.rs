@@ -36,10 +36,9 @@ pub struct Limits {
     pub events: usize,
     /// How long after its first payload a flow may wait for a name.
     pub naming: Duration,
-    /// How many packets with payload may pass meanwhile.
+    /// How many packets with payload may pass meanwhile. Not meant for a handshake that is arriving in pieces, which may take as many
+    /// segments as it has bytes: it ends with [`Self::stream_bytes`], or with five times the time.
     pub naming_packets: u8,
-    /// The same while a handshake is arriving in pieces: it may take as many segments as it has bytes.
-    pub naming_packets_reading: u8,
     /// When a TCP connection without packets is over. Push connections are silent for half an hour; re-opening one loses its name.
     pub tcp_idle: Duration,
     /// When any other flow without packets is over.
@@ -77,7 +76,6 @@ impl Default for Limits {
             events: 4_096,
             naming: Duration::from_secs(2),
             naming_packets: 10,
-            naming_packets_reading: 64,
             tcp_idle: Duration::from_hours(1),
             flow_idle: Duration::from_mins(3),
             closed_idle: Duration::from_secs(15),

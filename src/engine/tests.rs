@@ -197,14 +197,22 @@ fn hello(name: &str) -> Vec<u8> {
     record
 }
 
-/// An answer that `name` is at an IPv4 address.
-fn answer(name: &str, address: [u8; 4]) -> Vec<u8> {
-    let mut message = vec![0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+/// A question for the IPv4 address of `name`.
+fn question(name: &str) -> Vec<u8> {
+    let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
     for label in name.split('.').filter(|label| !label.is_empty()) {
         message.push(u8::try_from(label.len()).unwrap());
         message.extend(label.as_bytes());
     }
-    message.extend([0, 0, 1, 0, 1, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+    message.extend([0, 0, 1, 0, 1]);
+    message
+}
+
+/// The answer to it.
+fn answer(name: &str, address: [u8; 4]) -> Vec<u8> {
+    let mut message = question(name);
+    message[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]);
+    message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
     message.extend(address);
     message
 }
@@ -224,14 +232,35 @@ fn an_address_that_changes_hands_leaves_each_owner_what_it_sent() {
 #[test]
 fn the_next_owner_of_an_address_is_not_named_by_the_first_ones_questions() {
     let mut lab = Lab::new();
+    lab.udp((A, ROUTER), PHONE, "192.168.1.1:53", &question("first.example.org"));
     lab.udp((ROUTER, A), "192.168.1.1:53", PHONE, &answer("first.example.org", [203, 0, 113, 9]));
     for mac in [A, B] {
         for _ in 0..12 {
             lab.udp((mac, ROUTER), PHONE, SERVER, &[0x40; 100]);
         }
     }
-    assert_eq!(lab.sent(A), [("example.org".to_owned(), 12 * 142)]);
+    assert_eq!(lab.sent(A), [("example.org".to_owned(), 12 * 142), ("local".to_owned(), 77)]);
     assert_eq!(lab.sent(B), [("AS64496".to_owned(), 12 * 142)]);
+}
+
+#[test]
+fn an_answer_to_no_question_names_nothing() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), "192.168.1.10:40001", "192.168.1.1:53", &question("asked.example.org"));
+    // To another port, and with another identifier: both are the forger's guesses.
+    lab.udp((ROUTER, A), "192.168.1.1:53", PHONE, &answer("forged.example.org", [203, 0, 113, 9]));
+    let mut other = answer("forged.example.org", [203, 0, 113, 9]);
+    other[1] ^= 1;
+    lab.udp((ROUTER, A), "192.168.1.1:53", "192.168.1.10:40001", &other);
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    }
+    assert_eq!(lab.snapshot().destinations.iter().filter(|row| *row.destination == *"AS64496").count(), 1);
+    lab.udp((ROUTER, A), "192.168.1.1:53", "192.168.1.10:40001", &answer("asked.example.org", [203, 0, 113, 9]));
+    for _ in 0..12 {
+        lab.udp((A, ROUTER), "192.168.1.10:40002", SERVER, &[0x40; 100]);
+    }
+    assert!(lab.sent(A).contains(&("example.org".to_owned(), 12 * 142)), "{:?}", lab.sent(A));
 }
 
 #[test]
@@ -420,6 +449,17 @@ fn a_hello_is_read_wherever_it_is_cut_and_in_any_order() {
             assert_eq!(lab.hellos(), ["www.example.org"], "cut at {cut}, reversed: {reversed}");
         }
     }
+}
+
+#[test]
+fn a_hello_byte_by_byte_names_its_account() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    let bytes = hello("slow.example.org");
+    for (at, byte) in bytes.iter().enumerate() {
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(at).unwrap(), &[*byte]);
+    }
+    assert!(bytes.len() > 64 && lab.sent(A).iter().any(|(name, _)| name == "example.org"), "{:?}", lab.sent(A));
 }
 
 #[test]
