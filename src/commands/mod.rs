@@ -27,10 +27,9 @@ fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
     Ok(geo)
 }
 
-/// What to look out for: the embedded list and the person's.
+/// What to look out for: the person's lists, whose word on what a host is for goes first, and the embedded one.
 fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
-    let embedded = Watchlist::embedded().context("the embedded watchlist")?;
-    let mut lists = vec![embedded];
+    let mut lists = Vec::new();
     for path in files {
         let path = path.as_ref();
         let bytes = beginning(path, watchlist::LARGEST).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
@@ -44,6 +43,7 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
         }
         lists.push(list);
     }
+    lists.push(Watchlist::embedded().context("the embedded watchlist")?);
     Ok(lists)
 }
 

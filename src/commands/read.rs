@@ -18,7 +18,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, identity, json, prometheus, table, visibility};
+use whither::export::{Scrape, identity, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::{databases, devices, watchlists};
@@ -128,6 +128,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
         write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
+        write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };

@@ -32,6 +32,7 @@ mod neighbour;
 mod reading;
 pub mod region;
 pub mod roster;
+pub mod service;
 pub mod snapshot;
 mod stream;
 mod table;
@@ -40,6 +41,7 @@ mod tell;
 mod tests;
 mod vendor;
 pub mod watchlist;
+pub mod witness;
 
 use clock::Clock;
 use core::Core;
