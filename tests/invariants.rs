@@ -763,6 +763,10 @@ fn a_year_later_everything_is_the_same() {
             let back = |time: &mut Timestamp| *time = Timestamp::from_nanos(time.as_nanos() - shift);
             snapshot.last_packet.as_mut().map(back);
             snapshot.devices.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            let facts = snapshot.devices.iter_mut().flat_map(|row| &mut row.identity);
+            facts.for_each(|fact| [&mut fact.first, &mut fact.last].into_iter().for_each(back));
+            let same = snapshot.devices.iter_mut().flat_map(|row| &mut row.same_as);
+            same.for_each(|same| [&mut same.silent, &mut same.begun, &mut same.told].into_iter().for_each(back));
             snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
             (snapshot, hosts(&events), events.len())
         };

@@ -15,7 +15,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, json, locations, noise, prometheus, table, visibility};
+use whither::export::{Scrape, identity, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::{engine, watchlists};
@@ -119,7 +119,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
+        write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
         write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {

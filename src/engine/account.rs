@@ -10,7 +10,7 @@ use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::{Destination, Marks};
-use crate::engine::region::{Kind, region_of_name};
+use crate::engine::region::{Whose, region_of_name};
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
@@ -29,7 +29,7 @@ impl Core {
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
-            let Some(mut end) = self.alive(end, now) else {
+            let Some(mut end) = self.alive(end, flow.packet, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
                 continue;
@@ -105,7 +105,7 @@ impl Core {
             |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.answer.name == named.name)?.answer.region;
         let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
         let alias = alias.map(|region| Claim { region, alias: true });
-        [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Kind::Vendor)
+        [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Whose::Vendor)
     }
 
     /// Keeps for an account the server whose location the witnesses contradict most.
@@ -188,6 +188,7 @@ impl Core {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.place(&key, &mut flow, sender, packet, datagram, now);
         if let Some(end) = flow.ends.of(sender) {
+            self.speaks(end.device, (packet.number, packet.time), now);
             self.charge_frame(end.device, flow.place, true, packet, now);
         }
         if let Some(end) = flow.ends.of(sender.other()) {
@@ -274,11 +275,14 @@ impl Core {
     }
 
     /// The end with its device still there: a device that left and speaks again is opened anew.
-    fn alive(&mut self, end: End, now: Timestamp) -> Option<End> {
+    fn alive(&mut self, end: End, packet: u64, now: Timestamp) -> Option<End> {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(&end.key, now, &self.limits)?;
+        let (device, new) = self.devices.open(&end.key, now, &self.limits)?;
+        if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
+            device.meet(packet, now);
+        }
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }

@@ -175,11 +175,12 @@ impl Core {
             name: device.alias(),
             notes: entry.and_then(|entry| entry.notes.clone()),
             expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
-            hostname: device.hostname.clone(),
+            hostname: device.identity.hostname().cloned(),
             vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
-            vendor_class: device.vendor_class.clone(),
+            vendor_class: device.identity.vendor_class().cloned(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
+            identity: device.identity.facts().to_vec(),
         };
         let event =
             Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
@@ -195,12 +196,23 @@ impl Core {
         };
         // Where it is told apart by address, the MAC is a router's or a repeater's.
         let own = mac.filter(|mac| self.devices.link_key(*mac) == key);
-        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address) | own.is_some_and(|mac| device.bears(mac)));
-        if new || news {
+        let other = self.devices.get_mut(device).is_some_and(|device| own.is_some_and(|mac| device.bears(mac)));
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        if new || other {
+            self.meet(device, packet);
+        } else if news {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
         Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
+    }
+
+    /// Takes in a device that is first seen.
+    pub(super) fn meet(&mut self, id: Id, packet: &Packet<'_>) {
+        if let Some(device) = self.devices.get_mut(id) {
+            device.meet(packet.number, packet.time);
+        }
+        self.tell_device(id, packet.number, packet.time);
     }
 
     /// Notes a resolver that was offered on our link.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
+pub use crate::engine::identity::Fact;
+pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Least;
 pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
@@ -72,6 +74,8 @@ pub enum Detail {
         /// Those that were offered.
         offered: Vec<IpAddr>,
     },
+    /// `same-device`: this device may be another one, with another MAC. A proposal, never a merge.
+    SameDevice(Box<SameAs>),
     /// `flow`.
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
@@ -112,15 +116,17 @@ pub struct DeviceNews {
     /// Countries that its owner expects, sorted.
     pub expected: Vec<Country>,
     /// Its host name.
-    pub hostname: Option<Text>,
+    pub hostname: Option<Arc<str>>,
     /// The maker of its MAC.
     pub vendor: Option<Arc<str>>,
     /// Its DHCP vendor class.
-    pub vendor_class: Option<Text>,
+    pub vendor_class: Option<Arc<str>>,
     /// Its MAC is locally administered.
     pub randomized: bool,
     /// Its addresses, sorted.
     pub addresses: Vec<IpAddr>,
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
 }
 
 /// A flow to what a watchlist carries.

@@ -1,6 +1,6 @@
 //! All the memory there is. [`Engine::ingest`] is the one line of flow, to be read aloud.
 //!
-//! Road taken: one owner of every table, time as an argument. A packet costs one look-up and two additions; ledgers are told
+//! Road taken: one owner of every table, time as an argument. A packet costs two look-ups (its flow, its sender) and two additions; ledgers are told
 //! what a flow carried when its account is fixed, when it ends, and at a snapshot. Road not taken: charging five counters on
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
@@ -20,9 +20,12 @@ mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+pub mod identity;
+mod introduction;
 mod lane;
 mod learn;
 mod ledger;
+pub mod likeness;
 pub mod limits;
 pub mod location;
 mod lookout;
@@ -139,6 +142,9 @@ impl Engine {
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
+        }
+        if let Some(end) = flow.ends.of(sender) {
+            self.core.speaks(end.device, (packet.number, packet.time), now);
         }
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);

@@ -27,8 +27,9 @@ impl Core {
             self.devices.open(&self.devices.link_key(macs.source), now, &self.limits).map(|(id, new)| {
                 let other = self.devices.get_mut(id).is_some_and(|device| device.bears(macs.source));
                 if new || other {
-                    self.tell_device(id, packet.number, packet.time);
+                    self.meet(id, packet);
                 }
+                self.speaks(id, (packet.number, packet.time), now);
                 id
             })
         } else {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::engine::geo::Country;
 pub use crate::engine::geo::Opinion;
+pub use crate::engine::identity::{Fact, Kind, Source};
+pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Finding;
-pub use crate::engine::region::Kind;
+pub use crate::engine::region::Whose;
 pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
@@ -230,7 +232,7 @@ pub struct DeviceRow {
     pub expected: Vec<Country>,
     /// Its addresses, sorted, at most 16.
     pub addresses: Vec<IpAddr>,
-    /// The name it gave by DHCP or mDNS.
+    /// The name it gave: of DHCPv4, DHCPv6 and mDNS the first that it used.
     pub hostname: Option<Arc<str>>,
     /// The maker of its MAC, by the IEEE registry.
     pub vendor: Option<Arc<str>>,
@@ -238,6 +240,12 @@ pub struct DeviceRow {
     pub randomized: bool,
     /// It forwards for others: it sends Router Advertisements or packets from addresses that are not ours.
     pub router: bool,
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
+    /// Facts of that kind which found no room.
+    pub identity_forgotten: u64,
+    /// Earlier devices that it may be.
+    pub same_as: Vec<SameAs>,
     /// First packet.
     pub first: Timestamp,
     /// Last packet.

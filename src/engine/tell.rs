@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
+use crate::engine::likeness::SameAs;
 use crate::engine::roster::Entry;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{
@@ -54,7 +55,9 @@ impl Engine {
                 owed.add(*some);
             }
             let router = device.macs.iter().any(|mac| self.core.devices.is_router(*mac));
-            tell(device, self.core.devices.entry(device), owed, router, &mut snapshot);
+            let spoke = |id: Id| self.core.devices.table().get(id).map(|device| device.spoke);
+            let same_as = if self.core.devices.is_current(device) { device.likeness.holding(spoke) } else { Vec::new() };
+            tell(device, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -108,7 +111,7 @@ fn services(known: &[(Service, u64)]) -> Vec<ServiceRow> {
     rows
 }
 
-fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, snapshot: &mut Snapshot) {
+fn tell(device: &Device, entry: Option<&Entry>, pending: Both, (router, same_as): (bool, Vec<SameAs>), snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -120,10 +123,13 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         notes: entry.and_then(|entry| entry.notes.clone()),
         expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
         addresses,
-        hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
+        hostname: device.identity.hostname().cloned(),
         vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
+        identity: device.identity.facts().to_vec(),
+        identity_forgotten: device.identity.forgotten(),
+        same_as,
         first: device.first,
         last: device.last,
         total: ledger.total,

@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Finding, Location, Opinion, Origin, PROTOCOLS, Place, RTT_BUCKETS,
-    RttRow, SightingRow, Snapshot, TableRow, Tally, Witnesses,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Finding, Kind, Location, Opinion, Origin, PROTOCOLS, Place,
+    RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source, TableRow, Tally, Witnesses,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -38,6 +38,9 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         vendor: Some("Xiaomi".into()),
         randomized: true,
         router: false,
+        identity: Vec::new(),
+        identity_forgotten: 0,
+        same_as: Vec::new(),
         first: at(0),
         last: at(90),
         total,
@@ -48,6 +51,16 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         disputed: 0,
         flows,
     }
+}
+
+pub(super) fn fact(kind: Kind, value: &str) -> Fact {
+    Fact { kind, value: value.into(), source: Source::Dhcp, packet: 3, first: at(2), last: at(9) }
+}
+
+/// A proposal that rests on a host name, a parameter list and `third`.
+pub(super) fn same_as(device: &str, name: &str, third: Fact) -> SameAs {
+    let evidence = vec![fact(Kind::Hostname, name), fact(Kind::Parameters, "1,3,6"), third];
+    SameAs { device: device.into(), evidence, unique: false, together: false, silent: at(1), begun: at(60), packet: 9, told: at(700) }
 }
 
 pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place, total: Both) -> DestinationRow {

@@ -10,6 +10,7 @@ pub(super) use witness::Place;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use super::identity::{FactPart, SameAsPart};
 use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
@@ -104,6 +105,9 @@ pub(super) struct Device<'a> {
     hostname: Option<&'a str>,
     addresses: Vec<String>,
     router: bool,
+    identity: Vec<FactPart<'a>>,
+    identity_forgotten: u64,
+    same_as: Vec<SameAsPart<'a>>,
     first_seen: String,
     last_seen: String,
     #[serde(flatten)]
@@ -127,6 +131,9 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
             hostname: row.hostname.as_deref(),
             addresses: row.addresses.iter().map(ToString::to_string).collect(),
             router: row.router,
+            identity: row.identity.iter().map(FactPart::from).collect(),
+            identity_forgotten: row.identity_forgotten,
+            same_as: row.same_as.iter().map(SameAsPart::from).collect(),
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),
             total: Total::from(&row.total),

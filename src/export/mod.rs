@@ -14,6 +14,7 @@ mod dns;
 pub mod events;
 pub mod explain;
 pub mod http;
+pub mod identity;
 pub mod json;
 pub mod locations;
 pub mod log;

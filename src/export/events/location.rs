@@ -2,7 +2,7 @@
 
 use super::Line;
 use crate::engine::event::FlowEnd;
-use crate::engine::snapshot::{Kind, Location, Opinion};
+use crate::engine::snapshot::{Location, Opinion, Whose};
 use crate::export::day;
 
 /// Writes it, where the server is outside.
@@ -31,7 +31,7 @@ fn place(location: &Location, line: &mut Line<'_>) {
     if let Some(claim) = witnesses.claim {
         line.text("whither.region_token", claim.region.token);
         line.text("whither.region", claim.region.area.words());
-        line.text("whither.region_kind", if claim.region.kind == Kind::Cloud { "cloud" } else { "vendor" });
+        line.text("whither.region_kind", if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
     }
     if let Some(agrees) = witnesses.region_agrees() {
         line.flag("whither.region_agrees", agrees);
