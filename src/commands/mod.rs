@@ -9,8 +9,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
+use whither::config::Common;
+use whither::engine::Engine;
 use whither::engine::geo::GeoDb;
 use whither::engine::watchlist::{LARGEST, Watchlist};
+use whither::export::state::State;
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
@@ -23,6 +26,17 @@ fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
         geo.add(&name, bytes).with_context(|| format!("cannot use the address database {}", path.display()))?;
     }
     Ok(geo)
+}
+
+/// What an earlier run knew, for the engine, and the directory to keep it in; and how long contacts are learnt.
+fn recall(engine: &mut Engine, common: &Common) -> Result<Option<State>> {
+    if let Some(span) = common.learning {
+        engine.learns_for(span.0);
+    }
+    let Some(folder) = &common.state else { return Ok(None) };
+    let (state, memories) = State::open(folder)?;
+    engine.remember(memories);
+    Ok(Some(state))
 }
 
 /// What to look out for: the embedded list and the person's.

@@ -19,6 +19,7 @@ impl Core {
     /// Tells the ledgers what a flow has carried since they were told last.
     pub(super) fn flush(&mut self, key: &FlowKey, flow: &mut Flow) {
         let now = flow.last;
+        let mut went_on = false;
         for side in SIDES {
             let owed = flow.owed(side);
             let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
@@ -41,9 +42,13 @@ impl Core {
                     None => end.pending.add(owed),
                 }
             }
+            went_on |= owed != Both::default();
             *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
+        if flow.settled && went_on {
+            self.meet(key, flow);
+        }
     }
 
     /// Fixes a flow's account, once and for all.
@@ -72,6 +77,7 @@ impl Core {
             *flow.ends.of_mut(side) = Some(end);
         }
         self.look_out(key, flow);
+        self.meet(key, flow);
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use crate::engine::contacts::Contacts;
 use crate::engine::device::{DeviceKey, Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
@@ -30,6 +31,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) devices: Devices,
     pub(super) names: NameTable,
+    /// Whom each device has met.
+    pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     /// What to look out for.
@@ -183,7 +186,7 @@ impl Core {
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None, pending: Both::default() })
+        Some(End { key, device, account: None, pending: Both::default(), met: false })
     }
 
     /// Notes a resolver that was offered on our link.
@@ -213,6 +216,9 @@ impl Core {
         for side in [Side::Low, Side::High] {
             if let Some(end) = flow.ends.of(side) {
                 self.devices.touch(end.device, now);
+                if let Some(device) = self.devices.table().get(end.device) {
+                    self.contacts.touch(&device.label, now);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
+pub use crate::engine::contacts::Contact;
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
@@ -72,6 +73,8 @@ pub enum Detail {
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// `first-contact`: a device that has been learnt met something for the first time.
+    FirstContact(Box<FirstContact>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -112,6 +115,17 @@ pub struct DeviceNews {
 pub struct Watched {
     /// What the list says.
     pub hit: Hit,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Where,
+}
+
+/// What a device met for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstContact {
+    /// With what.
+    pub contact: Contact,
     /// Full name of the server.
     pub name: Option<Arc<str>>,
     /// Where it is.

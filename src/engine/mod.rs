@@ -8,9 +8,11 @@ mod account;
 pub mod anycast;
 pub mod border;
 mod clock;
+mod contacts;
 mod core;
 pub mod device;
 mod domain;
+mod encounter;
 pub mod event;
 mod events;
 mod flow;
@@ -36,6 +38,7 @@ mod vendor;
 pub mod watchlist;
 
 use clock::Clock;
+use contacts::{Contacts, Memory};
 use core::Core;
 use device::{Devices, OurSide};
 use event::Event;
@@ -49,6 +52,8 @@ use location::{Bench, Servers};
 use names::NameTable;
 use table::{Id, Table};
 use watchlist::Watchlist;
+
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -78,6 +83,7 @@ impl Engine {
             core: Core {
                 devices: Devices::new(side, &limits),
                 names: NameTable::new(&limits),
+                contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
                 watchlists: Vec::new(),
@@ -206,6 +212,16 @@ impl Engine {
     /// Says what to look out for, in place of what was said before.
     pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
         self.core.watchlists = lists;
+    }
+
+    /// Says for how long after its first packet ever a device's contacts are learnt in silence.
+    pub fn learns_for(&mut self, span: Duration) {
+        self.core.limits.learning = span;
+    }
+
+    /// Takes in what an earlier run remembered of whom devices met. To be called before the first frame.
+    pub fn remember(&mut self, memories: Vec<Memory>) {
+        self.core.contacts.restore(memories, &self.core.limits);
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use crate::engine::contacts::{CONTACT_KINDS, Contact, ContactRow, Memory};
 use crate::engine::geo::Country;
 use crate::packet::{Mac, Timestamp};
 
@@ -226,7 +227,7 @@ pub struct DeviceRow {
     pub randomized: bool,
     /// It forwards for others: it sends Router Advertisements or packets from addresses that are not ours.
     pub router: bool,
-    /// First packet.
+    /// First packet ever, also of earlier runs where their state is kept.
     pub first: Timestamp,
     /// Last packet.
     pub last: Timestamp,
@@ -240,6 +241,8 @@ pub struct DeviceRow {
     pub verdicts: [u64; VERDICTS.len()],
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
+    /// First contacts told in this run, by kind, in the order of [`CONTACT_KINDS`].
+    pub first_contacts: [u64; CONTACT_KINDS.len()],
 }
 
 /// The values of the label `protocol`.
@@ -349,6 +352,8 @@ pub struct Snapshot {
     pub countries: Vec<CountryRow>,
     /// Device × destination.
     pub destinations: Vec<DestinationRow>,
+    /// Whom each device has met, by label; also of devices that are not here now.
+    pub contacts: Vec<Memory>,
     /// Device × watchlist × category.
     pub sightings: Vec<SightingRow>,
     /// Handshake times by country.

@@ -8,7 +8,7 @@ use crate::engine::flow::Side;
 use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
-use crate::packet::Mac;
+use crate::packet::{Mac, Timestamp};
 
 impl Engine {
     /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
@@ -39,6 +39,7 @@ impl Engine {
             databases: self.core.geo.databases(),
             events_dropped: self.core.health.events_dropped,
             rtts: self.core.rtts.clone(),
+            contacts: self.core.contacts.rows(),
             ..Snapshot::default()
         };
         for (id, _, device) in self.core.devices.table().iter() {
@@ -48,7 +49,8 @@ impl Engine {
                 owed.add(*some);
             }
             let router = device.mac().is_some_and(|mac| self.core.devices.is_router(mac));
-            tell(device, owed, router, &mut snapshot);
+            let first = self.core.contacts.first(&device.label).unwrap_or(device.first);
+            tell(device, first, owed, router, &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -75,6 +77,7 @@ impl Engine {
             core.servers.row(),
             core.streams.row(),
         ];
+        rows.extend(core.contacts.tables(&core.limits));
         rows.sort_unstable_by_key(|row| row.table);
         rows
     }
@@ -84,7 +87,7 @@ fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
     (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
-fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
+fn tell(device: &Device, first: Timestamp, pending: Both, router: bool, snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -96,13 +99,14 @@ fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
         vendor: device.mac().and_then(vendor).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
-        first: device.first,
+        first: first.min(device.first),
         last: device.last,
         total: ledger.total,
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         verdicts: ledger.verdicts,
         flows: ledger.flows,
+        first_contacts: ledger.first_contacts,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
         device: Arc::clone(&device.label),

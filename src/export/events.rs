@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -52,6 +52,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::Watchlist(seen) => {
             let mut line = Line::begin(event, "watchlist", sensor, out);
             watched(seen, &mut line);
+            line.end();
+        }
+        Detail::FirstContact(seen) => {
+            let mut line = Line::begin(event, "first-contact", sensor, out);
+            first_contact(seen, &mut line);
             line.end();
         }
         Detail::Flow(flow) => {
@@ -220,6 +225,13 @@ fn watched(seen: &Watched, line: &mut Line<'_>) {
     if hit.ambiguous {
         line.flag("whither.ambiguous", true);
     }
+}
+
+fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.text("whither.kind", seen.contact.kind());
+    line.text("whither.value", &seen.contact.value());
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {

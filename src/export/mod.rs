@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use crate::engine::snapshot::Snapshot;
 
 mod community;
+pub mod contacts;
 mod dns;
 pub mod events;
 pub mod http;
@@ -18,6 +19,7 @@ pub mod log;
 pub mod names;
 mod page;
 pub mod prometheus;
+pub mod state;
 pub mod table;
 pub mod visibility;
 
@@ -54,6 +56,8 @@ pub struct Scrape {
     pub capture: Vec<InterfaceRow>,
     /// The sensor's name.
     pub sensor: String,
+    /// How saving the state goes, where one is kept.
+    pub state: Option<state::StateRow>,
 }
 
 /// One page.
@@ -84,6 +88,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
+    Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Of(contacts::page) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];
