@@ -265,3 +265,129 @@ impl Contact {
         !matches!(self, Self::Country(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(1_600_000_000_000_000_000 + seconds * 1_000_000_000)
+    }
+
+    fn domain(name: &str) -> Contact {
+        Contact::Domain(name.into())
+    }
+
+    /// Meets at one moment; whether that was told.
+    fn meet(contacts: &mut Contacts, limits: &Limits, device: &str, contact: Contact, seconds: u64) -> bool {
+        let Some(id) = contacts.open(&device.into(), None, at(seconds), at(seconds), limits) else { return false };
+        contacts.meet(id, contact, Encounter { at: at(seconds), last: at(seconds + 1), new: true }, limits)
+    }
+
+    #[test]
+    fn a_contact_is_told_once_and_only_after_learning() {
+        let limits = Limits::default();
+        let mut contacts = Contacts::new(&limits);
+        let mut told = |name: &str, seconds| meet(&mut contacts, &limits, "phone", domain(name), seconds);
+        assert!(!told("a.example", 0));
+        assert!(!told("b.example", DAY - 1));
+        assert!(told("c.example", DAY));
+        assert!(!told("a.example", DAY + 1), "learnt in silence");
+        assert!(!told("c.example", DAY + 2), "told already");
+        let row = contacts.rows()[0].contacts[0].clone();
+        assert_eq!((row.contact, row.first, row.last, row.flows), (domain("a.example"), at(0), at(DAY + 2), 2));
+        let name = Contact::Name("c.example".into());
+        assert!(!meet(&mut contacts, &limits, "phone", name, DAY + 3), "names are kept and not told");
+    }
+
+    #[test]
+    fn without_learning_all_is_told() {
+        let limits = Limits { learning: Duration::ZERO, ..Limits::default() };
+        let mut contacts = Contacts::new(&limits);
+        assert!(meet(&mut contacts, &limits, "phone", Contact::Asn(64_496), 0));
+    }
+
+    #[test]
+    fn what_is_restored_is_known_and_its_learning_goes_on_where_it_was() {
+        let limits = Limits::default();
+        let mut before = Contacts::new(&limits);
+        meet(&mut before, &limits, "phone", domain("a.example"), 0);
+        let mut contacts = Contacts::new(&limits);
+        contacts.restore(before.rows(), &limits);
+        contacts.restore(before.rows(), &limits);
+        assert_eq!(contacts.rows(), before.rows());
+        assert_eq!(contacts.tables(&limits), before.tables(&limits));
+        assert!(!meet(&mut contacts, &limits, "phone", domain("a.example"), 2 * DAY));
+        assert!(meet(&mut contacts, &limits, "phone", domain("b.example"), 2 * DAY), "its first packet was two days ago");
+    }
+
+    #[test]
+    fn a_flood_of_names_hides_no_country_and_no_domain() {
+        let limits = Limits { contacts_per_device: 3, contacts: 100, learning: Duration::ZERO, ..Limits::default() };
+        let mut contacts = Contacts::new(&limits);
+        for index in 0..50 {
+            meet(&mut contacts, &limits, "phone", Contact::Name(format!("n{index}.example").into()), index);
+        }
+        assert_eq!((contacts.tables(&limits)[1].entries, contacts.tables(&limits)[1].refused), (3, 47));
+        assert!(meet(&mut contacts, &limits, "phone", domain("a.example"), 60));
+        assert!(meet(&mut contacts, &limits, "phone", Contact::parse("country", "SG").unwrap(), 61));
+        assert!(!meet(&mut contacts, &limits, "phone", Contact::Name("n0.example".into()), 62));
+        assert_eq!(contacts.tables(&limits)[1].refused, 47, "what is known needs no room");
+    }
+
+    #[test]
+    fn past_all_room_a_newcomer_is_counted_not_told_and_countries_still_are() {
+        let limits = Limits { contacts: 2, learning: Duration::ZERO, ..Limits::default() };
+        let mut contacts = Contacts::new(&limits);
+        assert!(meet(&mut contacts, &limits, "one", Contact::Asn(1), 0) && meet(&mut contacts, &limits, "one", Contact::Asn(2), 0));
+        assert!(!meet(&mut contacts, &limits, "two", Contact::Asn(1), 0));
+        assert!(meet(&mut contacts, &limits, "two", Contact::parse("country", "SG").unwrap(), 0));
+        let row = contacts.tables(&limits)[1];
+        assert_eq!((row.entries, row.limit, row.refused), (2, 2, 1));
+    }
+
+    #[test]
+    fn forged_devices_push_out_each_other_and_nobody_who_belongs_here() {
+        let limits = Limits { contact_devices: 8, ..Limits::default() };
+        let mut contacts = Contacts::new(&limits);
+        meet(&mut contacts, &limits, "phone", domain("a.example"), 0);
+        meet(&mut contacts, &limits, "phone", domain("b.example"), 7_200);
+        // A day without the phone, a forged device every minute.
+        for minute in 0..24 * 60 {
+            meet(&mut contacts, &limits, &format!("forged{minute}"), Contact::Asn(1), 7_200 + 60 * minute);
+        }
+        let rows = contacts.rows();
+        assert_eq!(rows.len(), 8);
+        let phone = rows.iter().find(|memory| *memory.device == *"phone").expect("the phone is remembered");
+        assert_eq!(phone.contacts.len(), 2);
+        assert_eq!(contacts.tables(&limits)[1].entries, 9, "what left is not counted");
+        assert!(contacts.tables(&limits)[1].refused > 0);
+        assert!(meet(&mut contacts, &limits, "phone", domain("c.example"), 2 * DAY), "it is no newcomer");
+    }
+
+    #[test]
+    fn an_alias_takes_over_what_was_known_under_the_mac() {
+        let limits = Limits::default();
+        let mut contacts = Contacts::new(&limits);
+        let mac = Mac([2, 0, 0, 0, 0, 1]);
+        meet(&mut contacts, &limits, &mac.to_string(), domain("a.example"), 0);
+        let id = contacts.open(&"Mi 10T".into(), Some(mac), at(DAY), at(DAY), &limits).unwrap();
+        let encounter = Encounter { at: at(DAY), last: at(DAY), new: true };
+        assert!(!contacts.meet(id, domain("a.example"), encounter, &limits));
+        assert!(contacts.meet(id, domain("b.example"), encounter, &limits), "it has been learnt");
+        assert_eq!(contacts.rows().len(), 1);
+        assert_eq!((&*contacts.rows()[0].device, contacts.rows()[0].first), ("Mi 10T", at(0)));
+    }
+
+    #[test]
+    fn a_contact_is_the_same_after_being_written_and_read() {
+        for contact in [Contact::parse("country", "SG").unwrap(), Contact::Asn(64_496), domain("example.org"), Contact::Name("x".into())] {
+            assert_eq!(Contact::parse(contact.kind(), &contact.value()), Some(contact));
+        }
+        for (kind, value) in [("asn", "64496"), ("asn", "ASx"), ("country", "Singapore"), ("city", "Vilnius")] {
+            assert_eq!(Contact::parse(kind, value), None);
+        }
+    }
+}

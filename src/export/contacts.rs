@@ -32,18 +32,38 @@ fn first_contacts(from: &Scrape, to: &mut Samples) {
     }
 }
 
-/// The page `/api/v1/contacts`.
-pub(super) fn page(scrape: Scrape) -> Result<String, String> {
+/// The page `/api/v1/contacts`; `?device=` asks for one device.
+pub(super) fn page(scrape: Scrape, query: &str) -> Result<String, String> {
     #[derive(Serialize)]
     struct Page<'a> {
         sensor: &'a str,
         attribution: &'static str,
         contacts: Vec<Contact<'a>>,
     }
-    let page = Page { sensor: &scrape.sensor, attribution: ATTRIBUTION, contacts: rows(&scrape.snapshot) };
+    let asked = query.split('&').find_map(|part| part.strip_prefix("device=")).map(decoded);
+    let mut contacts = rows(&scrape.snapshot);
+    contacts.retain(|row| asked.as_deref().is_none_or(|device| device == row.device));
+    let page = Page { sensor: &scrape.sensor, attribution: ATTRIBUTION, contacts };
     let mut text = serde_json::to_string(&page).map_err(|error| error.to_string())?;
     text.push('\n');
     Ok(text)
+}
+
+/// A value in a query as it was meant (RFC 3986, 2.1; a space as forms write it).
+fn decoded(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        let (byte, taken) = match (first, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => (high << 4 | low, 2),
+            (b'+', ..) => (b' ', 0),
+            (other, ..) => (*other, 0),
+        };
+        bytes.push(byte);
+        rest = after.get(taken..).unwrap_or_default();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// One contact, as the API and the summary show it.
@@ -102,4 +122,57 @@ pub fn lines(snapshot: &Snapshot) -> String {
         let _ = writeln!(out, "  {}  {name}{}: {kind} {}", rfc3339(row.first.as_nanos(), 0), printable(&memory.device), printable(&value));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture::{self, HOSTILE};
+
+    #[test]
+    fn a_page_holds_the_contacts_of_all_or_of_the_device_asked_for() {
+        let contacts = |query: &str| {
+            let value: serde_json::Value = serde_json::from_str(&page(fixture::scrape(), query).unwrap()).unwrap();
+            value["contacts"].as_array().unwrap().clone()
+        };
+        let all = contacts("");
+        assert_eq!(all.len(), 4);
+        assert_eq!((&all[0]["kind"], &all[0]["value"], &all[0]["told"]), (&"country".into(), &"SG".into(), &true.into()));
+        assert_eq!((&all[1]["value"], &all[1]["flows"]), (&"AS64496".into(), &2.into()));
+        assert_eq!(all[3]["value"], HOSTILE);
+        assert_eq!(contacts("x=1&device=02%3a00:00:00:00%3A0A"), contacts("device=none"), "labels are as they are written");
+        assert_eq!(contacts("x=1&device=02%3a00:00:00:00%3A0a"), all);
+    }
+
+    #[test]
+    fn a_query_of_any_bytes_is_read() {
+        assert_eq!(decoded("a%20b+c%2"), "a b c%2");
+        assert_eq!(decoded("%ff%"), "\u{fffd}%");
+        assert_eq!(decoded(""), "");
+    }
+
+    #[test]
+    fn the_lines_show_what_was_told_in_this_run_and_nothing_when_nothing_was() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.devices.truncate(1);
+        snapshot.devices[0].first_contacts = [1, 0, 0];
+        assert_eq!(lines(&snapshot), "\nFirst contacts after learning: 1:\n  2021-09-21T04:53:21Z  02:00:00:00:00:0a: country SG\n");
+        snapshot.devices[0].first_contacts = [0; 3];
+        assert_eq!(lines(&snapshot), "");
+    }
+
+    #[test]
+    fn each_device_has_a_series_for_each_kind_from_its_start() {
+        let mut scrape = fixture::scrape();
+        scrape.snapshot.devices[0].first_contacts = [0, 4, 0];
+        let text = crate::export::prometheus::render(scrape, false).unwrap();
+        for (kind, count) in CONTACT_KINDS.into_iter().zip([0, 4, 0]) {
+            let line = format!("whither_first_contacts_total{{device=\"02:00:00:00:00:0a\",kind=\"{kind}\"}} {count}\n");
+            assert!(text.contains(&line), "{line} is not in:\n{text}");
+        }
+        assert!(text.contains("\nwhither_state_write_errors_total 1\n"));
+        assert!(text.contains("\nwhither_state_saved_timestamp_seconds 1632200060\n"));
+        let without = crate::export::prometheus::render(Scrape { state: None, ..fixture::scrape() }, false).unwrap();
+        assert!(!without.contains("whither_state_"), "no state is kept");
+    }
 }

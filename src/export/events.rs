@@ -643,6 +643,18 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_first_contact() {
+        for (kind, value) in [("country", "SG"), ("asn", "AS64496"), ("domain", "example.org")] {
+            let contact = crate::engine::event::Contact::parse(kind, value).unwrap();
+            let seen = FirstContact { contact, name: Some("www.example.org".into()), place: place() };
+            assert_eq!(
+                own(&event(6, Detail::FirstContact(Box::new(seen))), "first-contact", TCP),
+                format!(r#","destination.domain":"www.example.org",{PLACE},"whither.kind":"{kind}","whither.value":"{value}"}}"#)
+            );
+        }
+    }
+
     fn flow() -> FlowEnd {
         FlowEnd {
             first: Timestamp::from_nanos(1_632_199_999_500_000_000),

@@ -80,6 +80,8 @@ pub enum Page {
     Ready,
     /// From a scrape.
     Of(fn(Scrape) -> Result<String, String>),
+    /// From a scrape and what stands behind the question mark, which may be nothing.
+    Asked(fn(Scrape, &str) -> Result<String, String>),
 }
 
 /// Every page that is served: one row each.
@@ -88,7 +90,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
-    Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Of(contacts::page) },
+    Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Asked(contacts::page) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];

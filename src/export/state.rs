@@ -346,3 +346,164 @@ fn time(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
     u64::try_from(time.as_nanosecond()).ok().map(Timestamp::from_nanos)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Mutex;
+
+    fn memories() -> Vec<Memory> {
+        fixture::scrape().snapshot.contacts
+    }
+
+    fn written(folder: &Path) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        OpenOptions::new().read(true).open(folder.join(FILE)).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn put(folder: &Path, name: &str, bytes: &[u8]) {
+        OpenOptions::new().write(true).create(true).truncate(true).open(folder.join(name)).unwrap().write_all(bytes).unwrap();
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_only_its_owner_may_read_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("a/b");
+        let (mut state, loaded) = State::open(&folder).unwrap();
+        assert_eq!(loaded, []);
+        assert!(state.save(&memories()).unwrap());
+        assert!(!state.save(&memories()).unwrap(), "nothing changed");
+        assert!(state.stats().row().written > 1_700_000_000);
+        drop(state);
+        let (mut state, loaded) = State::open(&folder).unwrap();
+        assert_eq!(loaded, memories());
+        assert!(!state.save(&memories()).unwrap(), "the disk holds just that");
+        assert!(state.stats().row().written > 1_700_000_000);
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&folder), mode(&folder.join(FILE))), (0o700, 0o600));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left there");
+    }
+
+    #[test]
+    fn the_file_is_sorted_lines_that_a_person_can_check() {
+        let (text, sum) = render(&memories());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], r#"{"whither":"contacts","version":1,"devices":1}"#);
+        assert_eq!(
+            lines[1],
+            r#"{"device":"02:00:00:00:00:0a","first":"2021-09-21T04:53:20.000000000Z","last":"2021-09-21T04:54:50.000000000Z"}"#
+        );
+        assert_eq!(
+            lines[2],
+            r#"{"device":"02:00:00:00:00:0a","kind":"country","value":"SG","first":"2021-09-21T04:53:21.000000000Z","last":"2021-09-21T04:54:20.000000000Z","flows":1,"told":true}"#
+        );
+        assert_eq!(lines.len(), 7);
+        assert_eq!(lines[6], format!(r#"{{"sha256":"{sum}"}}"#));
+        let body = text.strip_suffix(&format!("{}\n", lines[6])).unwrap();
+        assert_eq!(digest(body), sum, "as head and sha256sum see it");
+        assert_eq!(render(&[]).0.lines().count(), 2);
+        assert_eq!(digest(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+
+    #[test]
+    fn what_is_damaged_or_foreign_is_refused_with_a_way_out_and_left_as_it_is() {
+        let (whole, _) = render(&memories());
+        let cut = whole.get(..whole.len() - 90).unwrap();
+        let changed = whole.replace("\"SG\"", "\"DE\"");
+        let newer = whole.replace("\"version\":1", "\"version\":2");
+        for (bytes, word) in [
+            (b"".as_slice(), "no state of whither"),
+            (b"PRIVATE NOTES\n", "no state of whither"),
+            (b"{\"a\":1}\n", "no state of whither"),
+            (b"\xff\xfe\0", "not text"),
+            (cut.as_bytes(), "cut short"),
+            (changed.as_bytes(), "do not agree"),
+            (newer.as_bytes(), "format 2"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            put(folder.path(), FILE, bytes);
+            let error = format!("{:#}", State::open(folder.path()).unwrap_err());
+            assert!(error.contains(word) && error.contains("mv ") && error.lines().count() == 1, "{error}");
+            assert_eq!(written(folder.path()), bytes);
+        }
+        // A right checksum over what makes no sense.
+        for (from, to, line) in
+            [("\"asn\"", "\"city\"", "line 4"), ("2021-09-21T04:53:21.0", "today", "line 3"), ("0a\",\"kind", "0b\",\"kind", "line 3")]
+        {
+            let body = whole.rsplit_once("{\"sha256").unwrap().0.replace(from, to);
+            let error = parse(&format!("{body}{{\"sha256\":\"{}\"}}\n", digest(&body))).unwrap_err();
+            assert!(error.to_string().contains(line), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_the_file_is_noticed() {
+        let (whole, _) = render(&memories());
+        for end in (0..whole.len() - 1).filter(|end| whole.is_char_boundary(*end)) {
+            assert!(parse(whole.get(..end).unwrap()).is_err(), "cut at {end}");
+        }
+        assert!(parse(&whole).is_ok());
+    }
+
+    #[test]
+    fn what_a_killed_run_left_half_written_is_removed_and_harms_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        State::open(folder.path()).unwrap().0.save(&memories()).unwrap();
+        put(folder.path(), HALF, b"{\"whither\":\"cont");
+        let (_state, loaded) = State::open(folder.path()).unwrap();
+        assert_eq!(loaded, memories());
+        assert!(!folder.path().join(HALF).exists());
+    }
+
+    #[test]
+    fn two_sensors_do_not_share_a_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = State::open(folder.path()).unwrap();
+        let error = format!("{:#}", State::open(folder.path()).unwrap_err());
+        assert!(error.contains("another whither") && error.contains("--state"), "{error}");
+        drop(first);
+        State::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_told() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = format!("{:#}", State::open(file.path()).unwrap_err());
+        assert!(error.contains("cannot make the state directory"), "{error}");
+        assert!(State::open(Path::new("/proc/none/state")).is_err());
+    }
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_once_and_once_more_when_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open(folder.path()).unwrap();
+        let stats = state.stats();
+        let said = Mutex::new(Vec::new());
+        let say = |line: &str| said.lock().unwrap().push(line.to_owned());
+        let mut fails = Fails { state, failing: false };
+        fails.save(&memories()[..0], &say);
+        // A directory in the place of the half-written file cannot be removed as a file, nor written to.
+        std::fs::create_dir(folder.path().join(HALF)).unwrap();
+        (0..3).for_each(|_| fails.save(&memories(), &say));
+        assert_eq!(stats.row().errors, 3);
+        std::fs::remove_dir(folder.path().join(HALF)).unwrap();
+        (0..2).for_each(|_| fails.save(&memories(), &say));
+        let said = said.into_inner().unwrap();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].starts_with("cannot save the state in ") && said[1].ends_with("is saved again"), "{said:?}");
+        drop(fails);
+        assert_eq!(State::open(folder.path()).unwrap().1, memories());
+    }
+
+    #[test]
+    fn a_keeper_saves_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, _) = State::open(folder.path()).unwrap();
+        let keeper = state.keep(Duration::from_secs(3_600), memories, |line| panic!("{line}")).unwrap();
+        keeper.stop();
+        assert_eq!(State::open(folder.path()).unwrap().1, memories());
+    }
+}
