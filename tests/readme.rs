@@ -40,7 +40,7 @@ fn every_event_is_listed() {
         event["event.action"].as_str().unwrap().to_owned()
     };
     // Nobody in the simulated run says another name than it was told.
-    let seen = read(&["--events", "-"]).lines().map(action).chain(["name-conflict".to_owned()]).collect();
+    let seen = read(&["--events", "-", "--learning", "0"]).lines().map(action).chain(["name-conflict".to_owned()]).collect();
     assert_eq!(first_cells("Events"), seen);
 }
 
@@ -69,6 +69,9 @@ fn every_cap_is_the_one_in_use() {
         limits.neighbours,
         limits.accounts,
         limits.accounts_per_device,
+        limits.contact_devices,
+        limits.contacts,
+        limits.contacts_per_device,
         limits.streams,
         limits.dns_stream_bytes,
         limits.events,

@@ -124,18 +124,8 @@ impl Contacts {
     /// Takes in what an earlier run remembered.
     pub(super) fn restore(&mut self, memories: Vec<Memory>, limits: &Limits) {
         for memory in memories {
-            let Some(id) = self.open(&memory.device, None, memory.first, memory.last, limits) else { continue };
-            for row in memory.contacts {
-                let room = self.has_room(id, &row.contact, limits);
-                let Some(known) = self.devices.get_mut(id) else { continue };
-                match known.search(&row.contact) {
-                    Ok(_) => {}
-                    Err(_) if !room => self.refused = self.refused.saturating_add(1),
-                    Err(index) => {
-                        self.held = self.held.saturating_add(usize::from(row.contact.is_capped()));
-                        known.contacts.insert(index, row);
-                    }
-                }
+            if let Some(id) = self.open(&memory.device, None, memory.first, memory.last, limits) {
+                memory.contacts.into_iter().for_each(|row| self.absorb(id, row, limits));
             }
         }
     }
@@ -143,18 +133,25 @@ impl Contacts {
     /// The memory of a device whose first packet was at `first`, found or made; none when the table is full of those that stay.
     /// What was known under a MAC goes over to the alias that it is given.
     pub(super) fn open(&mut self, label: &Arc<str>, mac: Option<Mac>, first: Timestamp, now: Timestamp, limits: &Limits) -> Option<Id> {
-        if let Some(id) = self.devices.find(label) {
-            self.devices.touch(id, now);
-            let memory = self.devices.get_mut(id)?;
-            memory.first = memory.first.min(first);
-            memory.last = memory.last.max(now);
-            return Some(id);
-        }
         let renamed = mac.map(|mac| Arc::from(mac.to_string())).filter(|old| old != label);
-        if let Some((_, memory)) = renamed.and_then(|old| self.devices.find(&old)).and_then(|id| self.devices.take(id)) {
-            let memory = Memory { device: Arc::clone(label), first: memory.first.min(first), last: memory.last.max(now), ..memory };
-            return self.devices.insert(Arc::clone(label), memory, now);
+        let renamed = renamed.and_then(|old| self.devices.find(&old)).and_then(|id| self.devices.take(id));
+        let id = match self.devices.find(label) {
+            Some(id) => id,
+            None => self.insert(label, first, now, limits)?,
+        };
+        self.devices.touch(id, now);
+        let memory = self.devices.get_mut(id)?;
+        memory.first = memory.first.min(first);
+        memory.last = memory.last.max(now);
+        if let Some((_, old)) = renamed {
+            memory.first = memory.first.min(old.first);
+            self.held = self.held.saturating_sub(old.capped());
+            old.contacts.into_iter().for_each(|row| self.absorb(id, row, limits));
         }
+        Some(id)
+    }
+
+    fn insert(&mut self, label: &Arc<str>, first: Timestamp, now: Timestamp, limits: &Limits) -> Option<Id> {
         // Who was here for a moment leaves before who belongs here: forged MACs must not make a phone a newcomer, whose contacts
         // would be learnt in silence.
         let may_leave = |memory: &Memory, silent: Duration| {
@@ -162,16 +159,45 @@ impl Contacts {
             silent >= if guest { limits.device_stale } else { limits.device_idle }
         };
         if let Some((_, gone)) = self.devices.make_room(now, may_leave) {
-            let capped = gone.contacts.iter().filter(|row| row.contact.is_capped()).count();
-            self.held = self.held.saturating_sub(capped);
-            self.evicted = self.evicted.saturating_add(capped as u64);
+            self.held = self.held.saturating_sub(gone.capped());
+            self.evicted = self.evicted.saturating_add(gone.capped() as u64);
         }
         let memory = Memory { device: Arc::clone(label), first, last: now, contacts: Vec::new() };
-        let opened = self.devices.insert(Arc::clone(label), memory, now);
-        if opened.is_none() {
+        let inserted = self.devices.insert(Arc::clone(label), memory, now);
+        if inserted.is_none() {
             self.refused = self.refused.saturating_add(1);
         }
-        opened
+        inserted
+    }
+
+    /// Adds a contact that was remembered elsewhere.
+    fn absorb(&mut self, id: Id, row: ContactRow, limits: &Limits) {
+        match self.devices.get_mut(id).map(|memory| memory.find(&row.contact)) {
+            Some(Ok(known)) => {
+                known.first = known.first.min(row.first);
+                known.last = known.last.max(row.last);
+                known.flows = known.flows.saturating_add(row.flows);
+                known.told |= row.told;
+            }
+            Some(Err(index)) => {
+                self.add(id, index, row, limits);
+            }
+            None => {}
+        }
+    }
+
+    /// Adds a contact at its place; `false`, and counted, when there is no room.
+    fn add(&mut self, id: Id, index: usize, row: ContactRow, limits: &Limits) -> bool {
+        let capped = row.contact.is_capped();
+        let Some(memory) = self.devices.get_mut(id) else { return false };
+        // Each kind has room of its own, so that a flood of names cannot hide a country.
+        if capped && (self.held >= limits.contacts || memory.of_kind(row.contact.kind()) >= limits.contacts_per_device) {
+            self.refused = self.refused.saturating_add(1);
+            return false;
+        }
+        self.held = self.held.saturating_add(usize::from(capped));
+        memory.contacts.insert(index, row);
+        true
     }
 
     /// Notes that a device was heard of: it keeps its memory.
@@ -186,28 +212,20 @@ impl Contacts {
 
     /// Notes an encounter; `true` when it is the first with that contact and the device has been learnt.
     pub(super) fn meet(&mut self, id: Id, contact: Contact, encounter: Encounter, limits: &Limits) -> bool {
-        let room = self.has_room(id, &contact, limits);
         let Some(memory) = self.devices.get_mut(id) else { return false };
-        match memory.search(&contact) {
-            Ok(index) => {
-                if let Some(row) = memory.contacts.get_mut(index) {
-                    row.first = row.first.min(encounter.at);
-                    row.last = row.last.max(encounter.last);
-                    row.flows = row.flows.saturating_add(u64::from(encounter.new));
-                }
+        let learnt = encounter.at.since(memory.first) >= limits.learning;
+        match memory.find(&contact) {
+            Ok(known) => {
+                known.first = known.first.min(encounter.at);
+                known.last = known.last.max(encounter.last);
+                known.flows = known.flows.saturating_add(u64::from(encounter.new));
                 false
             }
             Err(_) if !encounter.new => false, // refused before, and counted then
-            Err(_) if !room => {
-                self.refused = self.refused.saturating_add(1);
-                false
-            }
             Err(index) => {
-                let learnt = encounter.at.since(memory.first) >= limits.learning;
                 let told = learnt && CONTACT_KINDS.contains(&contact.kind());
-                self.held = self.held.saturating_add(usize::from(contact.is_capped()));
-                memory.contacts.insert(index, ContactRow { contact, first: encounter.at, last: encounter.last, flows: 1, told });
-                told
+                let row = ContactRow { contact, first: encounter.at, last: encounter.last, flows: 1, told };
+                self.add(id, index, row, limits) && told
             }
         }
     }
@@ -238,17 +256,18 @@ impl Contacts {
         };
         [self.devices.row(), contacts]
     }
-
-    /// Each kind has room of its own, so that a flood of names cannot hide a country.
-    fn has_room(&self, id: Id, contact: &Contact, limits: &Limits) -> bool {
-        let own = self.devices.get(id).map_or(0, |memory| memory.of_kind(contact.kind()));
-        !contact.is_capped() || own < limits.contacts_per_device && self.held < limits.contacts
-    }
 }
 
 impl Memory {
-    fn search(&self, contact: &Contact) -> Result<usize, usize> {
-        self.contacts.binary_search_by(|row| row.contact.cmp(contact))
+    /// A contact, or where its place would be.
+    fn find(&mut self, contact: &Contact) -> Result<&mut ContactRow, usize> {
+        let index = self.contacts.binary_search_by(|row| row.contact.cmp(contact))?;
+        self.contacts.get_mut(index).ok_or(index)
+    }
+
+    /// Contacts that count against the cap.
+    fn capped(&self) -> usize {
+        self.contacts.iter().filter(|row| row.contact.is_capped()).count()
     }
 
     /// How many contacts of a kind there are: they lie together.
@@ -316,7 +335,6 @@ mod tests {
         meet(&mut before, &limits, "phone", domain("a.example"), 0);
         let mut contacts = Contacts::new(&limits);
         contacts.restore(before.rows(), &limits);
-        contacts.restore(before.rows(), &limits);
         assert_eq!(contacts.rows(), before.rows());
         assert_eq!(contacts.tables(&limits), before.tables(&limits));
         assert!(!meet(&mut contacts, &limits, "phone", domain("a.example"), 2 * DAY));
@@ -379,6 +397,14 @@ mod tests {
         assert!(contacts.meet(id, domain("b.example"), encounter, &limits), "it has been learnt");
         assert_eq!(contacts.rows().len(), 1);
         assert_eq!((&*contacts.rows()[0].device, contacts.rows()[0].first), ("Mi 10T", at(0)));
+        // Another MAC of the same device.
+        let other = Mac([2, 0, 0, 0, 0, 2]);
+        for name in ["a.example", "z.example"] {
+            meet(&mut contacts, &limits, &other.to_string(), domain(name), DAY);
+        }
+        let id = contacts.open(&"Mi 10T".into(), Some(other), at(DAY), at(DAY), &limits).unwrap();
+        assert!(!contacts.meet(id, domain("z.example"), encounter, &limits));
+        assert_eq!((contacts.rows().len(), contacts.rows()[0].contacts.len(), contacts.tables(&limits)[1].entries), (1, 3, 3));
     }
 
     #[test]

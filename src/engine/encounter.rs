@@ -29,7 +29,7 @@ impl Core {
             let (label, first) = (Arc::clone(&device.label), device.first.min(flow.first));
             let Some(memory) = self.contacts.open(&label, end.key.mac(), first, flow.last, &self.limits) else { continue };
             for (contact, by) in contacts(flow) {
-                let encounter = Encounter { at: by.1, last: flow.last, new: !end.met };
+                let encounter = Encounter { at: by.1.min(flow.last), last: flow.last, new: !end.met };
                 if self.contacts.meet(memory, contact.clone(), encounter, &self.limits) {
                     self.tell_contact(key, flow, side, contact, by);
                 }
