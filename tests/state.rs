@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
@@ -70,6 +70,20 @@ fn fails(run: &Output, words: &[&str]) {
     let said = String::from_utf8_lossy(&run.stderr);
     assert_eq!((run.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(words.iter().all(|word| said.contains(word)), "{words:?} in {said}");
+}
+
+/// A program that ends with the test, also when that fails: a sensor left behind would hold what it inherited.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn running(command: &mut Command) -> Running {
+    Running(command.spawn().unwrap())
 }
 
 fn skipped(why: &str) {
@@ -171,6 +185,9 @@ fn generation(number: u64) -> Vec<Memory> {
     vec![Memory { device: "phone".into(), first: time, last: time, contacts: (0..2_000).map(row).collect() }]
 }
 
+/// No generation is smaller than this, in bytes.
+const WHOLE: u64 = 200_000;
+
 /// A copy of this program, to do a part in a folder.
 fn copy(name: &str, part: &str, folder: &Path, before: &[&str]) -> Command {
     let program = std::env::current_exe().unwrap();
@@ -203,23 +220,24 @@ fn kill_9_at_any_moment_leaves_the_last_whole_state_or_the_next() {
     let mut lot = fastrand::Rng::with_seed(9);
     let mut half = 0;
     for round in 0..60 {
-        let mut child = copy("kill_9_at_any_moment_leaves_the_last_whole_state_or_the_next", "save", folder.path(), &[])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let name = "kill_9_at_any_moment_leaves_the_last_whole_state_or_the_next";
+        let mut child = running(copy(name, "save", folder.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::null()));
+        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut saved = lines.filter_map(|line| Some(line.split_once("saved ")?.1.parse::<u64>().unwrap()));
         let mut least = 0;
         for _ in 0..lot.u32(1..4) {
             least = saved.next().unwrap();
         }
-        // Some part of a save later.
+        // Some part of a save later; every other time at once when half a save is seen.
+        let path = |name: &str| folder.path().join(name);
+        let torn = || path("contacts.jsonl.tmp").exists() || std::fs::metadata(path("contacts.jsonl")).is_ok_and(|file| file.len() < WHOLE);
         for _ in 0..lot.u32(0..300_000) {
+            if round % 2 == 0 && torn() {
+                break;
+            }
             std::hint::spin_loop();
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(child);
         // What it had said by then, it had saved.
         let last = saved.last().unwrap_or(least);
         half += u32::from(folder.path().join("contacts.jsonl.tmp").exists());
@@ -238,22 +256,17 @@ fn a_reader_that_is_killed_leaves_the_state_as_it_was() {
     part(&at.join("a.pcap"), 0, 500);
     read(at, &["a.pcap", "--state", "state"]);
     let before = std::fs::read(at.join("state/contacts.jsonl")).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_whither"))
-        .args(["read", "-", "--events", "-", "--state", "state"])
-        .current_dir(at)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut reader = Command::new(env!("CARGO_BIN_EXE_whither"));
+    reader.args(["read", "-", "--events", "-", "--state", "state"]).current_dir(at);
+    let mut child = running(reader.stdin(Stdio::piped()).stdout(Stdio::piped()));
     // Its input never ends; it has read some of it when the first event comes.
-    let mut input = child.stdin.take().unwrap();
+    let mut input = child.0.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || input.write_all(&LAB.0[..LAB.1[5_000]]).map(|()| input));
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.contains("event.action"), "{line}");
     fails(&whither(at, &["read", "a.pcap", "--state", "state"]), &["another whither uses the state directory state"]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let _ = feeder.join();
     assert_eq!(std::fs::read(at.join("state/contacts.jsonl")).unwrap(), before);
     read(at, &["a.pcap", "--state", "state"]);
@@ -287,19 +300,13 @@ fn a_damaged_state_is_never_written_over() {
 fn a_watch_keeps_its_state_to_itself_and_saves_it_when_it_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_whither"))
-        .args(["watch", "lo", "--listen", "127.0.0.1:0", "--state", "state"])
-        .current_dir(at)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut sensor = Command::new(env!("CARGO_BIN_EXE_whither"));
+    sensor.args(["watch", "lo", "--listen", "127.0.0.1:0", "--state", "state"]).current_dir(at);
+    let mut child = running(sensor.stderr(Stdio::piped()));
+    let mut said = BufReader::new(child.0.stderr.take().unwrap());
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
-    let Some((_, rest)) = line.split_once("http://") else {
-        child.wait().unwrap();
-        return skipped(&line);
-    };
+    let Some((_, rest)) = line.split_once("http://") else { return skipped(&line) };
     let address = rest.split('/').next().unwrap().to_owned();
     let get = |path: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
@@ -312,10 +319,10 @@ fn a_watch_keeps_its_state_to_itself_and_saves_it_when_it_is_stopped() {
     assert!(get("/api/v1/contacts").contains(r#""contacts":["#));
     part(&at.join("a.pcap"), 0, 500);
     fails(&whither(at, &["read", "a.pcap", "--state", "state"]), &["another whither uses the state directory state"]);
-    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.0.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success(), "{rest}");
+    assert!(child.0.wait().unwrap().success(), "{rest}");
     assert_eq!(rest, "");
     read(at, &["a.pcap", "--state", "state"]);
 }
