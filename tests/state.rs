@@ -158,6 +158,12 @@ fn a_first_contact_is_told_with_its_flow_counted_and_shown_and_not_told_again() 
     read(at, &flags);
     assert_eq!((told(&at.join("events.jsonl")), count(&metrics())), (vec![], 0), "all of it is known");
     let json: Value = serde_json::from_str(&read(at, &["lab.pcap", "--json", "--state", "state"])).unwrap();
+    let rows = |name: &str| json[name].as_array().unwrap().clone();
+    for domain in rows("contacts").iter().filter(|row| row["kind"] == "domain") {
+        let of_domain = |row: &&Value| row["device"] == domain["device"] && row["destination"] == domain["value"];
+        let last = rows("destinations").iter().filter(of_domain).map(|row| row["last_seen"].to_string()).max();
+        assert_eq!(last, Some(domain["last_seen"].to_string()), "the last packet, not the last that named one: {domain}");
+    }
     assert_eq!(json["contacts"].as_array().unwrap().len(), contacts(&at.join("state")).len());
     assert!(contacts(&at.join("state")).values().any(|[_, _, told]| told == "true"), "what was told stays marked");
 }

@@ -381,7 +381,8 @@ mod tests {
         let phone = rows.iter().find(|memory| *memory.device == *"phone").expect("the phone is remembered");
         assert_eq!(phone.contacts.len(), 2);
         assert_eq!(contacts.tables(&limits)[1].entries, 9, "what left is not counted");
-        assert!(contacts.tables(&limits)[1].refused > 0);
+        let row = contacts.tables(&limits)[1];
+        assert!(row.refused > 0 && row.evicted > 10, "they stay for an hour, and then make room for others: {row:?}");
         assert!(meet(&mut contacts, &limits, "phone", domain("c.example"), 2 * DAY), "it is no newcomer");
     }
 
