@@ -12,7 +12,7 @@ use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
-use whither::engine::snapshot::{Both, Snapshot, Tally};
+use whither::engine::snapshot::{Both, Contact, ContactRow, Snapshot, Tally};
 use whither::packet::{Frame, Link, Timestamp};
 
 /// Items of a flood. The tables are full long before either number; the larger one is for `make soak`, which builds a release.
@@ -60,6 +60,25 @@ fn dns_messages_that_go_on_and_on() {
 #[test]
 fn dns_answers() {
     alone("dns_answers", &[ALWAYS, NAMES], |world| world.flood(MANY, answer));
+}
+
+/// A request to another host in another domain each time.
+#[test]
+fn names_met() {
+    alone("names_met", &[ALWAYS, STREAMS], |world| {
+        world.flood(MANY, |world, index| {
+            let from = End { mac: FLOODER, address: FLOODER_ADDRESS, port: 1_024 + (index % 60_000) as u16 };
+            let to = End { address: [203, 0, 113, (index / 60_000) as u8], ..server(index) };
+            let request = format!("GET / HTTP/1.1\r\nHost: {:a>60}.d{index}.example\r\n\r\n", "");
+            world.tcp(from, to, (1, true, false), &[]);
+            world.tcp(from, to, (2, false, true), request.as_bytes());
+        });
+        let snapshot = world.engine.snapshot();
+        let table = snapshot.tables.iter().find(|row| row.table == "contacts").unwrap();
+        assert!(table.refused > 0, "{table:?}");
+        let flooder = snapshot.contacts.iter().map(|memory| memory.contacts.len()).max().unwrap();
+        assert!(flooder > Limits::default().contacts_per_device, "names and domains, each up to its cap");
+    });
 }
 
 /// Each frame from another MAC, with a connection to somewhere.
@@ -230,6 +249,11 @@ impl World {
         let snapshot = self.look();
         let named = snapshot.destinations.iter().find(|row| *row.device == *HONEST_MAC && *row.destination == *"after.example");
         assert_eq!(named.map(|row| row.origin.as_str()), Some("sni"), "the next hello is named: {:?}", snapshot.tables);
+        let remembered = snapshot.contacts.iter().find(|memory| *memory.device == *HONEST_MAC).unwrap();
+        for domain in ["example.net", "after.example"] {
+            let met = |row: &ContactRow| row.contact == Contact::Domain(domain.into());
+            assert!(remembered.contacts.iter().any(met), "{domain} is remembered: {:?}", snapshot.tables);
+        }
         self.engine.finish(drop);
         self.look();
     }
@@ -342,9 +366,16 @@ type Part = fn(&Limits) -> usize;
 
 /// The program, its databases as far as they are touched, and a snapshot; flows with their reading and the name they may bear;
 /// devices with ledger, addresses and facts (32 of 256 bytes and their source, and proposals that repeat some); accounts with their
-/// label; address owners; events, of which those that repeat a device's facts are the largest.
+/// label; address owners; events, of which those that repeat a device's facts are the largest; contacts with their name, and a copy
+/// of the row.
 const ALWAYS: Part = |limits| {
-    (16 << 20) + 1_024 * limits.flows + 24_576 * limits.devices + 512 * limits.accounts + 128 * limits.neighbours + 4_096 * limits.events
+    (16 << 20)
+        + 1_024 * limits.flows
+        + 24_576 * limits.devices
+        + 512 * limits.accounts
+        + 128 * limits.neighbours
+        + 4_096 * limits.events
+        + 768 * limits.contacts
 };
 /// Two bytes for one, as a growing vector may have; 512 for early pieces and the slot: 130 MiB by default.
 const STREAMS: Part = |limits| (2 * limits.stream_bytes + 512) * limits.streams;

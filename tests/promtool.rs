@@ -7,6 +7,7 @@ use whither::engine::geo::Country;
 use whither::engine::snapshot::{
     Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
 };
+use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
 
@@ -56,6 +57,7 @@ fn scrape() -> Scrape {
         services: vec![("telemetry", 1)],
         disputed: 1,
         flows: [1, 2, 3, 4, 5, 6, 7],
+        first_contacts: [1, 2, 3],
     };
     let destination = DestinationRow {
         device: HOSTILE.into(),
@@ -88,7 +90,9 @@ fn scrape() -> Scrape {
         tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
         databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
         events_dropped: 0,
+        contacts: Vec::new(),
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+    let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
 }

@@ -15,10 +15,10 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, identity, json, locations, noise, prometheus, table, visibility};
+use whither::export::{Scrape, contacts, identity, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{engine, watchlists};
+use super::{engine, recall, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -43,6 +43,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
+    let state = recall(&mut engine, &common)?;
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
@@ -65,6 +66,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
+    if let (Some(mut state), Some(folder)) = (state, &common.state) {
+        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
+    }
     if let Some(server) = server {
         serve(server, &common, snapshot)?;
     }
@@ -120,10 +124,10 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
         write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
-        write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
+        write!(out, "{}{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot), contacts::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
-        let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };
+        let scrape = Scrape { snapshot, sensor: common.sensor().to_owned(), ..Scrape::default() };
         let text = prometheus::render(scrape, false)?;
         if path.as_os_str() == "-" {
             out.write_all(text.as_bytes())?;
@@ -145,8 +149,8 @@ fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
     let shared = Arc::new(Mutex::new(snapshot));
     let scrape = move || Scrape {
         snapshot: shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        capture: Vec::new(),
         sensor: sensor.clone(),
+        ..Scrape::default()
     };
     let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)))?;
     eprintln!("whither: look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");

@@ -23,6 +23,7 @@ impl Core {
     /// Tells the ledgers what a flow has carried since they were told last.
     pub(super) fn flush(&mut self, key: &FlowKey, flow: &mut Flow) {
         let now = flow.last;
+        let mut went_on = false;
         for side in SIDES {
             let owed = flow.owed(side);
             let Some(end) = flow.ends.of(side).clone() else { continue };
@@ -45,9 +46,13 @@ impl Core {
                     None => end.pending.add(owed),
                 }
             }
+            went_on |= owed != Both::default();
             *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
+        if flow.settled && went_on {
+            self.encounter(key, flow);
+        }
     }
 
     /// Fixes a flow's account, once and for all.
@@ -79,6 +84,7 @@ impl Core {
             *flow.ends.of_mut(side) = Some(end);
         }
         self.expect(key, flow);
+        self.encounter(key, flow);
     }
 
     /// Fixes what is known of a flow's bytes beside their class; what the witnesses say of where its server is, if it is outside.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use crate::engine::anycast::is_anycast;
+use crate::engine::contacts::Contacts;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
@@ -32,6 +33,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) devices: Devices,
     pub(super) names: NameTable,
+    /// Whom each device has met.
+    pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     /// What to look out for.
@@ -204,7 +207,7 @@ impl Core {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
-        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
+        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default(), met: false })
     }
 
     /// Takes in a device that is first seen.
@@ -248,6 +251,9 @@ impl Core {
         for side in [Side::Low, Side::High] {
             if let Some(end) = flow.ends.of(side) {
                 self.devices.touch(end.device, now);
+                if let Some(device) = self.devices.table().get(end.device) {
+                    self.contacts.touch(&device.label, now);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
+pub use crate::engine::contacts::Contact;
 use crate::engine::geo::Country;
 pub use crate::engine::identity::Fact;
 pub use crate::engine::likeness::SameAs;
@@ -84,6 +85,8 @@ pub enum Detail {
     Charge(Box<Charge>),
     /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
     UnexpectedCountry(Box<Unexpected>),
+    /// `first-contact`: a device that has been learnt met something for the first time.
+    FirstContact(Box<FirstContact>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -151,6 +154,17 @@ pub struct Unexpected {
     pub place: Where,
     /// Whether the handshake's time allows that country.
     pub verdict: Option<Verdict>,
+}
+
+/// What a device met for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstContact {
+    /// With what.
+    pub contact: Contact,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Where,
 }
 
 /// A flow that ended or fell idle.

@@ -112,6 +112,8 @@ pub(super) struct End {
     pub(super) account: Option<u32>,
     /// What this device's ledger knows of this flow, and no account yet.
     pub(super) pending: Both,
+    /// This flow is among the device's contacts.
+    pub(super) met: bool,
 }
 
 /// A name and what gave it.

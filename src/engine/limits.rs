@@ -20,6 +20,14 @@ pub struct Limits {
     pub accounts: usize,
     /// Accounts of one device, so that one phone cannot use up everybody's: the same, from one device.
     pub accounts_per_device: usize,
+    /// Devices whose contacts are remembered, those that left too: a flood of forged MAC addresses.
+    pub contact_devices: usize,
+    /// Contacts remembered in all, beside countries: a phone that contacts a million names.
+    pub contacts: usize,
+    /// Contacts of one kind (AS, domain, name) of one device, so that one phone cannot use up everybody's, nor hide an AS behind names.
+    pub contacts_per_device: usize,
+    /// How long after its first packet ever a device's contacts are learnt in silence.
+    pub learning: Duration,
     /// Streams whose first bytes are gathered at once: a million half-open handshakes.
     pub streams: usize,
     /// Bytes gathered of one stream: a handshake that never ends.
@@ -67,6 +75,10 @@ impl Default for Limits {
             servers: 16_384,
             accounts: 16_384,
             accounts_per_device: 1_024,
+            contact_devices: 1_024,
+            contacts: 65_536,
+            contacts_per_device: 2_048,
+            learning: Duration::from_hours(24),
             streams: 4_096,
             stream_bytes: 16_384,
             dns_stream_bytes: 65_537,

@@ -10,9 +10,11 @@ mod audit;
 pub mod border;
 mod charge;
 mod clock;
+mod contacts;
 mod core;
 pub mod device;
 mod domain;
+mod encounter;
 pub mod event;
 mod events;
 mod expectation;
@@ -47,6 +49,7 @@ pub mod watchlist;
 pub mod witness;
 
 use clock::Clock;
+use contacts::{Contacts, Memory};
 use core::Core;
 use device::{Devices, OurSide};
 use event::Event;
@@ -63,6 +66,7 @@ use table::{Id, Table};
 use watchlist::Watchlist;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -92,6 +96,7 @@ impl Engine {
             core: Core {
                 devices: Devices::new(side, &limits),
                 names: NameTable::new(&limits),
+                contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
                 watchlists: Vec::new(),
@@ -238,6 +243,16 @@ impl Engine {
     /// another device from its next packet on; what was counted stays where it was counted.
     pub fn register(&mut self, roster: Roster) {
         self.core.devices.register(roster);
+    }
+
+    /// Says for how long after its first packet ever a device's contacts are learnt in silence.
+    pub fn learns_for(&mut self, span: Duration) {
+        self.core.limits.learning = span;
+    }
+
+    /// Takes in what an earlier run remembered of whom devices met. To be called before the first frame.
+    pub fn remember(&mut self, memories: Vec<Memory>) {
+        self.core.contacts.restore(memories, &self.core.limits);
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

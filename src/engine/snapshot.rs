@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+pub use crate::engine::contacts::{CONTACT_KINDS, Contact, ContactRow, Memory};
 use crate::engine::geo::Country;
 pub use crate::engine::geo::Opinion;
 pub use crate::engine::identity::{Fact, Kind, Source};
@@ -246,7 +247,7 @@ pub struct DeviceRow {
     pub identity_forgotten: u64,
     /// Earlier devices that it may be.
     pub same_as: Vec<SameAs>,
-    /// First packet.
+    /// First packet ever, also of earlier runs where their state is kept.
     pub first: Timestamp,
     /// Last packet.
     pub last: Timestamp,
@@ -264,6 +265,8 @@ pub struct DeviceRow {
     pub disputed: u64,
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
+    /// First contacts told in this run, by kind, in the order of [`CONTACT_KINDS`].
+    pub first_contacts: [u64; CONTACT_KINDS.len()],
 }
 
 /// The values of the label `protocol`.
@@ -394,6 +397,8 @@ pub struct Snapshot {
     pub countries: Vec<CountryRow>,
     /// Device × destination.
     pub destinations: Vec<DestinationRow>,
+    /// Whom each device has met, by label; also of devices that are not here now.
+    pub contacts: Vec<Memory>,
     /// Device × watchlist × category.
     pub sightings: Vec<SightingRow>,
     /// Handshake times by country.

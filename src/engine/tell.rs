@@ -15,7 +15,7 @@ use crate::engine::snapshot::{
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Category;
-use crate::packet::Mac;
+use crate::packet::{Mac, Timestamp};
 
 impl Engine {
     /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
@@ -46,6 +46,7 @@ impl Engine {
             databases: self.core.geo.databases(),
             events_dropped: self.core.health.events_dropped,
             rtts: self.core.rtts.clone(),
+            contacts: self.core.contacts.rows(),
             ..Snapshot::default()
         };
         for (id, _, device) in self.core.devices.table().iter() {
@@ -57,7 +58,8 @@ impl Engine {
             let router = device.macs.iter().any(|mac| self.core.devices.is_router(*mac));
             let spoke = |id: Id| self.core.devices.table().get(id).map(|device| device.spoke);
             let same_as = if self.core.devices.is_current(device) { device.likeness.holding(spoke) } else { Vec::new() };
-            tell(device, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
+            let first = self.core.contacts.first(&device.label).unwrap_or(device.first);
+            tell(device, first, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -84,6 +86,7 @@ impl Engine {
             core.servers.row(),
             core.streams.row(),
         ];
+        rows.extend(core.contacts.tables(&core.limits));
         rows.sort_unstable_by_key(|row| row.table);
         rows
     }
@@ -111,7 +114,14 @@ fn services(known: &[(Service, u64)]) -> Vec<ServiceRow> {
     rows
 }
 
-fn tell(device: &Device, entry: Option<&Entry>, pending: Both, (router, same_as): (bool, Vec<SameAs>), snapshot: &mut Snapshot) {
+fn tell(
+    device: &Device,
+    first: Timestamp,
+    entry: Option<&Entry>,
+    pending: Both,
+    (router, same_as): (bool, Vec<SameAs>),
+    snapshot: &mut Snapshot,
+) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -130,7 +140,7 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, (router, same_as)
         identity: device.identity.facts().to_vec(),
         identity_forgotten: device.identity.forgotten(),
         same_as,
-        first: device.first,
+        first: first.min(device.first),
         last: device.last,
         total: ledger.total,
         pending,
@@ -143,6 +153,7 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, (router, same_as)
             .collect(),
         disputed: ledger.disputed,
         flows: ledger.flows,
+        first_contacts: ledger.first_contacts,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
         device: Arc::clone(&device.label),

@@ -11,7 +11,8 @@ mod location;
 
 use super::{community, dns, identity, rfc3339};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected,
+    Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -65,6 +66,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::UnexpectedCountry(seen) => {
             let mut line = Line::begin(event, "unexpected-country", sensor, out);
             unexpected(seen, &mut line);
+            line.end();
+        }
+        Detail::FirstContact(seen) => {
+            let mut line = Line::begin(event, "first-contact", sensor, out);
+            first_contact(seen, &mut line);
             line.end();
         }
         Detail::Flow(flow) => {
@@ -246,6 +252,13 @@ fn unexpected(seen: &Unexpected, line: &mut Line<'_>) {
     destination(seen.place.domain.as_deref(), &seen.place, line);
     line.list("whither.expected", &seen.expected, |country, line| line.value(country.as_str()));
     line.maybe("whither.location_verdict", seen.verdict.map(|verdict| verdict.as_str()));
+}
+
+fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.text("whither.kind", seen.contact.kind());
+    line.text("whither.value", &seen.contact.value());
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
@@ -677,6 +690,18 @@ mod tests {
                 r#","destination.domain":"www.example.org",{PLACE},"whither.expected":["DE","LT"],"whither.location_verdict":"consistent"}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_first_contact() {
+        for (kind, value) in [("country", "SG"), ("asn", "AS64496"), ("domain", "example.org")] {
+            let contact = crate::engine::event::Contact::parse(kind, value).unwrap();
+            let seen = FirstContact { contact, name: Some("www.example.org".into()), place: place() };
+            assert_eq!(
+                own(&event(6, Detail::FirstContact(Box::new(seen))), "first-contact", TCP),
+                format!(r#","destination.domain":"www.example.org",{PLACE},"whither.kind":"{kind}","whither.value":"{value}"}}"#)
+            );
+        }
     }
 
     fn flow() -> FlowEnd {

@@ -1,11 +1,12 @@
 //! A scrape for the tests of the exporters: a phone with plain names, and a device that chose its name to do harm.
 
+use super::state::StateRow;
 use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Finding, Kind, Location, Opinion, Origin, PROTOCOLS, Place,
-    RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source, TableRow, Tally, Witnesses,
+    Both, Class, Contact, ContactRow, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Finding, Kind, Location, Memory, Opinion,
+    Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source, TableRow, Tally, Witnesses,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -50,6 +51,7 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         services: vec![("none", total.transmit.bytes + total.receive.bytes)],
         disputed: 0,
         flows,
+        first_contacts: [1, 0, 2],
     }
 }
 
@@ -117,6 +119,19 @@ pub(super) fn scrape() -> Scrape {
             DestinationRow { asn: None, organisation: None, ..destination(phone, "local", Origin::None, Place::Local, both(500, 500)) },
             destination(HOSTILE, HOSTILE, Origin::Host, Place::Unknown, both(800, 900)),
         ],
+        contacts: vec![Memory {
+            device: phone.into(),
+            first: at(0),
+            last: at(90),
+            contacts: [("country", "SG"), ("asn", "AS64496"), ("domain", "example.org"), ("name", HOSTILE)]
+                .into_iter()
+                .zip(1..)
+                .map(|((kind, value), flows)| {
+                    let contact = Contact::parse(kind, value).unwrap();
+                    ContactRow { contact, first: at(1), last: at(60), flows, told: kind == "country" }
+                })
+                .collect(),
+        }],
         sightings: vec![SightingRow { device: phone.into(), ruleset: "whither".into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place: place("SG"), buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("arp", 0), ("malformed", 7)],
@@ -127,5 +142,6 @@ pub(super) fn scrape() -> Scrape {
     };
     assert_eq!(RTT_BUCKETS.len(), snapshot.rtts[0].buckets.len());
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 12_345, dropped_kernel: 2, dropped_interface: 1 };
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+    let state = Some(StateRow { errors: 1, written: 1_632_200_060 });
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
 }

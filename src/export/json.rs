@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use super::identity::{FactPart, SameAsPart};
-use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
+use super::{ATTRIBUTION, Scrape, VERSION, contacts, day, rfc3339};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
 /// The page `/api/v1/devices`.
@@ -65,6 +65,7 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: Vec<Device<'a>>,
         countries: Vec<Country<'a>>,
         destinations: Vec<Destination<'a>>,
+        contacts: Vec<contacts::Contact<'a>>,
     }
     text(&Summary {
         whither: VERSION,
@@ -77,6 +78,7 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: snapshot.devices.iter().map(Device::from).collect(),
         countries: snapshot.countries.iter().map(Country::from).collect(),
         destinations: snapshot.destinations.iter().map(Destination::from).collect(),
+        contacts: contacts::rows(snapshot),
     })
     // Plain structs of text and numbers always serialise.
     .unwrap_or_default()
