@@ -18,7 +18,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, json, prometheus, table, visibility};
+use whither::export::{Scrape, json, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::{databases, watchlists};
@@ -126,7 +126,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
+        write!(out, "{}{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot), notable::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };

@@ -71,7 +71,7 @@ impl Core {
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
-        self.look_out(key, flow);
+        flow.listed = self.look_out(key, flow).map(Box::new);
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -94,6 +94,7 @@ impl Core {
         } else {
             self.settle(key, &mut flow, now);
         }
+        self.note_routine(key, &flow);
         if !self.events.wanted() {
             return;
         }
@@ -277,7 +278,7 @@ fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
 }
 
 /// The label of a destination on the internet.
-fn label(flow: &Flow) -> Arc<str> {
+pub(super) fn label(flow: &Flow) -> Arc<str> {
     if let Some(named) = &flow.name {
         return match registrable(&named.name) {
             Some(domain) => Arc::from(domain),

@@ -13,8 +13,10 @@ use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::dissect::observation::Text;
+use crate::engine::attach::Attachments;
 use crate::engine::ledger::Ledger;
 use crate::engine::limits::Limits;
+use crate::engine::pulls::Routine;
 use crate::engine::table::{Id, Table};
 use crate::packet::{Mac, Macs, Timestamp};
 
@@ -68,6 +70,10 @@ pub(super) struct Device {
     pub(super) last: Timestamp,
     /// What it sent where.
     pub(super) ledger: Ledger,
+    /// When it joined, and how long it was there.
+    pub(super) attach: Attachments,
+    /// What is counted of its rhythms and pulls.
+    pub(super) routine: Routine,
 }
 
 /// Which side is whose, as the user knows it.
@@ -233,7 +239,7 @@ impl Devices {
     /// The device of a key; `true` when it is new. `None` when the table is full of living devices.
     pub(super) fn open(&mut self, key: DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
         if let Some(id) = self.table.find(&key) {
-            self.table.touch(id, now);
+            self.touch(id, now);
             return Some((id, false));
         }
         if let Some((_, gone)) = self.table.make_room(now, |_, silent| silent >= limits.device_stale) {
@@ -253,6 +259,8 @@ impl Devices {
             first: now,
             last: now,
             ledger: Ledger::default(),
+            attach: Attachments::default(),
+            routine: Routine::default(),
         };
         self.table.insert(key, device, now).map(|id| (id, true))
     }
@@ -262,6 +270,7 @@ impl Devices {
         self.table.touch(id, now);
         if let Some(device) = self.table.get_mut(id) {
             device.last = device.last.max(now);
+            device.attach.hear(now);
         }
     }
 

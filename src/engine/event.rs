@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
+pub use crate::engine::pulls::{Pull, SizeClass};
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
@@ -72,6 +73,8 @@ pub enum Detail {
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// `config-pull`: a flow to a host of a listed category that decides what the device does, at its end.
+    ConfigPull(Box<ConfigPull>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -115,6 +118,21 @@ pub struct Watched {
     /// Full name of the server.
     pub name: Option<Arc<str>>,
     /// Where it is.
+    pub place: Where,
+}
+
+/// A config pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigPull {
+    /// Its sizes, and how it lies to others.
+    pub pull: Pull,
+    /// First to last packet.
+    pub lasted: Duration,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// What the list says.
+    pub hit: Hit,
+    /// Where the server is.
     pub place: Where,
 }
 

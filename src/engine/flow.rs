@@ -10,6 +10,7 @@ use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
+use crate::engine::watchlist::Hit;
 use crate::packet::{Datagram, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
@@ -53,6 +54,8 @@ pub(super) struct Flow {
     pub(super) seen: Sides<Tally>,
     /// Of that, what the ledgers know.
     pub(super) told: Sides<Tally>,
+    /// Transport payload that each side sent, bytes, as on the wire.
+    pub(super) payload: Sides<u64>,
     /// Where the other side is.
     pub(super) place: Place,
     /// The other side's AS.
@@ -81,6 +84,8 @@ pub(super) struct Flow {
     pub(super) verdict: Option<Verdict>,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
+    /// What the lists say of its destination, once it is settled: that it is for configuration, if any says so.
+    pub(super) listed: Option<Box<Hit>>,
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
 }
@@ -202,7 +207,9 @@ impl Flow {
             first: now,
             last: now,
             seen: Sides::default(),
+            payload: Sides::default(),
             told: Sides::default(),
+            listed: None,
             place: Place::Unknown,
             asn: None,
             name: None,
@@ -254,6 +261,12 @@ impl Flow {
             }
             self.waited.0 = self.waited.0.saturating_add(1);
         }
+    }
+
+    /// Counts payload of `sender`.
+    pub(super) fn carry(&mut self, sender: Side, bytes: usize) {
+        let carried = self.payload.of_mut(sender);
+        *carried = carried.saturating_add(bytes as u64);
     }
 
     /// Follows TCP's opening and closing; `now` is the packet's own time, since a handshake is timed by it.

@@ -8,13 +8,15 @@ use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::snapshot::Place;
+use crate::engine::watchlist::Hit;
 
 impl Core {
-    /// Counts and tells what the lists say of a flow.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) {
+    /// Counts and tells what the lists say of a flow; hands back what the first list says, or the first that calls it a config pull.
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> Option<Hit> {
         if flow.place == Place::Multicast {
-            return;
+            return None;
         }
+        let mut first: Option<Hit> = None;
         let far = self.far(key, flow);
         for index in 0..self.watchlists.len() {
             let Some(list) = self.watchlists.get(index) else { continue };
@@ -30,6 +32,9 @@ impl Core {
                 if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                     device.ledger.sighted(&hit.ruleset, hit.category);
                 }
+            }
+            if first.as_ref().is_none_or(|first| !first.category.is_pull() && hit.category.is_pull()) {
+                first = Some(hit.clone());
             }
             if !self.events.wanted() {
                 continue;
@@ -49,5 +54,6 @@ impl Core {
             };
             self.events.push(event, &mut self.health);
         }
+        first
     }
 }

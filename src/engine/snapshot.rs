@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::geo::Country;
+pub use crate::engine::pulls::{Pull, PullsRow, SizeClass};
+pub use crate::engine::rhythm::{Attach, Persistent, RhythmRow};
 use crate::packet::{Mac, Timestamp};
 
 /// Frames and bytes on the wire of one direction.
@@ -296,6 +299,34 @@ pub struct SightingRow {
     pub flows: u64,
 }
 
+/// What a device's "not seen" is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoverageRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// How long it was there, its silences of up to a quarter of an hour included.
+    pub present: Duration,
+    /// How often it joined.
+    pub associations: u64,
+    /// Some names that it went to which are listed for configuration and serve other purposes too: no pulls. Sorted.
+    pub shared: Vec<Arc<str>>,
+    /// Its flows to such names.
+    pub shared_flows: u64,
+}
+
+/// A device's config pulls by vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullCountRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// The vendor, where the list names one.
+    pub vendor: Option<Arc<str>>,
+    /// Pulls.
+    pub pulls: u64,
+    /// Of these, answers of another size class than the one before.
+    pub changes: u64,
+}
+
 /// A bounded table's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRow {
@@ -351,6 +382,14 @@ pub struct Snapshot {
     pub destinations: Vec<DestinationRow>,
     /// Device × watchlist × category.
     pub sightings: Vec<SightingRow>,
+    /// Device × name: what comes again and again.
+    pub rhythms: Vec<RhythmRow>,
+    /// Device × name: config pulls.
+    pub pulls: Vec<PullsRow>,
+    /// Device × vendor: how many. Every device has a row without vendor.
+    pub pull_counts: Vec<PullCountRow>,
+    /// Devices: what a "not seen" is worth.
+    pub coverage: Vec<CoverageRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{community, dns, rfc3339};
+use super::{community, dns, rfc3339, routine};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
 };
@@ -52,6 +52,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::Watchlist(seen) => {
             let mut line = Line::begin(event, "watchlist", sensor, out);
             watched(seen, &mut line);
+            line.end();
+        }
+        Detail::ConfigPull(seen) => {
+            let mut line = Line::begin(event, "config-pull", sensor, out);
+            routine::config_pull(seen, &mut line);
             line.end();
         }
         Detail::Flow(flow) => {
@@ -240,7 +245,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
-fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
+pub(super) fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
     line.maybe("destination.registered_domain", domain);
     line.maybe("destination.geo.country_iso_code", place.country.as_ref().map(|country| country.as_str()));
     if let Some(asn) = place.asn {
@@ -249,7 +254,7 @@ fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
     line.maybe("destination.as.organization.name", place.organisation.as_deref());
 }
 
-fn nanos(span: std::time::Duration) -> u64 {
+pub(super) fn nanos(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -279,7 +284,7 @@ fn decimal(octet: u8, out: &mut Vec<u8>) {
 }
 
 /// A line in the making: fields in order, commas between them.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
     /// Nothing stands yet before the next field or item.
     fresh: bool,
@@ -370,23 +375,29 @@ impl<'a> Line<'a> {
         let _ = write!(self.out, "\"{value}\"");
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.field(name);
         self.value(value);
     }
 
-    fn maybe(&mut self, name: &str, value: Option<&str>) {
+    pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
-    fn number(&mut self, name: &str, value: impl Into<u64>) {
+    pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
         let _ = write!(self.out, "{}", value.into());
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
+    /// A span in seconds, to the millisecond.
+    pub(super) fn seconds(&mut self, name: &str, span: std::time::Duration) {
+        self.field(name);
+        let _ = write!(self.out, "{:.3}", span.as_secs_f64());
+    }
+
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
         self.field(name);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }

@@ -6,6 +6,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use super::routine;
 use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
@@ -60,6 +61,8 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: Vec<Device<'a>>,
         countries: Vec<Country<'a>>,
         destinations: Vec<Destination<'a>>,
+        #[serde(flatten)]
+        routine: routine::All<'a>,
     }
     text(&Summary {
         whither: VERSION,
@@ -72,18 +75,19 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: snapshot.devices.iter().map(Device::from).collect(),
         countries: snapshot.countries.iter().map(Country::from).collect(),
         destinations: snapshot.destinations.iter().map(Destination::from).collect(),
+        routine: routine::All::from(snapshot),
     })
     // Plain structs of text and numbers always serialise.
     .unwrap_or_default()
 }
 
-fn text(value: &impl Serialize) -> Result<String, String> {
+pub(super) fn text(value: &impl Serialize) -> Result<String, String> {
     let mut text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     text.push('\n');
     Ok(text)
 }
 
-fn last_packet(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn last_packet(snapshot: &Snapshot) -> Option<String> {
     snapshot.last_packet.map(|time| rfc3339(time.as_nanos(), 9))
 }
 

@@ -16,8 +16,10 @@ pub mod http;
 pub mod json;
 pub mod log;
 pub mod names;
+pub mod notable;
 mod page;
 pub mod prometheus;
+mod routine;
 pub mod table;
 pub mod visibility;
 
@@ -84,6 +86,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
+    Route { path: "/api/v1/rhythm", content_type: JSON, page: Page::Of(routine::page) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];
