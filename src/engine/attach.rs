@@ -112,3 +112,44 @@ impl Attachments {
         self.times.push(now);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn dhcp_after_a_known_association_is_part_of_it_and_alone_stands_for_one() {
+        let mut attachments = Attachments::default();
+        attachments.joined(at(100));
+        attachments.joined(at(100)); // as a bridge shows it
+        attachments.asked(at(102));
+        assert_eq!(attachments.count(), 1);
+        attachments.asked(at(4_000));
+        attachments.joined(at(4_005)); // a station that is seen to join joined, whatever came before
+        assert_eq!(attachments.count(), 3);
+        assert_eq!(attachments.delay(at(4_010)), Some(Duration::from_secs(5)));
+        assert_eq!(attachments.delay(at(99)), None);
+    }
+
+    #[test]
+    fn short_silences_are_presence_and_long_ones_are_not() {
+        let mut attachments = Attachments::default();
+        for time in [0, 600, 1_200, 10_000, 10_060] {
+            attachments.hear(at(time));
+        }
+        assert_eq!(attachments.present(), Duration::from_secs(1_260));
+    }
+
+    #[test]
+    fn a_device_that_joins_without_end_takes_no_more_room() {
+        let mut attachments = Attachments::default();
+        (0..100_000).for_each(|time| attachments.joined(at(time * 5)));
+        assert_eq!((attachments.count(), attachments.times.len()), (100_000, MOST));
+        assert_eq!(attachments.exposure(None).map(|exposure| exposure.from), attachments.times.first().copied());
+        assert_eq!(attachments.stayed().count(), 0);
+    }
+}

@@ -88,7 +88,8 @@ pub struct PullsRow {
     pub bursts: usize,
     /// The least gap between answered bursts, seconds: no client waited less.
     pub gap_floor: Option<f64>,
-    /// The round value that it lies within 1 % of.
+    /// The round value that it lies within 1 % of; none where each pull followed an association and each
+    /// association released one: then it is the gap between associations.
     pub round_gap: Option<&'static str>,
     /// The longest time since a pull, seconds, after which the device joined and stayed, and did not pull.
     pub waited: Option<f64>,
@@ -138,6 +139,8 @@ impl History {
         let gaps = self::bursts(answered.iter().copied());
         let gap_floor = gaps.iter().zip(gaps.iter().skip(1)).map(|((one, _), (next, _))| next.since(*one).as_secs_f64());
         let gap_floor = gap_floor.min_by(f64::total_cmp);
+        let released = answered.iter().all(|pull| pull.attach_delay.is_some_and(|delay| delay <= WINDOW));
+        let waited = waited(&answered, attachments).map(|waited| waited.as_secs_f64());
         PullsRow {
             device: Arc::clone(device),
             name: Arc::clone(name),
@@ -146,8 +149,8 @@ impl History {
             count: self.count,
             bursts: bursts.len(),
             gap_floor,
-            round_gap: gap_floor.and_then(round),
-            waited: waited(&answered, attachments).map(|waited| waited.as_secs_f64()),
+            round_gap: gap_floor.filter(|_| !(released && waited.is_none())).and_then(round),
+            waited,
             pulls,
         }
     }
@@ -259,5 +262,89 @@ impl Routine {
     pub(super) fn counts(&self) -> impl Iterator<Item = (Option<Arc<str>>, u64, u64)> + '_ {
         let known = self.vendors.iter().map(|(vendor, pulls, changes)| (Some(Arc::clone(vendor)), *pulls, *changes));
         std::iter::once((None, self.unknown.0, self.unknown.1)).chain(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: u64 = 3_600;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos((1_000_000 + seconds) * 1_000_000_000)
+    }
+
+    fn pull(seconds: u64, response: u64) -> Pull {
+        Pull {
+            begin: at(seconds),
+            server: "203.0.113.7:80".parse().unwrap(),
+            place: Place::Unknown,
+            request: 300,
+            response,
+            attach_delay: None,
+            gap: None,
+            burst_gap: None,
+            class: None,
+            changed: None,
+        }
+    }
+
+    fn noted(pulls: &[(u64, u64)]) -> (Vec<Pull>, PullsRow) {
+        let mut history = History::new("config", None);
+        let told = pulls.iter().map(|(time, response)| history.note(pull(*time, *response))).collect();
+        (told, history.row(&"phone".into(), &"host.example".into(), &Attachments::default()))
+    }
+
+    #[test]
+    fn a_list_that_is_new_then_not_then_new_again_changes_class_twice() {
+        let (told, row) = noted(&[(0, 19_000), (1, 19_000), (13 * HOUR, 190), (13 * HOUR + 2, 190), (25 * HOUR, 93_000)]);
+        let classes: Vec<_> = told.iter().map(|pull| (pull.class.map(SizeClass::as_str), pull.changed)).collect();
+        let expected = [(None, None), (None, None), (Some("small"), Some(true)), (Some("small"), Some(false)), (Some("large"), Some(true))];
+        assert_eq!(classes, expected);
+        assert_eq!(row.pulls.first().and_then(|pull| pull.class), Some(SizeClass::Large), "later ones show what the first was");
+        assert_eq!(told.last().unwrap().burst_gap, Some(Duration::from_secs(12 * HOUR)));
+        assert_eq!(told.last().unwrap().gap, Some(Duration::from_secs(12 * HOUR - 2)));
+        assert_eq!((row.count, row.bursts, row.gap_floor, row.round_gap), (5, 3, Some(12.0 * 3_600.0), Some("12 h")));
+    }
+
+    #[test]
+    fn answers_that_differ_by_a_handshake_are_of_one_class() {
+        let (told, _) = noted(&[(0, 4_059), (HOUR, 2_907), (2 * HOUR, 650), (3 * HOUR, 4_700)]);
+        assert!(told.iter().all(|pull| pull.class.is_none() && pull.changed.is_none()), "{told:?}");
+    }
+
+    #[test]
+    fn one_without_an_answer_is_told_and_no_gap_is_counted_from_it() {
+        let (told, row) = noted(&[(0, 500), (HOUR, 0), (12 * HOUR, 500)]);
+        assert_eq!(told.last().unwrap().gap, Some(Duration::from_secs(12 * HOUR)));
+        assert_eq!((row.bursts, row.gap_floor), (3, Some(12.0 * 3_600.0)));
+    }
+
+    #[test]
+    fn one_that_ends_late_takes_its_place_by_its_beginning() {
+        let (told, row) = noted(&[(HOUR, 500), (2 * HOUR, 500), (0, 500)]);
+        assert_eq!((told.last().unwrap().gap, row.pulls.first().map(|pull| pull.begin)), (None, Some(at(0))));
+    }
+
+    #[test]
+    fn a_thousand_pulls_leave_the_latest() {
+        let pulls: Vec<(u64, u64)> = (0..1_000).map(|at| (at * HOUR, 500)).collect();
+        let (told, row) = noted(&pulls);
+        assert_eq!((row.count, row.pulls.len(), row.pulls.last().map(|pull| pull.begin)), (1_000, MOST_PULLS, Some(at(999 * HOUR))));
+        assert!(told.iter().skip(1).all(|pull| pull.gap == Some(Duration::from_secs(HOUR))));
+    }
+
+    #[test]
+    fn a_list_with_a_vendor_in_each_line_is_counted_in_bounds() {
+        let mut routine = Routine::default();
+        for vendor in 0..1_000 {
+            routine.pulled(Some(&Arc::from(format!("vendor {vendor}"))), false);
+            routine.shared(Arc::from(format!("{vendor}.example")));
+        }
+        routine.pulled(None, true);
+        assert_eq!(routine.counts().count(), MOST_VENDORS + 1);
+        assert_eq!(routine.counts().map(|(_, pulls, _)| pulls).sum::<u64>(), 1_001);
+        assert_eq!((routine.names.len(), routine.shared), (MOST_SHARED, 1_000));
     }
 }

@@ -62,28 +62,29 @@ fn rank(row: &RhythmRow) -> Option<u8> {
 }
 
 fn rhythm(row: &RhythmRow) -> String {
-    let mut words = vec![format!("{} beats", row.beats)];
+    let anchored = row.attach.filter(|attach| attach.anchored);
+    let mut words = Vec::new();
+    if row.persistent.flows > 0 {
+        words.push(format!("{} persistent, up to {}", row.persistent.flows, span(row.persistent.longest.as_secs_f64())));
+    }
+    if row.periodic || anchored.is_some() {
+        words.push(format!("{} beats", row.beats));
+    }
     if let (true, Some(period), Some(jitter)) = (row.periodic, row.period, row.jitter) {
         words.push(format!("every {} ± {}", span(period), span(jitter)));
     }
-    if let Some(attach) = row.attach.filter(|attach| attach.anchored) {
+    if let Some(attach) = anchored {
         let delay = attach.delay.map(span).unwrap_or_default();
         words.push(format!("{} of {} within 2 min of joining, after {delay} (p = {:.0e})", attach.after, attach.beats, attach.chance));
-        if let Some(floor) = row.gap_floor {
-            words.push(format!("least gap {}{}", span(floor), about(row.round_gap)));
+        words.extend(row.gap_floor.map(|floor| format!("least gap {}{}", span(floor), about(row.round_gap))));
+        if attach.skipped > 0 {
+            words.push(format!("{} joins without", attach.skipped));
         }
     }
-    if let Some(regularity) = row.regularity {
-        words.push(format!("regularity {regularity:.2}"));
-    }
-    if row.beats > 0 {
-        words.push(format!("{} bytes a beat", row.bytes_per_beat));
-    }
-    if let Some(share) = row.upload_share {
-        words.push(format!("{:.0} % up", share * 100.0));
-    }
-    if row.persistent.flows > 0 {
-        words.push(format!("{} persistent, up to {}", row.persistent.flows, span(row.persistent.longest.as_secs_f64())));
+    if row.periodic || anchored.is_some() {
+        words.extend(row.regularity.map(|regularity| format!("regularity {regularity:.2}")));
+        words.push(format!("{} B a beat", row.bytes_per_beat));
+        words.extend(row.upload_share.map(|share| format!("{:.0} % up", share * 100.0)));
     }
     let category = row.category.map(|category| format!(" ({category})")).unwrap_or_default();
     format!("{}{category}: {}", printable(&row.destination), words.join(", "))
@@ -93,14 +94,12 @@ fn pulls(snapshot: &Snapshot, out: &mut String) {
     for device in devices(snapshot) {
         let rows: Vec<&PullsRow> = snapshot.pulls.iter().filter(|row| row.device == device.id).collect();
         let count: u64 = snapshot.pull_counts.iter().filter(|row| row.device == device.id).map(|row| row.pulls).sum();
-        let _ = write!(out, "\nConfig pulls, {}:", label(device));
-        if count == 0 {
-            let _ = write!(out, " none seen");
-        }
-        let _ = writeln!(out, "{}{}", if count == 0 { "; " } else { " " }, coverage(device, snapshot));
-        for row in rows {
-            names(row, out);
-        }
+        let coverage = coverage(device, snapshot);
+        let _ = match count {
+            0 => writeln!(out, "\nConfig pulls, {}: none seen; {coverage}", label(device)),
+            count => writeln!(out, "\nConfig pulls, {}: {count}; {coverage}", label(device)),
+        };
+        rows.into_iter().for_each(|row| names(row, out));
     }
 }
 
@@ -153,7 +152,7 @@ fn coverage(device: &DeviceRow, snapshot: &Snapshot) -> String {
     let bare = sum(|class| matches!(class, Class::Bare | Class::Lost)).saturating_add(bytes(&device.pending)) as f64;
     let hidden = sum(|class| HIDDEN.contains(class)) as f64;
     let mut text = format!(
-        "(coverage: seen for {:.1} h, {joined} associations, {:.1} % of outside bytes without a name, {:.1} % hidden; frames that the capture lost are not known here",
+        "coverage: seen for {:.1} h, {joined} associations, {:.1} % of outside bytes without a name, {:.1} % hidden; frames that the capture lost are not known here",
         present.as_secs_f64() / 3_600.0,
         bare * 100.0 / all,
         hidden * 100.0 / all,
@@ -162,7 +161,6 @@ fn coverage(device: &DeviceRow, snapshot: &Snapshot) -> String {
         let names: Vec<_> = shared.iter().map(|name| printable(name)).collect();
         let _ = write!(text, "; not counted: {shared_flows} flows to names that serve other purposes too, {}", names.join(", "));
     }
-    text.push(')');
     text
 }
 
@@ -198,4 +196,52 @@ fn span(seconds: f64) -> String {
 
 fn bytes(both: &Both) -> u64 {
     both.transmit.bytes.saturating_add(both.receive.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture::{self, HOSTILE};
+
+    #[test]
+    fn a_rhythm_and_its_pulls_as_read_prints_them() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.devices.truncate(1);
+        snapshot.coverage[0].shared = vec!["www.example.org".into()];
+        let expected = "
+Rhythm, 02:00:00:00:00:0a:
+  config.example.org (config): 1 persistent, up to 2 h 1 min, 5 beats, every 5 min 0 s ± 1.5 s, regularity 0.88, 4000 B a beat, 25 % up
+
+Config pulls, 02:00:00:00:00:0a: 2; coverage: seen for 0.0 h, 2 associations, 0.0 % of outside bytes without a name, 0.0 % hidden; \
+frames that the capture lost are not known here; not counted: 3 flows to names that serve other purposes too, www.example.org
+  config.example.org (Xiaomi, config): 2 in 2 bursts, least gap between bursts 12 h 3 min (about 12 h); joined 1 h 0 min after a pull and did not pull
+    2021-09-21 04:53:23 3.2 s after joining, response 19060 B, large
+    2021-09-21 16:56:23 3.2 s after joining, 12 h 3 min after the last, response 190 B, small, changed
+";
+        assert_eq!(lines(&snapshot), expected);
+    }
+
+    #[test]
+    fn none_seen_never_comes_without_its_coverage() {
+        let mut snapshot = fixture::scrape().snapshot;
+        (snapshot.pulls, snapshot.pull_counts) = (Vec::new(), Vec::new());
+        let none: Vec<&str> = lines(&snapshot).lines().filter(|line| line.contains("none seen")).map(|_| "").collect();
+        assert_eq!(none.len(), 2);
+        assert!(
+            lines(&snapshot).lines().filter(|line| line.contains("none seen")).all(|line| line.contains("none seen; coverage: seen for "))
+        );
+    }
+
+    #[test]
+    fn names_that_a_device_chose_stay_on_their_line() {
+        let text = lines(&fixture::scrape().snapshot);
+        assert!(text.contains("\\u{1b}[31m") && HOSTILE.contains('\u{1b}'));
+        assert!(!text.contains(|c: char| c.is_control() && c != '\n') && !text.contains('\u{202e}'), "{text:?}");
+    }
+
+    #[test]
+    fn spans_are_said_in_two_units_at_most() {
+        let said = [0.0, 3.94, 59.4, 59.6, 250.0, 3_599.6, 43_380.0, 200_000.0].map(span);
+        assert_eq!(said, ["0.0 s", "3.9 s", "59.4 s", "1 min 0 s", "4 min 10 s", "1 h 0 min", "12 h 3 min", "55 h 33 min"]);
+    }
 }

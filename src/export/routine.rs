@@ -147,6 +147,7 @@ struct Rhythm<'a> {
 struct Attach {
     beats_after: usize,
     beats: usize,
+    skipped: usize,
     delay_seconds: Option<f64>,
     log_ratio: f64,
     p: f64,
@@ -157,6 +158,7 @@ impl<'a> From<&'a RhythmRow> for Rhythm<'a> {
         let attach = row.attach.map(|attach| Attach {
             beats_after: attach.after,
             beats: attach.beats,
+            skipped: attach.skipped,
             delay_seconds: attach.delay.map(rounded),
             log_ratio: rounded(attach.log_ratio),
             p: attach.chance,
@@ -253,4 +255,36 @@ impl From<&Pull> for One {
 /// To a thousandth, which is what these numbers are worth.
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture;
+
+    #[test]
+    fn only_the_most_regular_rhythms_of_a_device_have_a_metric() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.rhythms = (0..50)
+            .map(|index| RhythmRow { regularity: Some(f64::from(index) / 50.0), ..fixture::rhythm("a", &format!("host-{index:02}")) })
+            .chain([RhythmRow { regularity: None, ..fixture::rhythm("b", "rare") }, fixture::rhythm("c", "host")])
+            .collect();
+        let mut told = Vec::new();
+        rhythms(&snapshot, |row, _, _| told.push(format!("{} {}", row.device, row.destination)));
+        let expected: Vec<String> = (30..50).map(|index| format!("a host-{index}")).chain(["c host".to_owned()]).collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn the_page_tells_rhythms_pulls_and_coverage() {
+        let page: serde_json::Value = serde_json::from_str(&page(fixture::scrape()).unwrap()).unwrap();
+        let rhythm = &page["rhythms"][0];
+        assert_eq!((&rhythm["period_seconds"], &rhythm["attach"]["beats_after"]), (&300.25.into(), &2.into()));
+        let pull = &page["config_pulls"][0]["pulls"][1];
+        assert_eq!(
+            (&pull["size_class"], &pull["size_class_changed"], &pull["gap_seconds"]),
+            (&"small".into(), &true.into(), &43_380.0.into())
+        );
+        assert_eq!((&page["coverage"][0]["config_pulls"], &page["coverage"][0]["associations"]), (&2.into(), &2.into()));
+    }
 }
