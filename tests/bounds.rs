@@ -301,9 +301,15 @@ fn peak() -> u64 {
 type Part = fn(&Limits) -> usize;
 
 /// The program, its databases as far as they are touched, and a snapshot; flows with their reading and the name they may bear;
-/// devices with ledger, addresses and texts; accounts with their label; address owners; events, of which DNS answers are the largest.
+/// devices with ledger, addresses, associations and texts; accounts with their label; rhythms with a few beats; address owners; events, of which DNS answers are the largest.
 const ALWAYS: Part = |limits| {
-    (16 << 20) + 1_024 * limits.flows + 8_192 * limits.devices + 512 * limits.accounts + 128 * limits.neighbours + 2_048 * limits.events
+    (16 << 20)
+        + 1_024 * limits.flows
+        + 10_240 * limits.devices
+        + 512 * limits.accounts
+        + 512 * limits.rhythms
+        + 128 * limits.neighbours
+        + 2_048 * limits.events
 };
 /// Two bytes for one, as a growing vector may have; 512 for early pieces and the slot: 130 MiB by default.
 const STREAMS: Part = |limits| (2 * limits.stream_bytes + 512) * limits.streams;

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, RhythmRow, RttRow,
+    SightingRow, Snapshot, TableRow, Tally,
 };
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -61,6 +62,25 @@ fn scrape() -> Scrape {
         last: time,
         total,
     };
+    let rhythm = RhythmRow {
+        device: HOSTILE.into(),
+        destination: HOSTILE.into(),
+        category: Some("config"),
+        flows: 9,
+        beats: 5,
+        period: Some(300.25),
+        jitter: Some(1.5),
+        bytes_per_beat: 4_000,
+        upload_share: Some(0.25),
+        regularity: Some(0.875),
+        periodic: true,
+        attach: None,
+        gap_floor: Some(299.0),
+        round_gap: Some("5 min"),
+        persistent: Persistent::default(),
+        first: Some(time),
+        last: Some(time),
+    };
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
         malformed: vec![("dns", "pointer-loop", 2)],
@@ -75,7 +95,10 @@ fn scrape() -> Scrape {
         input_errors: vec![("dns", 1)],
         tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
         databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        rhythms: vec![rhythm],
+        pull_counts: vec![PullCountRow { device: HOSTILE.into(), vendor: Some(HOSTILE.into()), pulls: 2, changes: 1 }],
         events_dropped: 0,
+        ..Snapshot::default()
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }

@@ -69,6 +69,8 @@ fn every_cap_is_the_one_in_use() {
         limits.neighbours,
         limits.accounts,
         limits.accounts_per_device,
+        limits.rhythms,
+        limits.pulls,
         limits.streams,
         limits.dns_stream_bytes,
         limits.events,

@@ -252,7 +252,7 @@ impl Routine {
         {
             let _ = self.vendors.try_push((Arc::clone(vendor), 0, 0));
         }
-        let known = self.vendors.iter_mut().find(|(known, ..)| Some(&*known) == vendor);
+        let known = self.vendors.iter_mut().find(|(known, ..)| vendor.is_some_and(|vendor| vendor == known));
         let (pulls, changes) = known.map_or((&mut self.unknown.0, &mut self.unknown.1), |(_, pulls, changes)| (pulls, changes));
         *pulls = pulls.saturating_add(1);
         *changes = changes.saturating_add(u64::from(changed));

@@ -86,10 +86,10 @@ pub struct RhythmRow {
     pub round_gap: Option<&'static str>,
     /// Connections of an hour and more.
     pub persistent: Persistent,
-    /// First flow.
-    pub first: Timestamp,
-    /// Last flow's begin.
-    pub last: Timestamp,
+    /// When the first kept beat began; none without beats.
+    pub first: Option<Timestamp>,
+    /// When the last one began.
+    pub last: Option<Timestamp>,
 }
 
 /// Beats against associations.
@@ -212,8 +212,8 @@ impl Rhythm {
             gap_floor,
             round_gap: gap_floor.filter(|_| !explained).and_then(round),
             persistent: self.persistent,
-            first: self.beats.first().map_or(Timestamp::default(), |beat| beat.first),
-            last: self.beats.last().map_or(Timestamp::default(), |beat| beat.last),
+            first: self.beats.first().map(|beat| beat.first),
+            last: self.beats.last().map(|beat| beat.first),
         }
     }
 
@@ -392,7 +392,9 @@ mod tests {
             called[2] += series(&mut |rng| if rng.u8(..) < 180 { 0.02 * -(1.0 - rng.f64()).ln() } else { 4.0 * -(1.0 - rng.f64()).ln() }); // pages, each with several contacts
             called[3] += series(&mut |rng| (1.0 - rng.f64()).powf(-0.7)); // pauses with a heavy tail
         }
-        assert_eq!(called, [0; 4]);
+        assert_eq!(called.first_chunk(), Some(&[0; 3]), "{called:?}");
+        // A least pause with a tail above it comes nearest to a timer: once in a thousand.
+        assert!(called[3] <= 2, "{called:?}");
     }
 
     #[test]
@@ -426,10 +428,10 @@ mod tests {
     fn the_latest_beats_are_kept_and_no_more() {
         let row = alone((0..10_000).map(|beat| f64::from(beat) * 60.0));
         assert_eq!((row.beats, row.flows), (MOST_BEATS, 10_000));
-        assert_eq!(row.last, at(9_999.0 * 60.0));
+        assert_eq!(row.last, Some(at(9_999.0 * 60.0)));
         let mut old = rhythm((1..=64).map(|beat| f64::from(beat) * 60.0));
         old.note(at(0.0), (1, 1));
-        assert_eq!(old.row(&"a".into(), &"b".into(), &Attachments::default()).first, at(60.0), "one that ends too late is not kept");
+        assert_eq!(old.row(&"a".into(), &"b".into(), &Attachments::default()).first, Some(at(60.0)), "one that ends too late is not kept");
     }
 
     #[test]
@@ -441,8 +443,8 @@ mod tests {
         assert_eq!((attach.after, attach.beats, attach.skipped), (3, 3, 1));
         assert_eq!(attach.delay.map(f64::round), Some(3.0));
         // All three within 4 x 120 s of 26 h, and none elsewhere.
-        let (within, all) = (480.0, 26.0 * HOUR);
-        assert!(near(attach.chance, (within / all as f64).powi(3)), "{}", attach.chance);
+        let (within, all): (f64, f64) = (480.0, 26.0 * HOUR);
+        assert!(near(attach.chance, (within / all).powi(3)), "{}", attach.chance);
         assert!(near(attach.log_ratio, ((3.5 / within) / (0.5 / (all - within))).ln()), "{}", attach.log_ratio);
         assert_eq!(row.round_gap, Some("12 h"));
         assert!(row.regularity.is_none(), "RITA would want a fourth");

@@ -8,7 +8,7 @@ use crate::engine::account::label;
 use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{ConfigPull, Detail, Ends, Event};
-use crate::engine::flow::{Flow, FlowKey};
+use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::pulls::{History, Pull};
 use crate::engine::rhythm::{PERSISTENT, Rhythm};
 use crate::engine::snapshot::{CoverageRow, PullCountRow, Snapshot};
@@ -22,6 +22,11 @@ pub(super) type Lasting = (Id, Arc<str>, Duration, (u64, u64));
 impl Core {
     /// Takes in a conversation that ended.
     pub(super) fn note_routine(&mut self, key: &FlowKey, flow: &Flow) {
+        for side in [Side::Low, Side::High] {
+            if let Some(device) = flow.ends.of(side).and_then(|end| self.devices.get_mut(end.device)) {
+                device.attach.hear(flow.last);
+            }
+        }
         let Some(end) = flow.ends.of(flow.client).filter(|_| flow.is_outward()) else { return };
         self.note_beat(end.device, key, flow);
         let Some(hit) = flow.listed.as_deref().filter(|hit| hit.category.is_pull()) else { return };

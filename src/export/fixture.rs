@@ -80,8 +80,8 @@ pub(super) fn rhythm(device: &str, name: &str) -> RhythmRow {
         gap_floor: Some(299.0),
         round_gap: Some("5 min"),
         persistent: Persistent { flows: 1, longest: Duration::from_secs(7_260), bytes: (100, 200) },
-        first: at(0),
-        last: at(80),
+        first: Some(at(0)),
+        last: Some(at(80)),
     }
 }
 

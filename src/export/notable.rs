@@ -152,8 +152,8 @@ fn coverage(device: &DeviceRow, snapshot: &Snapshot) -> String {
     let bare = sum(|class| matches!(class, Class::Bare | Class::Lost)).saturating_add(bytes(&device.pending)) as f64;
     let hidden = sum(|class| HIDDEN.contains(class)) as f64;
     let mut text = format!(
-        "coverage: seen for {:.1} h, {joined} associations, {:.1} % of outside bytes without a name, {:.1} % hidden; frames that the capture lost are not known here",
-        present.as_secs_f64() / 3_600.0,
+        "coverage: seen for {}, {joined} associations, {:.1} % of outside bytes without a name, {:.1} % hidden; frames that the capture lost are not known here",
+        span(present.as_secs_f64()),
         bare * 100.0 / all,
         hidden * 100.0 / all,
     );
@@ -212,7 +212,7 @@ mod tests {
 Rhythm, 02:00:00:00:00:0a:
   config.example.org (config): 1 persistent, up to 2 h 1 min, 5 beats, every 5 min 0 s ± 1.5 s, regularity 0.88, 4000 B a beat, 25 % up
 
-Config pulls, 02:00:00:00:00:0a: 2; coverage: seen for 0.0 h, 2 associations, 0.0 % of outside bytes without a name, 0.0 % hidden; \
+Config pulls, 02:00:00:00:00:0a: 2; coverage: seen for 1 min 30 s, 2 associations, 0.0 % of outside bytes without a name, 0.0 % hidden; \
 frames that the capture lost are not known here; not counted: 3 flows to names that serve other purposes too, www.example.org
   config.example.org (Xiaomi, config): 2 in 2 bursts, least gap between bursts 12 h 3 min (about 12 h); joined 1 h 0 min after a pull and did not pull
     2021-09-21 04:53:23 3.2 s after joining, response 19060 B, large
