@@ -62,7 +62,32 @@ fn scrape() -> Scrape {
         last: time,
         total,
     };
-    let rhythm = RhythmRow {
+    let snapshot = Snapshot {
+        quic_versions: vec![("1", 3)],
+        malformed: vec![("dns", "pointer-loop", 2)],
+        last_packet: Some(time),
+        packets: 7,
+        devices: vec![device],
+        countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
+        destinations: vec![destination],
+        sightings: vec![SightingRow { device: HOSTILE.into(), ruleset: HOSTILE.into(), category: "telemetry", flows: 2 }],
+        rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
+        skipped: vec![("malformed", 7)],
+        input_errors: vec![("dns", 1)],
+        tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
+        databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        rhythms: vec![rhythm(time)],
+        pull_counts: vec![PullCountRow { device: HOSTILE.into(), vendor: Some(HOSTILE.into()), pulls: 2, changes: 1 }],
+        events_dropped: 0,
+        ..Snapshot::default()
+    };
+    let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+}
+
+/// A rhythm that has all numbers.
+fn rhythm(time: Timestamp) -> RhythmRow {
+    RhythmRow {
         device: HOSTILE.into(),
         destination: HOSTILE.into(),
         category: Some("config"),
@@ -80,26 +105,5 @@ fn scrape() -> Scrape {
         persistent: Persistent::default(),
         first: Some(time),
         last: Some(time),
-    };
-    let snapshot = Snapshot {
-        quic_versions: vec![("1", 3)],
-        malformed: vec![("dns", "pointer-loop", 2)],
-        last_packet: Some(time),
-        packets: 7,
-        devices: vec![device],
-        countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
-        destinations: vec![destination],
-        sightings: vec![SightingRow { device: HOSTILE.into(), ruleset: HOSTILE.into(), category: "telemetry", flows: 2 }],
-        rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
-        skipped: vec![("malformed", 7)],
-        input_errors: vec![("dns", 1)],
-        tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
-        databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
-        rhythms: vec![rhythm],
-        pull_counts: vec![PullCountRow { device: HOSTILE.into(), vendor: Some(HOSTILE.into()), pulls: 2, changes: 1 }],
-        events_dropped: 0,
-        ..Snapshot::default()
-    };
-    let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+    }
 }

@@ -17,8 +17,8 @@ use whither::export::{events, notable};
 use whither::simulate::truth::{DeviceTruth, Truth};
 use whither::simulate::{Plan, write};
 
-/// A run's truth, what the engine knows at its end, and its `config-pull` events in the order of their beginnings.
-type Run = (Truth, Snapshot, Vec<Value>);
+/// A run's truth, what the engine knows at its end, and its `config-pull` events in the order of their beginnings; then `rhythm` events.
+type Run = (Truth, Snapshot, Vec<Value>, Vec<Value>);
 
 static RUNS: LazyLock<[Run; 2]> = LazyLock::new(|| [1, 20_210_921].map(|seed| run(seed, Watchlist::embedded().unwrap(), |_| true)));
 
@@ -43,9 +43,11 @@ fn run(seed: u64, list: Watchlist, seen: fn(&[u8]) -> bool) -> Run {
         .unwrap();
     engine.finish(|event| events::write_line(&event, "test", &mut lines));
     let told = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap());
-    let mut pulls: Vec<Value> = told.filter(|event: &Value| event["event.action"] == "config-pull").collect();
+    let told: Vec<Value> = told.collect();
+    let of = |action: &str| told.iter().filter(|event| event["event.action"] == action).cloned().collect::<Vec<_>>();
+    let (mut pulls, rhythms) = (of("config-pull"), of("rhythm"));
     pulls.sort_by_key(|event| event["event.start"].as_str().unwrap().to_owned());
-    (truth, engine.snapshot(), pulls)
+    (truth, engine.snapshot(), pulls, rhythms)
 }
 
 fn phone<'a>(truth: &'a Truth, maker: &str) -> &'a DeviceTruth {
@@ -58,7 +60,7 @@ fn of<'a>(pulls: &'a [Value], device: &str, name: &str) -> Vec<&'a Value> {
 
 #[test]
 fn each_pull_of_the_list_has_its_delay_its_size_and_whether_that_changed() {
-    for (truth, _, pulls) in &*RUNS {
+    for (truth, _, pulls, _) in &*RUNS {
         let xiaomi = phone(truth, "Xiaomi");
         let told = of(pulls, &xiaomi.mac, LIST);
         assert_eq!(told.len(), xiaomi.list_pulls.len());
@@ -87,7 +89,7 @@ fn each_pull_of_the_list_has_its_delay_its_size_and_whether_that_changed() {
 
 #[test]
 fn the_wait_of_twelve_hours_is_found_and_named() {
-    for (truth, snapshot, pulls) in &*RUNS {
+    for (truth, snapshot, pulls, _) in &*RUNS {
         let xiaomi = phone(truth, "Xiaomi");
         let row = snapshot.pulls.iter().find(|row| *row.device == *xiaomi.mac && &*row.name == LIST).unwrap();
         assert_eq!((row.count, row.bursts, row.round_gap), (xiaomi.list_pulls.len() as u64, 3, Some("12 h")));
@@ -103,8 +105,22 @@ fn the_wait_of_twelve_hours_is_found_and_named() {
 }
 
 #[test]
+fn an_event_tells_once_that_a_pull_follows_joining() {
+    for (truth, _, _, rhythms) in &*RUNS {
+        let xiaomi = phone(truth, "Xiaomi");
+        let of = |name: &str| {
+            rhythms.iter().filter(|event| event["device.id"] == *xiaomi.mac && event["destination.domain"] == name).collect::<Vec<_>>()
+        };
+        let [told] = of(LIST)[..] else { panic!("{rhythms:?}") };
+        assert_eq!((&told["whither.rhythm"], &told["rule.category"]), (&"anchored".into(), &"config".into()));
+        assert!(told["whither.attach_delay_s"].as_f64().unwrap() < 10.0, "{told}");
+        assert!(of("mtalk.google.com").iter().any(|event| event["whither.rhythm"] == "persistent"), "{rhythms:?}");
+    }
+}
+
+#[test]
 fn the_huawei_asks_for_its_region_whenever_it_joins() {
-    for (truth, _, pulls) in &*RUNS {
+    for (truth, _, pulls, _) in &*RUNS {
         let huawei = phone(truth, "Huawei");
         let told = of(pulls, &huawei.mac, "grs.dbankcloud.com");
         assert_eq!(told.len(), huawei.associations.len());
@@ -117,7 +133,7 @@ fn the_huawei_asks_for_its_region_whenever_it_joins() {
 
 #[test]
 fn the_oneplus_has_none_and_its_coverage_beside_that() {
-    for (truth, snapshot, pulls) in &*RUNS {
+    for (truth, snapshot, pulls, _) in &*RUNS {
         let oneplus = phone(truth, "OnePlus");
         assert!(!pulls.iter().any(|event| event["device.id"] == *oneplus.mac));
         assert!(!snapshot.pulls.iter().any(|row| *row.device == *oneplus.mac));
@@ -134,7 +150,7 @@ fn the_oneplus_has_none_and_its_coverage_beside_that() {
 
 #[test]
 fn nothing_but_listed_configuration_is_a_pull() {
-    for (_, _, pulls) in &*RUNS {
+    for (_, _, pulls, _) in &*RUNS {
         let mut names: Vec<&str> = pulls.iter().map(|event| event["destination.domain"].as_str().unwrap()).collect();
         names.sort_unstable();
         names.dedup();
@@ -144,7 +160,7 @@ fn nothing_but_listed_configuration_is_a_pull() {
 
 #[test]
 fn no_background_of_the_run_is_called_periodic_and_push_is_taken_out() {
-    for (_, snapshot, _) in &*RUNS {
+    for (_, snapshot, ..) in &*RUNS {
         let periodic: Vec<_> = snapshot.rhythms.iter().filter(|row| row.periodic).map(|row| &row.destination).collect();
         assert!(periodic.is_empty(), "the simulation has no timer: {periodic:?}");
         let push: Vec<_> = snapshot.rhythms.iter().filter(|row| &*row.destination == "mtalk.google.com").collect();
@@ -156,7 +172,7 @@ fn no_background_of_the_run_is_called_periodic_and_push_is_taken_out() {
 #[test]
 fn without_the_access_points_word_dhcp_says_when_a_phone_joined() {
     // A length, not an EtherType: the 802.2 frames.
-    let (truth, snapshot, pulls) = run(1, Watchlist::embedded().unwrap(), |frame| frame.get(12).is_some_and(|high| *high >= 6));
+    let (truth, snapshot, pulls, _) = run(1, Watchlist::embedded().unwrap(), |frame| frame.get(12).is_some_and(|high| *high >= 6));
     for device in truth.devices.iter().filter(|device| !device.router) {
         let row = snapshot.coverage.iter().find(|row| *row.device == *device.mac).unwrap();
         assert_eq!(row.associations, device.associations.len() as u64, "renewals are none: {row:?}");
@@ -173,7 +189,7 @@ fn without_the_access_points_word_dhcp_says_when_a_phone_joined() {
 #[test]
 fn a_list_of_ones_own_names_pulls_and_what_serves_other_purposes_too_is_none() {
     let own = "*.apkpure.com\tA store\tconfig\t-\tfalse\tM\nwww.gstatic.com\tGoogle\tconfig\t-\ttrue\tM\nplay.googleapis.com\tGoogle\ttelemetry\t-\tfalse\tM\n";
-    let (truth, snapshot, pulls) = run(1, Watchlist::parse("mine", own).unwrap(), |_| true);
+    let (truth, snapshot, pulls, _) = run(1, Watchlist::parse("mine", own).unwrap(), |_| true);
     let huawei = phone(&truth, "Huawei");
     let searches = huawei.stimuli.iter().filter(|stimulus| stimulus.kind == "store").count();
     assert_eq!((pulls.len(), of(&pulls, &huawei.mac, "m.apkpure.com").len()), (searches, searches));

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
 pub use crate::engine::pulls::{Pull, SizeClass};
+pub use crate::engine::rhythm::RhythmRow;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
 pub use crate::packet::{Mac, Timestamp};
@@ -75,6 +76,8 @@ pub enum Detail {
     Watchlist(Box<Watched>),
     /// `config-pull`: a flow to a host of a listed category that decides what the device does, at its end.
     ConfigPull(Box<ConfigPull>),
+    /// `rhythm`: a device's rhythm with a destination shows something for the first time. Told of the flow that showed it.
+    Rhythm(Box<RhythmNews>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -132,6 +135,19 @@ pub struct ConfigPull {
     pub name: Option<Arc<str>>,
     /// What the list says.
     pub hit: Hit,
+    /// Where the server is.
+    pub place: Where,
+}
+
+/// What a rhythm shows for the first time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RhythmNews {
+    /// `anchored`, `periodic` or `persistent`.
+    pub kind: &'static str,
+    /// The rhythm as it is now.
+    pub row: RhythmRow,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
     /// Where the server is.
     pub place: Where,
 }

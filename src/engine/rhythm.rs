@@ -141,6 +141,8 @@ pub(super) struct Rhythm {
     flows: u64,
     pub(super) category: Option<&'static str>,
     pub(super) persistent: Persistent,
+    /// What was told of it already.
+    told: [bool; 3],
 }
 
 /// Flows that began together.
@@ -153,8 +155,8 @@ struct Beat {
 }
 
 impl Rhythm {
-    /// Takes in a flow that ended: when it began, and its bytes up and down.
-    pub(super) fn note(&mut self, begin: Timestamp, (up, down): (u64, u64)) {
+    /// Takes in a flow that ended: when it began, and its bytes up and down. True when it is a beat of its own.
+    pub(super) fn note(&mut self, begin: Timestamp, (up, down): (u64, u64)) -> bool {
         self.flows = self.flows.saturating_add(1);
         let near = |one: Timestamp, other: Timestamp| other.since(one) <= BURST;
         let at = self.beats.partition_point(|beat| beat.first <= begin);
@@ -169,21 +171,32 @@ impl Rhythm {
                     beat.add(next.up, next.down);
                 }
             }
-            return;
+            return false;
         }
         if after && let Some(next) = self.beats.get_mut(at) {
             next.first = begin;
-            return next.add(up, down);
+            next.add(up, down);
+            return false;
         }
         if self.beats.len() < MOST_BEATS {
             self.beats.insert(at, Beat { first: begin, last: begin, up, down });
-            return;
+            return true;
         }
         self.forgot = true;
         if let Some(at) = at.checked_sub(1) {
             self.beats.remove(0);
             self.beats.insert(at, Beat { first: begin, last: begin, up, down });
         }
+        true
+    }
+
+    /// What a row shows for the first time, in the words of `whither.rhythm`: each is told once.
+    pub(super) fn news(&mut self, row: &RhythmRow) -> Option<&'static str> {
+        let anchored = row.attach.is_some_and(|attach| attach.anchored);
+        let kinds = [("anchored", anchored), ("periodic", row.periodic), ("persistent", row.persistent.flows > 0)];
+        let (told, kind) = self.told.iter_mut().zip(kinds).find(|(told, (_, shown))| *shown && !**told)?;
+        *told = true;
+        Some(kind.0)
     }
 
     /// What all of it comes to.
@@ -342,7 +355,9 @@ mod tests {
 
     fn rhythm(times: impl IntoIterator<Item = f64>) -> Rhythm {
         let mut rhythm = Rhythm::default();
-        times.into_iter().for_each(|time| rhythm.note(at(time), (1_000, 3_000)));
+        for time in times {
+            rhythm.note(at(time), (1_000, 3_000));
+        }
         rhythm
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::engine::account::label;
 use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
-use crate::engine::event::{ConfigPull, Detail, Ends, Event};
+use crate::engine::event::{ConfigPull, Detail, Ends, Event, RhythmNews, Where};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::pulls::{History, Pull};
 use crate::engine::rhythm::{PERSISTENT, Rhythm};
@@ -51,18 +51,53 @@ impl Core {
         if !begins && lasted < PERSISTENT {
             return;
         }
-        let Some(rhythm) = self.rhythm(device, &destination(flow), flow.last) else { return };
+        let name = destination(flow);
+        let Some(id) = self.rhythm(device, &name, flow.last) else { return };
+        let (Some(rhythm), Some(known)) = (self.rhythms.get_mut(id), self.devices.table().get(device)) else { return };
         rhythm.category = rhythm.category.or(flow.listed.as_ref().map(|hit| hit.category.as_str()));
-        let bytes = bytes(flow);
-        if lasted >= PERSISTENT {
-            rhythm.persistent.add(lasted, bytes);
-        } else {
-            rhythm.note(flow.first, bytes);
+        let more = match lasted >= PERSISTENT {
+            true => {
+                rhythm.persistent.add(lasted, bytes(flow));
+                true
+            }
+            false => rhythm.note(flow.first, bytes(flow)),
+        };
+        if !more || !self.events.wanted() {
+            return;
         }
+        let row = rhythm.row(&known.label, &name, &known.attach);
+        let Some(kind) = rhythm.news(&row) else { return };
+        let detail = Detail::Rhythm(Box::new(RhythmNews {
+            kind,
+            row,
+            name: flow.name.as_ref().map(|named| Arc::clone(&named.name)),
+            place: self.server(key, flow),
+        }));
+        self.tell_of(key, flow, detail);
+    }
+
+    /// Where a flow's server is, for a line in the log.
+    fn server(&self, key: &FlowKey, flow: &Flow) -> Where {
+        let domain = flow.name.as_ref().and_then(|named| registrable(&named.name)).map(Arc::from);
+        Where { domain, ..where_is(&self.geo, key.endpoint(flow.client.other()).ip()) }
+    }
+
+    /// Writes a line about a flow that ended.
+    fn tell_of(&mut self, key: &FlowKey, flow: &Flow, detail: Detail) {
+        let (client, server) = (key.endpoint(flow.client), key.endpoint(flow.client.other()));
+        let event = Event {
+            time: flow.last,
+            packet: flow.packet,
+            device: self.label(flow, flow.client, client.ip()),
+            mac: flow.ends.of(flow.client).and_then(|end| end.key.mac()),
+            ends: Some(Ends { client, server, protocol: key.protocol() }),
+            detail,
+        };
+        self.events.push(event, &mut self.health);
     }
 
     /// The rhythm of a device with a destination, found or begun; none where there is no room.
-    fn rhythm(&mut self, device: Id, destination: &Arc<str>, now: Timestamp) -> Option<&mut Rhythm> {
+    fn rhythm(&mut self, device: Id, destination: &Arc<str>, now: Timestamp) -> Option<Id> {
         let key = (device, Arc::clone(destination));
         let stale = self.limits.rhythm_stale;
         if let Some(((gone, _), _)) = self.rhythms.pop_stale(now, stale, |_, silent| silent >= self.limits.rhythm_idle) {
@@ -70,7 +105,7 @@ impl Core {
         }
         if let Some(id) = self.rhythms.find(&key) {
             self.rhythms.touch(id, now);
-            return self.rhythms.get_mut(id);
+            return Some(id);
         }
         let full = self.devices.table().get(device)?.routine.rhythms >= self.limits.rhythms_per_device;
         let gone = match full {
@@ -87,7 +122,7 @@ impl Core {
         };
         let id = self.rhythms.insert(key, Rhythm::default(), now)?;
         known.routine.rhythms = known.routine.rhythms.saturating_add(1);
-        self.rhythms.get_mut(id)
+        Some(id)
     }
 
     fn note_pull(&mut self, device: Id, key: &FlowKey, flow: &Flow, hit: &Hit) {
@@ -115,24 +150,14 @@ impl Core {
         if !self.events.wanted() {
             return;
         }
-        let client = key.endpoint(flow.client);
-        let mut place = where_is(&self.geo, server.ip());
-        place.domain = flow.name.as_ref().and_then(|named| registrable(&named.name)).map(Arc::from);
-        let event = Event {
-            time: flow.last,
-            packet: flow.packet,
-            device: self.label(flow, flow.client, client.ip()),
-            mac: flow.ends.of(flow.client).and_then(|end| end.key.mac()),
-            ends: Some(Ends { client, server, protocol: key.protocol() }),
-            detail: Detail::ConfigPull(Box::new(ConfigPull {
-                pull,
-                lasted: flow.last.since(flow.first),
-                name: flow.name.as_ref().map(|named| Arc::clone(&named.name)),
-                hit: hit.clone(),
-                place,
-            })),
-        };
-        self.events.push(event, &mut self.health);
+        let detail = Detail::ConfigPull(Box::new(ConfigPull {
+            pull,
+            lasted: flow.last.since(flow.first),
+            name: flow.name.as_ref().map(|named| Arc::clone(&named.name)),
+            hit: hit.clone(),
+            place: self.server(key, flow),
+        }));
+        self.tell_of(key, flow, detail);
     }
 
     /// The pulls of a device from a name, found or begun; none where there is no room.

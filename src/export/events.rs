@@ -59,6 +59,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             routine::config_pull(seen, &mut line);
             line.end();
         }
+        Detail::Rhythm(seen) => {
+            let mut line = Line::begin(event, "rhythm", sensor, out);
+            routine::rhythm(seen, &mut line);
+            line.end();
+        }
         Detail::Flow(flow) => {
             let mut line = Line::begin(event, "flow", sensor, out);
             flow_end(flow, &mut line);
@@ -391,10 +396,10 @@ impl<'a> Line<'a> {
         let _ = write!(self.out, "{}", value.into());
     }
 
-    /// A span in seconds, to the millisecond.
-    pub(super) fn seconds(&mut self, name: &str, span: std::time::Duration) {
+    /// A number with three decimals.
+    pub(super) fn decimals(&mut self, name: &str, value: f64) {
         self.field(name);
-        let _ = write!(self.out, "{:.3}", span.as_secs_f64());
+        let _ = write!(self.out, "{value:.3}");
     }
 
     pub(super) fn flag(&mut self, name: &str, value: bool) {

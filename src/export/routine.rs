@@ -6,7 +6,7 @@ use super::events::{Line, destination, nanos};
 use super::json::{last_packet, text};
 use super::prometheus::Family;
 use super::{ATTRIBUTION, Scrape, rfc3339};
-use crate::engine::event::ConfigPull;
+use crate::engine::event::{ConfigPull, RhythmNews};
 use crate::engine::snapshot::{Place, Pull, PullsRow, RhythmRow, SizeClass, Snapshot};
 use prometheus::proto::MetricType::{COUNTER, GAUGE};
 
@@ -57,12 +57,38 @@ pub(super) fn config_pull(seen: &ConfigPull, line: &mut Line<'_>) {
         [("whither.attach_delay_s", pull.attach_delay), ("whither.gap_s", pull.gap), ("whither.burst_gap_s", pull.burst_gap)]
     {
         if let Some(span) = span {
-            line.seconds(name, span);
+            line.decimals(name, span.as_secs_f64());
         }
     }
     line.maybe("whither.size_class", pull.class.map(SizeClass::as_str));
     if let Some(changed) = pull.changed {
         line.flag("whither.size_class_changed", changed);
+    }
+}
+
+/// The fields of a `rhythm` event.
+pub(super) fn rhythm(seen: &RhythmNews, line: &mut Line<'_>) {
+    let row = &seen.row;
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.maybe("rule.category", row.category);
+    line.text("whither.rhythm", seen.kind);
+    if seen.kind == "persistent" {
+        return line.number("whither.persistent_longest_s", row.persistent.longest.as_secs());
+    }
+    line.number("whither.beats", row.beats as u64);
+    line.number("whither.bytes_per_beat", row.bytes_per_beat);
+    for (name, value) in [
+        ("whither.period_s", row.period),
+        ("whither.jitter_s", row.jitter),
+        ("whither.regularity", row.regularity),
+        ("whither.upload_share", row.upload_share),
+        ("whither.attach_delay_s", row.attach.and_then(|attach| attach.delay)),
+        ("whither.gap_floor_s", row.gap_floor),
+    ] {
+        if let Some(value) = value {
+            line.decimals(name, value);
+        }
     }
 }
 
