@@ -28,9 +28,10 @@ use whither::capture::file::{File, Item};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::event::{Detail, Event};
-use whither::engine::geo::GeoDb;
+use whither::engine::geo::{Country, GeoDb};
 use whither::engine::limits::Limits;
-use whither::engine::snapshot::{Both, Snapshot};
+use whither::engine::roster::{Entry, Roster};
+use whither::engine::snapshot::{Both, Class, Snapshot};
 use whither::engine::watchlist::Watchlist;
 use whither::export::{Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
@@ -99,6 +100,8 @@ enum What {
     Bytes(Vec<u8>),
     /// No frame: the access point's own prefixes are asked for again, and now hold the public phone or do not.
     Prefixes(bool),
+    /// No frame: another devices file is read.
+    Devices(u8),
     /// No frame: time passes on a quiet link.
     Quiet,
 }
@@ -177,6 +180,7 @@ fn whats() -> impl Strategy<Value = What> {
         1 => (phone(), server(), 1..40_usize).prop_map(|(phone, server, size)| What::Fragments { phone, server, size }),
         1 => proptest::collection::vec(any::<u8>(), 0..80).prop_map(What::Bytes),
         1 => any::<bool>().prop_map(What::Prefixes),
+        1 => (0..5_u8).prop_map(What::Devices),
         1 => Just(What::Quiet),
     ]
 }
@@ -306,8 +310,28 @@ fn frames(what: &What) -> Vec<Vec<u8>> {
             }
         }
         What::Bytes(bytes) => vec![bytes.clone()],
-        What::Prefixes(_) | What::Quiet => vec![],
+        What::Prefixes(_) | What::Devices(_) | What::Quiet => vec![],
     }
+}
+
+/// Devices files that contradict each other: aliases that change hands, MACs that are one device, the gateway among them, and a
+/// phone or all behind one MAC.
+fn roster(edition: u8) -> Roster {
+    let entry = |alias: &str, phones: &[usize], split: bool| Entry {
+        alias: alias.into(),
+        macs: phones.iter().map(|phone| whither::packet::Mac(mac(*phone))).collect(),
+        addresses: phones.iter().flat_map(|phone| SERVERS.map(|server| address(*phone, server.parse().unwrap()))).collect(),
+        expected: Country::from_code("US").into_iter().collect(),
+        split,
+        ..Entry::default()
+    };
+    Roster::new(match edition {
+        0 => vec![],
+        1 => vec![entry("a", &[1, 2], false), entry("b", &[5], false)],
+        2 => vec![entry("a", &[3], false), entry("b", &[1, 2, 0], false)],
+        3 => vec![entry("a", &[1], true), entry("c", &[2, 3], false)],
+        _ => vec![entry("gateway", &[0], true), entry("b", &[4], true)],
+    })
 }
 
 /// What all frames of some steps come to, harm and times applied.
@@ -326,6 +350,7 @@ impl Air {
         self.time = self.time.saturating_add_signed(step.after * 1_000_000);
         match step.what {
             What::Prefixes(public) => engine.nets(if public { vec!["198.18.0.0/24".parse().unwrap()] } else { vec![] }),
+            What::Devices(edition) => engine.register(roster(edition)),
             What::Quiet => engine.advance(Timestamp::from_nanos(self.time)),
             _ => {}
         }
@@ -384,7 +409,8 @@ fn tiny() -> impl Strategy<Value = Limits> {
 
 fn engine(limits: Limits, by_address: bool) -> Engine {
     let mut engine = Engine::new(limits, OurSide { by_address, ..OurSide::default() }, GeoDb::embedded().unwrap(), true);
-    engine.watch_for(vec![Watchlist::parse("some", "*.example.com\tExample\tconfig\t-\tfalse\tM\n").unwrap()]);
+    let list = "*.example.com\tExample\tconfig\t-\tfalse\tT\nexample.net\tExample\tpush\t-\tfalse\tT\n203.0.113.30\t-\tads\t-\ttrue\tT\n";
+    engine.watch_for(vec![Watchlist::parse("test", list).unwrap()]);
     engine
 }
 
@@ -409,6 +435,14 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
             "{}: destinations and pending make the total",
             device.id
         );
+        let outside = device.visibility.iter().filter(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
+        let outside: u64 = outside.map(|(_, some)| some.transmit.bytes + some.receive.bytes).sum();
+        assert_eq!(device.services.iter().map(|(_, bytes)| bytes).sum::<u64>(), outside, "{}: services make what goes outside", device.id);
+        for (category, bytes) in device.services.iter().filter(|(category, _)| *category != "none") {
+            let rows = snapshot.destinations.iter().filter(|row| row.device == device.id).flat_map(|row| &row.services);
+            let of_rows: u64 = rows.filter(|row| row.category == *category && !row.ambiguous).map(|row| row.bytes).sum();
+            assert_eq!(of_rows, *bytes, "{}: {category}", device.id);
+        }
         assert!(device.first <= device.last);
         assert_ne!(device.total, Both::default(), "{}: a device without a frame", device.id);
     }
@@ -465,6 +499,8 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
     for device in after.devices.iter().filter(|_| all_stayed) {
         let Some(old) = before.devices.iter().find(|old| old.id == device.id) else { continue };
         assert!(not_less(&old.total, &device.total), "{}: {:?} then {:?}", device.id, old.total, device.total);
+        let services = old.services.iter().all(|old| device.services.iter().any(|now| old.0 == now.0 && old.1 <= now.1));
+        assert!(services && old.disputed <= device.disputed, "{}: {:?} then {:?}", device.id, old.services, device.services);
         assert!(old.flows.iter().zip(device.flows).all(|(before, after)| *before <= after), "{}", device.id);
         for row in before.countries.iter().filter(|row| row.device == device.id) {
             let now = after.countries.iter().find(|now| now.device == row.device && now.place == row.place);

@@ -36,6 +36,10 @@ fn scrape() -> Scrape {
     let device = DeviceRow {
         id: HOSTILE.into(),
         mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+        macs: vec![Mac([2, 0, 0, 0, 0, 10])],
+        alias: Some(HOSTILE.into()),
+        notes: Some(HOSTILE.into()),
+        expected: Country::from_code("SG").into_iter().collect(),
         addresses: Vec::new(),
         hostname: Some(HOSTILE.into()),
         vendor: Some(HOSTILE.into()),
@@ -47,6 +51,8 @@ fn scrape() -> Scrape {
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, 1, 0],
+        services: vec![("telemetry", 1)],
+        disputed: 1,
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -57,6 +63,9 @@ fn scrape() -> Scrape {
         asn: Some(64_496),
         organisation: None,
         verdicts: [0, 1, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: time,
         last: time,

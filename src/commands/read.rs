@@ -18,10 +18,10 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, json, notable, prometheus, table, visibility};
+use whither::export::{Scrape, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{databases, watchlists};
+use super::{databases, devices, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -50,6 +50,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         engine.stands_at(at.latitude, at.longitude);
     }
     engine.watch_for(watchlists(&common.watchlist)?);
+    engine.register(devices(common.devices.as_deref())?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
@@ -126,7 +127,8 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot), notable::lines(&snapshot))?;
+        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
+        write!(out, "{}{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot), notable::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };

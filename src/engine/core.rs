@@ -5,22 +5,24 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::engine::device::{DeviceKey, Devices, to_group};
+use crate::engine::anycast::is_anycast;
+use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
 use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
+use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
-use crate::engine::location::{Bench, Finding, Servers, judge};
+use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
 use crate::engine::pulls::History;
-use crate::engine::reading::Streams;
 use crate::engine::rhythm::Rhythm;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::{Id, Table};
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
+use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -137,14 +139,20 @@ impl Core {
         key.endpoint(side).ip()
     }
 
-    /// Holds the country of a flow's other side against the least handshake time with it.
-    pub(super) fn judge(&self, key: &FlowKey, flow: &Flow) -> Finding {
+    /// What the witnesses say of the country of a flow's other side, among them the least handshake time with it.
+    pub(super) fn witnesses(&self, key: &FlowKey, flow: &Flow) -> Witnesses {
         let country = match flow.place {
             Place::Country(country) => Some(country),
             Place::Local | Place::Multicast | Place::Unknown => None,
         };
         let far = self.far(key, flow);
-        judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far))
+        Witnesses {
+            country,
+            agree: self.geo.locate(far).agree,
+            claim: flow.claim,
+            finding: judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far)),
+            anycast: is_anycast(far),
+        }
     }
 
     /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
@@ -162,13 +170,17 @@ impl Core {
             return;
         }
         let Some(device) = self.devices.table().get(id) else { return };
+        let entry = self.devices.entry(device);
         let mut addresses = device.addresses.to_vec();
         addresses.sort_unstable();
         let news = DeviceNews {
             mac: device.mac(),
-            name: None,
+            macs: device.macs.clone(),
+            name: device.alias(),
+            notes: entry.and_then(|entry| entry.notes.clone()),
+            expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
             hostname: device.hostname.clone(),
-            vendor: device.mac().and_then(vendor).map(Arc::from),
+            vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
             vendor_class: device.vendor_class.clone(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
@@ -181,15 +193,18 @@ impl Core {
     /// The device at one end of a packet.
     fn end(&mut self, address: IpAddr, mac: Option<Mac>, packet: &Packet<'_>, now: Timestamp) -> Option<End> {
         let key = self.devices.key(address, mac);
-        let Some((device, new)) = self.devices.open(key, now, &self.limits) else {
+        let Some((device, new)) = self.devices.open(&key, now, &self.limits) else {
             self.health.skip("device-table-full");
             return None;
         };
-        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        // Where it is told apart by address, the MAC is a router's or a repeater's.
+        let own = mac.filter(|mac| self.devices.link_key(*mac) == key);
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address) | own.is_some_and(|mac| device.bears(mac)));
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None, pending: Both::default() })
+        let mac = mac.filter(|_| !self.devices.by_address());
+        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
     }
 
     /// Notes a resolver that was offered on our link.
@@ -199,19 +214,25 @@ impl Core {
         }
     }
 
-    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
-    /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, packet: &Packet<'_>) -> bool {
+    /// Whether a flow's side that is ours is now another device's, by its MAC (an address that changed hands) or by the devices
+    /// file. Or a frame to everybody began it and others do not follow: one such frame must not make what goes to a server look
+    /// like talk on the link.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, datagram: &Datagram<'_>, packet: &Packet<'_>) -> bool {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let group = packet.group || to_group(target, packet.macs);
         if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
-        let Some(macs) = packet.macs else { return false };
-        let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
-            Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),
-            _ => false,
+        let differs = |side: Side, address: IpAddr, mac: Option<Mac>| {
+            let Some(end) = flow.ends.of(side) else { return false };
+            let moved = match (end.mac, mac) {
+                (Some(known), Some(mac)) => known != mac,
+                _ => false,
+            };
+            let looked_at = end.edition == self.devices.edition() && !moved;
+            !looked_at && mac.is_none_or(|mac| !mac.is_group()) && self.devices.key(address, mac) != end.key
         };
-        differs(sender, macs.source) || differs(sender.other(), macs.target)
+        differs(sender, source, packet.macs.map(|macs| macs.source)) || differs(sender.other(), target, packet.macs.map(|macs| macs.target))
     }
 
     /// Notes that the devices of a flow still talk: who has one long connection is not silent.
@@ -248,10 +269,16 @@ impl Core {
     }
 }
 
+/// What all witnesses say of where a flow's server is, each database by itself.
+pub(super) fn location(geo: &GeoDb, server: IpAddr, flow: &Flow, witnesses: Witnesses) -> Location {
+    let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
+    Location { server, name, witnesses, opinions: geo.opinions(server) }
+}
+
 /// Where an address is, by the databases.
 pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation, anycast: is_anycast(address) }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

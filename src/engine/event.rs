@@ -6,10 +6,14 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 use crate::engine::geo::Country;
+pub use crate::engine::geo::Opinion;
 pub use crate::engine::pulls::{Pull, SizeClass};
+pub use crate::engine::region::Kind;
 pub use crate::engine::rhythm::RhythmRow;
+pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
+pub use crate::engine::witness::Location;
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -78,6 +82,8 @@ pub enum Detail {
     ConfigPull(Box<ConfigPull>),
     /// `rhythm`: a device's rhythm with a destination shows something for the first time. Told of the flow that showed it.
     Rhythm(Box<RhythmNews>),
+    /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
+    UnexpectedCountry(Box<Unexpected>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -92,6 +98,8 @@ pub struct Where {
     pub asn: Option<u32>,
     /// The organisation of that.
     pub organisation: Option<Arc<str>>,
+    /// Its operator announces the address from many places, so the country is the database's word and no place.
+    pub anycast: bool,
 }
 
 /// A device first seen, or something new learnt of it.
@@ -99,8 +107,14 @@ pub struct Where {
 pub struct DeviceNews {
     /// Its MAC.
     pub mac: Option<Mac>,
+    /// All that it bore, in the order of their appearance; several only where the devices file says so.
+    pub macs: Vec<Mac>,
     /// Its name in the devices file.
     pub name: Option<Arc<str>>,
+    /// What its owner noted there.
+    pub notes: Option<Arc<str>>,
+    /// Countries that its owner expects, sorted.
+    pub expected: Vec<Country>,
     /// Its host name.
     pub hostname: Option<Text>,
     /// The maker of its MAC.
@@ -152,6 +166,19 @@ pub struct RhythmNews {
     pub place: Where,
 }
 
+/// A country that its owner does not expect a device to meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexpected {
+    /// The device's owner expects these, sorted.
+    pub expected: Vec<Country>,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is; the country is the one that is meant.
+    pub place: Where,
+    /// Whether the handshake's time allows that country.
+    pub verdict: Option<Verdict>,
+}
+
 /// A flow that ended or fell idle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FlowEnd {
@@ -177,6 +204,10 @@ pub struct FlowEnd {
     pub rtt: Option<Duration>,
     /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
     pub verdict: Option<Verdict>,
+    /// What it is for, as far as lists and ports say.
+    pub service: Option<Service>,
+    /// What all witnesses say of where its server is; none where it is of our side, or a group.
+    pub location: Option<Location>,
     /// Why, in a sentence, where it does not.
     pub reason: Option<String>,
     /// Where it is.

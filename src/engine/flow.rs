@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use crate::dissect::quic::{self, Form};
 use crate::engine::device::DeviceKey;
+use crate::engine::ledger::Marks;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
+use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::engine::watchlist::Hit;
-use crate::packet::{Datagram, TCP, Tcp, Timestamp};
+use crate::engine::witness::Claim;
+use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,19 +85,29 @@ pub(super) struct Flow {
     pub(super) asked: Option<Timestamp>,
     /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
     pub(super) verdict: Option<Verdict>,
+    /// What its destination is for; meant once it is settled.
+    pub(super) service: Option<Service>,
+    /// The place that its server's name claims; meant once it is settled.
+    pub(super) claim: Option<Claim>,
+    /// The databases disagree on its server's country; meant once it is settled.
+    pub(super) disputed: bool,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
-    /// What the lists say of its destination, once it is settled: that it is for configuration, if any says so.
+    /// What the first list says that calls it a config pull; meant once it is settled.
     pub(super) listed: Option<Box<Hit>>,
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
 }
 
 /// A side that is ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct End {
     /// What tells the device apart.
     pub(super) key: DeviceKey,
+    /// The MAC on this side when it was placed; none where devices are addresses.
+    pub(super) mac: Option<Mac>,
+    /// The edition of the devices file that it was placed by.
+    pub(super) edition: u32,
     /// The device.
     pub(super) device: Id,
     /// Its account for this flow, once fixed.
@@ -223,9 +236,18 @@ impl Flow {
             rtt: None,
             asked: None,
             verdict: None,
+            service: None,
+            claim: None,
+            disputed: false,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
         }
+    }
+
+    /// What is known of its bytes.
+    #[must_use]
+    pub(super) fn marks(&self) -> Marks<'_> {
+        Marks { class: self.class, verdict: self.verdict, service: self.service.as_ref(), disputed: self.disputed }
     }
 
     /// Whether one of ours opened it to a server that is not ours.

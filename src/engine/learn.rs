@@ -8,12 +8,13 @@ use crate::dissect::observation::{
     Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
 };
 use crate::engine::core::{Core, where_is};
-use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
-use crate::engine::reading::{Harvest, Part};
+use crate::engine::lane::{Harvest, Part};
+use crate::engine::names::Candidate;
+use crate::engine::region::{Kind, Region, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
@@ -109,15 +110,16 @@ impl Core {
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
     fn answers(&mut self, device: Id, message: &DnsMessage, now: Timestamp) {
         let asked = message.questions.first().map(|question| &question.name);
+        let region = region_of_aliases(&message.answers);
         for record in &message.answers {
-            self.address(device, asked.unwrap_or(&record.name), record, now);
+            self.address(device, asked.unwrap_or(&record.name), region, record, now);
         }
         for record in &message.additional {
-            self.address(device, &record.name, record, now);
+            self.address(device, &record.name, None, record, now);
         }
     }
 
-    fn address(&mut self, device: Id, name: &Name, record: &Record, now: Timestamp) {
+    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, now: Timestamp) {
         let addresses: &[IpAddr] = match &record.data {
             RecordData::Address(address) => std::slice::from_ref(address),
             RecordData::Service { hints, .. } => hints,
@@ -126,7 +128,7 @@ impl Core {
         let name: Arc<str> = Arc::from(name.as_str());
         let ttl = Duration::from_secs(u64::from(record.ttl));
         for address in addresses {
-            self.names.learn(device, *address, &name, ttl, now, &self.limits);
+            self.names.learn(device, *address, Candidate::new(&name, region, ttl, now, &self.limits), &self.limits);
         }
     }
 
@@ -154,7 +156,7 @@ impl Core {
     /// it at random (GREASE); but who was told another name for this address, or uses a name known for nothing else, hides one.
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
-        let Some(device) = flow.ends.of(context.sender).map(|end| end.device) else { return false };
+        let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
         let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
@@ -178,7 +180,7 @@ impl Core {
         if !known || self.offered.contains(&resolver) || resolver.is_multicast() {
             return;
         }
-        let Some(device) = flow.ends.of(client).and_then(|end| self.devices.get_mut(end.device)) else { return };
+        let Some(device) = flow.ends.of(client).as_ref().and_then(|end| self.devices.get_mut(end.device)) else { return };
         if device.strangers.contains(&resolver) || device.strangers.try_push(resolver).is_err() {
             return;
         }
@@ -213,9 +215,10 @@ impl Core {
     }
 
     fn lease(&mut self, lease: &Lease, context: Context<'_>) {
+        let mac = Mac(lease.mac);
         let key = match lease.address {
-            Some(address) if context.macs.is_none() => DeviceKey::Address(IpAddr::V4(address)),
-            _ => DeviceKey::Mac(Mac(lease.mac)),
+            Some(address) if context.macs.is_none() || self.devices.is_split(mac) => self.devices.key(IpAddr::V4(address), None),
+            _ => self.devices.link_key(mac),
         };
         if lease.kind == 5 || lease.kind == 2 {
             lease.resolvers.iter().for_each(|resolver| self.offers(IpAddr::V4(*resolver)));
@@ -258,7 +261,7 @@ impl Core {
             Ends { client: context.key.endpoint(client), server: context.key.endpoint(client.other()), protocol: context.key.protocol() };
         let mac = context.macs.map(|macs| if client == context.sender { macs.source } else { macs.target });
         // What is read when a flow ends has no packet of its own.
-        let mac = mac.or_else(|| flow.ends.of(client).and_then(|end| end.key.mac()));
+        let mac = mac.or_else(|| flow.ends.of(client).as_ref().and_then(|end| end.mac));
         let event = Event {
             time: context.time,
             packet: context.number,
@@ -284,6 +287,22 @@ impl Core {
         }
     }
 }
+
+/// The place that the aliases of an answer claim: a cloud's word before a vendor's.
+fn region_of_aliases(answers: &[Record]) -> Option<Region> {
+    let aliases = answers.iter().filter(|record| record.rtype == CNAME).take(ALIASES);
+    let target = |record: &Record| match &record.data {
+        RecordData::Name(target) => region_of_name(target.as_str()),
+        _ => None,
+    };
+    let regions = || aliases.clone().filter_map(target);
+    regions().find(|region| region.kind == Kind::Cloud).or_else(|| regions().next())
+}
+
+/// The type of an alias (RFC 1035, 3.2.2).
+const CNAME: u16 = 5;
+/// Aliases looked at in one answer: resolvers give up on longer chains, and a forged answer may hold thousands.
+const ALIASES: usize = 16;
 
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
 fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {

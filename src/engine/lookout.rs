@@ -1,5 +1,5 @@
 //! Which flows go to what a watchlist carries: asked once for each flow, when its account is fixed, for its full name, else for
-//! its address. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
+//! its address. The first that says what for says what the flow's destination is for. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
 
 use std::sync::Arc;
 
@@ -7,16 +7,18 @@ use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
+use crate::engine::service::Service;
 use crate::engine::snapshot::Place;
-use crate::engine::watchlist::Hit;
 
 impl Core {
-    /// Counts and tells what the lists say of a flow; hands back what the first list says, or the first that calls it a config pull.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> Option<Hit> {
+    /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so. The first
+    /// that calls it a pull stays with the flow.
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &mut Flow) -> Option<Service> {
+        let mut service = None;
+        flow.listed = None;
         if flow.place == Place::Multicast {
-            return None;
+            return service;
         }
-        let mut first: Option<Hit> = None;
         let far = self.far(key, flow);
         for index in 0..self.watchlists.len() {
             let Some(list) = self.watchlists.get(index) else { continue };
@@ -28,13 +30,14 @@ impl Core {
                     None => continue,
                 },
             };
+            service = service.or_else(|| Service::of_hit(&hit));
             for side in [Side::Low, Side::High] {
                 if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                     device.ledger.sighted(&hit.ruleset, hit.category);
                 }
             }
-            if first.as_ref().is_none_or(|first| !first.category.is_pull() && hit.category.is_pull()) {
-                first = Some(hit.clone());
+            if hit.category.is_pull() && flow.listed.is_none() {
+                flow.listed = Some(Box::new(hit.clone()));
             }
             if !self.events.wanted() {
                 continue;
@@ -48,12 +51,12 @@ impl Core {
                 time: by.1,
                 packet: by.0,
                 device: self.label(flow, client, ends.client.ip()),
-                mac: flow.ends.of(client).and_then(|end| end.key.mac()),
+                mac: flow.ends.of(client).as_ref().and_then(|end| end.mac),
                 ends: Some(ends),
                 detail: Detail::Watchlist(Box::new(Watched { hit, name, place })),
             };
             self.events.push(event, &mut self.health);
         }
-        first
+        service
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use crate::engine::limits::Limits;
+use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
 use crate::packet::Timestamp;
@@ -29,12 +30,22 @@ pub(super) struct NameTable {
 pub(super) struct Candidate {
     /// The name that was asked for.
     pub(super) name: Arc<str>,
+    /// The place that an alias of it claims.
+    pub(super) region: Option<Region>,
     /// When it was last answered.
     pub(super) seen: Timestamp,
     /// Its lifetime as answered.
     pub(super) ttl: Duration,
     /// How long it is used.
     pub(super) life: Duration,
+}
+
+impl Candidate {
+    /// A name that was answered `now`, for `ttl`, and the place that an alias of it claims.
+    #[must_use]
+    pub(super) fn new(name: &Arc<str>, region: Option<Region>, ttl: Duration, now: Timestamp, limits: &Limits) -> Self {
+        Self { name: Arc::clone(name), region, seen: now, ttl, life: ttl.max(limits.name_life) }
+    }
 }
 
 impl NameTable {
@@ -44,12 +55,13 @@ impl NameTable {
         Self { table: Table::new("names", limits.names) }
     }
 
-    /// Notes that `device` was told that `name` is at `address`, for `ttl`.
-    pub(super) fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
+    /// Notes that `device` was told that a name is at `address`.
+    pub(super) fn learn(&mut self, device: Id, address: IpAddr, candidate: Candidate, limits: &Limits) {
+        let name = &candidate.name;
         if name.is_empty() || name.parse::<IpAddr>().is_ok() {
             return; // the root, or an address: no name to tell
         }
-        let candidate = Candidate { name: Arc::clone(name), seen: now, ttl, life: ttl.max(limits.name_life) };
+        let now = candidate.seen;
         let key = (device, address.to_canonical());
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);

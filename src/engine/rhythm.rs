@@ -59,7 +59,7 @@ pub struct RhythmRow {
     pub device: Arc<str>,
     /// Full name of the server, else the destination's label (`AS<n>`, `unknown`).
     pub destination: Arc<str>,
-    /// What a watchlist says that it is for.
+    /// What it is for, by watchlists and ports, where it is for nothing else.
     pub category: Option<&'static str>,
     /// Answered flows that were no persistent connections.
     pub flows: u64,

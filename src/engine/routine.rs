@@ -11,9 +11,10 @@ use crate::engine::event::{ConfigPull, Detail, Ends, Event, RhythmNews, Where};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::pulls::{History, Pull};
 use crate::engine::rhythm::{PERSISTENT, Rhythm};
+use crate::engine::service::Service;
 use crate::engine::snapshot::{CoverageRow, PullCountRow, Snapshot};
 use crate::engine::table::Id;
-use crate::engine::watchlist::Hit;
+use crate::engine::watchlist::{Category, Hit};
 use crate::packet::{TCP, Timestamp, UDP};
 
 /// A long conversation that still goes on: device, destination, how long, bytes up and down.
@@ -23,13 +24,13 @@ impl Core {
     /// Takes in a conversation that ended.
     pub(super) fn note_routine(&mut self, key: &FlowKey, flow: &Flow) {
         for side in [Side::Low, Side::High] {
-            if let Some(device) = flow.ends.of(side).and_then(|end| self.devices.get_mut(end.device)) {
+            if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                 device.attach.hear(flow.last);
             }
         }
-        let Some(end) = flow.ends.of(flow.client).filter(|_| flow.is_outward()) else { return };
+        let Some(end) = flow.ends.of(flow.client).as_ref().filter(|_| flow.is_outward()) else { return };
         self.note_beat(end.device, key, flow);
-        let Some(hit) = flow.listed.as_deref().filter(|hit| hit.category.is_pull()) else { return };
+        let Some(hit) = flow.listed.as_deref() else { return };
         let begun = key.protocol() == TCP && flow.opened.0.is_some();
         let spoke = *flow.payload.of(flow.client) > 0 || *flow.payload.of(flow.client.other()) > 0;
         if !matches!(key.protocol(), TCP | UDP) || !(begun || spoke) {
@@ -54,7 +55,7 @@ impl Core {
         let name = destination(flow);
         let Some(id) = self.rhythm(device, &name, flow.last) else { return };
         let (Some(rhythm), Some(known)) = (self.rhythms.get_mut(id), self.devices.table().get(device)) else { return };
-        rhythm.category = rhythm.category.or(flow.listed.as_ref().map(|hit| hit.category.as_str()));
+        rhythm.category = rhythm.category.or(flow.service.as_ref().and_then(Service::counted).map(Category::as_str));
         let more = match lasted >= PERSISTENT {
             true => {
                 rhythm.persistent.add(lasted, bytes(flow));
@@ -89,7 +90,7 @@ impl Core {
             time: flow.last,
             packet: flow.packet,
             device: self.label(flow, flow.client, client.ip()),
-            mac: flow.ends.of(flow.client).and_then(|end| end.key.mac()),
+            mac: flow.ends.of(flow.client).as_ref().and_then(|end| end.mac),
             ends: Some(Ends { client, server, protocol: key.protocol() }),
             detail,
         };

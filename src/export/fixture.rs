@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
-use crate::engine::geo::Country;
+use crate::engine::geo::{Country, Opinion};
+use crate::engine::location::Finding;
 use crate::engine::snapshot::{
     Attach, Both, Class, CountryRow, CoverageRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Persistent, Place, Pull,
     PullCountRow, PullsRow, RTT_BUCKETS, RhythmRow, RttRow, SightingRow, SizeClass, Snapshot, TableRow, Tally,
 };
+use crate::engine::witness::{Location, Witnesses};
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
 pub(super) const HOSTILE: &str = "a\"b\\c\nd\0e\u{1b}[31mf\u{202e}g<script>alert(1)</script>";
@@ -31,6 +33,10 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
     DeviceRow {
         id: id.into(),
         mac: Some(Mac([0x02, 0, 0, 0, 0, mac])),
+        macs: vec![Mac([0x02, 0, 0, 0, 0, mac])],
+        alias: None,
+        notes: None,
+        expected: vec![Country::from_code("DE").unwrap()],
         addresses: vec!["192.168.1.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
         hostname: None,
         vendor: Some("Xiaomi".into()),
@@ -42,6 +48,8 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         pending,
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: vec![("none", total.transmit.bytes + total.receive.bytes)],
+        disputed: 0,
         flows,
     }
 }
@@ -55,6 +63,9 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: at(1),
         last: at(60),
@@ -113,6 +124,22 @@ pub(super) fn pulls(device: &str, name: &str) -> PullsRow {
         gap_floor: Some(43_380.0),
         round_gap: Some("12 h"),
         waited: Some(3_640.0),
+    }
+}
+
+/// A server that two databases disagree on, with a name that was chosen to do harm.
+pub(super) fn disputed() -> Location {
+    let opinion = |name: &str, code| Opinion {
+        database: DatabaseRow { database: name.into(), built: 1_780_272_000 },
+        country: Country::from_code(code),
+    };
+    let witnesses =
+        Witnesses { country: Country::from_code("SG"), agree: Some(false), claim: None, finding: Finding::NoHandshake, anycast: false };
+    Location {
+        server: "203.0.113.7".parse().unwrap(),
+        name: Some(HOSTILE.into()),
+        witnesses,
+        opinions: vec![opinion("first", "SG"), opinion("second", "DE")],
     }
 }
 

@@ -3,6 +3,8 @@
 //! Road taken: structs of borrowed fields beside the rows, so that the engine's types can change without the API changing.
 //! Road not taken: `Serialize` on the rows themselves.
 
+mod witness;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -94,7 +96,11 @@ pub(super) fn last_packet(snapshot: &Snapshot) -> Option<String> {
 #[derive(Serialize)]
 struct Device<'a> {
     device: &'a str,
+    alias: Option<&'a str>,
+    notes: Option<&'a str>,
+    expected_countries: Vec<&'a str>,
     mac: Option<String>,
+    macs: Vec<String>,
     randomized_mac: bool,
     vendor: Option<&'a str>,
     hostname: Option<&'a str>,
@@ -105,6 +111,7 @@ struct Device<'a> {
     #[serde(flatten)]
     total: Total,
     pending_bytes: u64,
+    service_bytes: Counts,
     flows: Counts,
 }
 
@@ -112,7 +119,11 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
     fn from(row: &'a DeviceRow) -> Self {
         Self {
             device: &row.id,
+            alias: row.alias.as_deref(),
+            notes: row.notes.as_deref(),
+            expected_countries: row.expected.iter().map(|country| country.as_str()).collect(),
             mac: row.mac.map(|mac| mac.to_string()),
+            macs: row.macs.iter().map(ToString::to_string).collect(),
             randomized_mac: row.randomized,
             vendor: row.vendor.as_deref(),
             hostname: row.hostname.as_deref(),
@@ -122,6 +133,7 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
             last_seen: rfc3339(row.last.as_nanos(), 9),
             total: Total::from(&row.total),
             pending_bytes: row.pending.transmit.bytes.saturating_add(row.pending.receive.bytes),
+            service_bytes: Counts(row.services.clone()),
             flows: Counts(PROTOCOLS.into_iter().zip(row.flows).collect()),
         }
     }
@@ -150,6 +162,11 @@ struct Destination<'a> {
     asn: Option<u32>,
     organization: Option<&'a str>,
     location_bytes: Counts,
+    location: Option<witness::Place<'a>>,
+    anycast: bool,
+    services: Vec<witness::Service<'a>>,
+    noise: Option<&'static str>,
+    noise_bytes: u64,
     flows: u64,
     first_seen: String,
     last_seen: String,
@@ -167,6 +184,11 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
             asn: row.asn,
             organization: row.organisation.as_deref(),
             location_bytes: Counts(VERDICTS.map(Verdict::as_str).into_iter().zip(row.verdicts).collect()),
+            location: row.location.as_deref().map(witness::Place::from),
+            anycast: row.anycast,
+            services: row.services.iter().map(witness::Service::from).collect(),
+            noise: witness::noise(row),
+            noise_bytes: witness::noise_bytes(row),
             flows: row.flows,
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),

@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 29] = [
+const FAMILIES: &[Family] = &[
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -78,6 +78,8 @@ const FAMILIES: [Family; 29] = [
     Family { name: "destination_transmit_bytes_total", kind: COUNTER, labels: DESTINATION,
         samples: |from, to| destinations(from, to, sent),
         help: "Bytes on the wire that the device sent, by destination and by what named it." },
+    Family { name: "device_expected_country", kind: GAUGE, labels: &["device", "country"], samples: expected_countries,
+        help: "A country that the device's owner expects it to meet, by the devices file; always 1." },
     Family { name: "device_info", kind: GAUGE, labels: &["device", "mac", "vendor", "hostname", "randomized"], samples: device_info,
         help: "What is known of the device; always 1." },
     Family { name: "device_receive_bytes_total", kind: COUNTER, labels: &["device"],
@@ -94,6 +96,9 @@ const FAMILIES: [Family; 29] = [
     Family { name: "geoip_build_timestamp_seconds", kind: GAUGE, labels: &["database"],
         samples: |from, to| from.snapshot.databases.iter().for_each(|row| to.add([&row.database], row.built)),
         help: "When the address database was built." },
+    Family { name: "geoip_disagreement_bytes_total", kind: COUNTER, labels: &["device"],
+        samples: |from, to| from.snapshot.devices.iter().for_each(|row| to.add([&row.id], row.disputed)),
+        help: "Bytes of the device with servers outside, both directions, whose country the address databases disagree on." },
     Family { name: "handshake_rtt_seconds", kind: HISTOGRAM, labels: &["country"], samples: handshakes,
         help: "Time from TCP SYN to SYN-ACK at the sensor, or from QUIC's first flight to its answer, by the server's country." },
     Family { name: "input_errors_total", kind: COUNTER, labels: &["protocol"],
@@ -115,6 +120,9 @@ const FAMILIES: [Family; 29] = [
     Family { name: "quic_flows_total", kind: COUNTER, labels: &["version"],
         samples: |from, to| from.snapshot.quic_versions.iter().for_each(|(version, count)| to.add([version], *count)),
         help: "Conversations that began with a QUIC long header, by its version." },
+    Family { name: "service_bytes_total", kind: COUNTER, labels: &["device", "category"],
+        samples: |from, to| from.snapshot.devices.iter().for_each(|row| row.services.iter().for_each(|(of, bytes)| to.add([&row.id, of], *bytes))),
+        help: "Bytes of the device with servers outside, both directions, by what a watchlist or the port says that they are for." },
     Family { name: "table_entries", kind: GAUGE, labels: &["table"],
         samples: |from, to| from.snapshot.tables.iter().for_each(|row| to.add([row.table], row.entries)),
         help: "Entries in a bounded table." },
@@ -168,6 +176,12 @@ fn device_info(from: &Scrape, to: &mut Samples) {
         let mac = row.mac.map(|mac| mac.to_string()).unwrap_or_default();
         let randomized = if row.randomized { "true" } else { "false" };
         to.add([&row.id, &mac, row.vendor.as_deref().unwrap_or_default(), row.hostname.as_deref().unwrap_or_default(), randomized], 1);
+    }
+}
+
+fn expected_countries(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        row.expected.iter().for_each(|country| to.add([&row.id, country.as_str()], 1));
     }
 }
 
