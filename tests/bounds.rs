@@ -366,13 +366,14 @@ type Part = fn(&Limits) -> usize;
 
 /// The program, its databases as far as they are touched, and a snapshot; flows with their reading and the name they may bear;
 /// devices with ledger, addresses and facts (32 of 256 bytes and their source, and proposals that repeat some); accounts with their
-/// label; address owners; events, of which those that repeat a device's facts are the largest; contacts with their name, and a copy
+/// label; rhythms with a few beats; address owners; events, of which those that repeat a device's facts are the largest; contacts with their name, and a copy
 /// of the row.
 const ALWAYS: Part = |limits| {
     (16 << 20)
         + 1_024 * limits.flows
-        + 24_576 * limits.devices
+        + 26_624 * limits.devices
         + 512 * limits.accounts
+        + 512 * limits.rhythms
         + 128 * limits.neighbours
         + 4_096 * limits.events
         + 768 * limits.contacts

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, RhythmRow, RttRow,
+    SightingRow, Snapshot, TableRow, Tally,
 };
 use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
@@ -89,10 +90,35 @@ fn scrape() -> Scrape {
         input_errors: vec![("dns", 1)],
         tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
         databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        rhythms: vec![rhythm(time)],
+        pull_counts: vec![PullCountRow { device: HOSTILE.into(), vendor: Some(HOSTILE.into()), pulls: 2, changes: 1 }],
         events_dropped: 0,
-        contacts: Vec::new(),
+        ..Snapshot::default()
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
     Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
+}
+
+/// A rhythm that has all numbers.
+fn rhythm(time: Timestamp) -> RhythmRow {
+    RhythmRow {
+        device: HOSTILE.into(),
+        destination: HOSTILE.into(),
+        category: Some("config"),
+        flows: 9,
+        beats: 5,
+        period: Some(300.25),
+        jitter: Some(1.5),
+        bytes_per_beat: 4_000,
+        upload_share: Some(0.25),
+        regularity: Some(0.875),
+        periodic: true,
+        attach: None,
+        gap_floor: Some(299.0),
+        round_gap: Some("5 min"),
+        persistent: Persistent::default(),
+        first: Some(time),
+        last: Some(time),
+    }
 }

@@ -102,6 +102,8 @@ fn every_cap_is_the_one_in_use() {
         limits.contact_devices,
         limits.contacts,
         limits.contacts_per_device,
+        limits.rhythms,
+        limits.pulls,
         limits.streams,
         limits.dns_stream_bytes,
         limits.events,

@@ -15,7 +15,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, contacts, identity, json, locations, noise, prometheus, table, visibility};
+use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::{engine, recall, watchlists};
@@ -125,6 +125,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
         write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
         write!(out, "{}{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot), contacts::lines(&snapshot))?;
+        write!(out, "{}", notable::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, sensor: common.sensor().to_owned(), ..Scrape::default() };

@@ -148,6 +148,7 @@ impl Core {
             self.settle(key, &mut flow, now);
         }
         self.audit(key, &flow);
+        self.note_routine(key, &flow);
         if !self.events.wanted() {
             return;
         }
@@ -343,7 +344,7 @@ fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
 }
 
 /// The label of a destination on the internet.
-fn label(flow: &Flow) -> Arc<str> {
+pub(super) fn label(flow: &Flow) -> Arc<str> {
     if let Some(named) = &flow.name {
         return match registrable(&named.name) {
             Some(domain) => Arc::from(domain),

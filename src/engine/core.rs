@@ -17,8 +17,10 @@ use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
 use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
+use crate::engine::pulls::History;
+use crate::engine::rhythm::Rhythm;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
-use crate::engine::table::Id;
+use crate::engine::table::{Id, Table};
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
 use crate::engine::witness::{Location, Witnesses};
@@ -50,6 +52,10 @@ pub(super) struct Core {
     pub(super) audited: Option<Arc<str>>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
+    /// What each device does again and again, by destination.
+    pub(super) rhythms: Table<(Id, Arc<str>), Rhythm>,
+    /// What each device pulled, by name.
+    pub(super) histories: Table<(Id, Arc<str>), History>,
     pub(super) events: Events,
     pub(super) health: Health,
 }

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::engine::attach::Attachments;
 use crate::engine::geo::Country;
 use crate::engine::identity::{Identity, Kind, Source};
 use crate::engine::ledger::Ledger;
 use crate::engine::likeness::Likeness;
 use crate::engine::limits::Limits;
+use crate::engine::pulls::Routine;
 use crate::engine::roster::{Entry, Roster};
 use crate::engine::table::{Id, Table};
 use crate::engine::vendor::vendor;
@@ -84,6 +86,10 @@ pub(super) struct Device {
     pub(super) spoke: Timestamp,
     /// What it sent where.
     pub(super) ledger: Ledger,
+    /// When it joined, and how long it was there.
+    pub(super) attach: Attachments,
+    /// What is counted of its rhythms and pulls.
+    pub(super) routine: Routine,
 }
 
 /// Which side is whose, as the user knows it.
@@ -307,7 +313,7 @@ impl Devices {
     /// The device of a key; `true` when it is new. `None` when the table is full of living devices.
     pub(super) fn open(&mut self, key: &DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
         if let Some(id) = self.table.find(key) {
-            self.table.touch(id, now);
+            self.touch(id, now);
             return Some((id, false));
         }
         if let Some((_, gone)) = self.table.make_room(now, |_, silent| silent >= limits.device_stale) {
@@ -328,6 +334,8 @@ impl Devices {
             last: now,
             spoke: now,
             ledger: Ledger::default(),
+            attach: Attachments::default(),
+            routine: Routine::default(),
         };
         self.table.insert(key.clone(), device, now).map(|id| (id, true))
     }
@@ -346,6 +354,7 @@ impl Devices {
         self.table.touch(id, now);
         if let Some(device) = self.table.get_mut(id) {
             device.last = device.last.max(now);
+            device.attach.hear(now);
         }
     }
 

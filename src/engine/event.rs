@@ -11,6 +11,8 @@ use crate::engine::geo::Country;
 pub use crate::engine::identity::Fact;
 pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Least;
+pub use crate::engine::pulls::{Pull, SizeClass};
+pub use crate::engine::rhythm::RhythmRow;
 pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
@@ -83,6 +85,10 @@ pub enum Detail {
     Watchlist(Box<Watched>),
     /// What was put on an account of the audited device. No line in the log: `explain` asks for it.
     Charge(Box<Charge>),
+    /// `config-pull`: a flow to a host of a listed category that decides what the device does, at its end.
+    ConfigPull(Box<ConfigPull>),
+    /// `rhythm`: a device's rhythm with a destination shows something for the first time. Told of the flow that showed it.
+    Rhythm(Box<RhythmNews>),
     /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
     UnexpectedCountry(Box<Unexpected>),
     /// `first-contact`: a device that has been learnt met something for the first time.
@@ -140,6 +146,34 @@ pub struct Watched {
     /// Full name of the server.
     pub name: Option<Arc<str>>,
     /// Where it is.
+    pub place: Where,
+}
+
+/// A config pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigPull {
+    /// Its sizes, and how it lies to others.
+    pub pull: Pull,
+    /// First to last packet.
+    pub lasted: Duration,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// What the list says.
+    pub hit: Hit,
+    /// Where the server is.
+    pub place: Where,
+}
+
+/// What a rhythm shows for the first time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RhythmNews {
+    /// `anchored`, `periodic` or `persistent`.
+    pub kind: &'static str,
+    /// The rhythm as it is now.
+    pub row: RhythmRow,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where the server is.
     pub place: Where,
 }
 

@@ -235,6 +235,9 @@ impl Core {
         if by_client && context.macs.is_some_and(|macs| macs.source != Mac(lease.mac)) {
             return; // one device speaks for another
         }
+        if matches!(lease.kind, 1 | 3) && context.key.endpoint(context.sender).ip().is_unspecified() {
+            device.attach.asked(context.now);
+        }
         if let Some(address) = lease.address {
             news |= device.has(IpAddr::V4(address));
         }

@@ -6,6 +6,7 @@
 
 mod account;
 pub mod anycast;
+pub mod attach;
 mod audit;
 pub mod border;
 mod charge;
@@ -33,9 +34,12 @@ pub mod location;
 mod lookout;
 mod names;
 mod neighbour;
+pub mod pulls;
 mod reading;
 pub mod region;
+pub mod rhythm;
 pub mod roster;
+mod routine;
 pub mod service;
 pub mod snapshot;
 mod stream;
@@ -106,6 +110,8 @@ impl Engine {
                 offered: ArrayVec::new(),
                 audited: None,
                 refused_accounts: 0,
+                rhythms: Table::new("rhythms", limits.rhythms),
+                histories: Table::new("pulls", limits.pulls),
                 events: Events::new(events, limits.events),
                 health: Health::default(),
                 limits,
@@ -154,6 +160,8 @@ impl Engine {
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
+        let cut = if datagram.cut { (packet.wire_len as usize).saturating_sub(frame.data.len()) } else { 0 };
+        flow.carry(sender, datagram.payload.len().saturating_add(cut));
         if let Some(tcp) = datagram.tcp {
             flow.follow(sender, tcp, packet.time);
         }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use crate::engine::contacts::{CONTACT_KINDS, Contact, ContactRow, Memory};
 use crate::engine::geo::Country;
@@ -9,7 +10,9 @@ pub use crate::engine::geo::Opinion;
 pub use crate::engine::identity::{Fact, Kind, Source};
 pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Finding;
+pub use crate::engine::pulls::{Pull, PullsRow, SizeClass};
 pub use crate::engine::region::Whose;
+pub use crate::engine::rhythm::{Attach, Persistent, RhythmRow};
 pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
@@ -344,6 +347,34 @@ pub struct SightingRow {
     pub flows: u64,
 }
 
+/// What a device's "not seen" is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoverageRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// How long it was there, its silences of up to a quarter of an hour included.
+    pub present: Duration,
+    /// How often it joined.
+    pub associations: u64,
+    /// Some names that it went to which are listed for configuration and serve other purposes too: no pulls. Sorted.
+    pub shared: Vec<Arc<str>>,
+    /// Its flows to such names.
+    pub shared_flows: u64,
+}
+
+/// A device's config pulls by vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullCountRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// The vendor, where the list names one.
+    pub vendor: Option<Arc<str>>,
+    /// Pulls.
+    pub pulls: u64,
+    /// Of these, answers of another size class than the one before.
+    pub changes: u64,
+}
+
 /// A bounded table's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRow {
@@ -401,6 +432,14 @@ pub struct Snapshot {
     pub contacts: Vec<Memory>,
     /// Device × watchlist × category.
     pub sightings: Vec<SightingRow>,
+    /// Device × name: what comes again and again.
+    pub rhythms: Vec<RhythmRow>,
+    /// Device × name: config pulls.
+    pub pulls: Vec<PullsRow>,
+    /// Device × vendor: how many. Every device has a row without vendor.
+    pub pull_counts: Vec<PullCountRow>,
+    /// Devices: what a "not seen" is worth.
+    pub coverage: Vec<CoverageRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.

@@ -21,11 +21,13 @@ impl Engine {
     /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut pending: Vec<(Id, Both)> = Vec::new();
+        let mut lasting = Vec::new();
         for (key, flow) in self.flows.iter_mut() {
             self.core.flush(key, flow);
             if !flow.settled && flow.is_due(key.protocol(), self.clock.now(), &self.core.limits) {
                 self.core.settle(key, flow, self.clock.now());
             }
+            lasting.extend(self.core.lasting(flow));
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
@@ -61,6 +63,7 @@ impl Engine {
             let first = self.core.contacts.first(&device.label).unwrap_or(device.first);
             tell(device, first, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
         }
+        self.core.tell_routine(lasting, &mut snapshot);
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
@@ -84,6 +87,8 @@ impl Engine {
             core.names.row(),
             core.devices.neighbours().row(),
             core.servers.row(),
+            core.rhythms.row(),
+            core.histories.row(),
             core.streams.row(),
         ];
         rows.extend(core.contacts.tables(&core.limits));

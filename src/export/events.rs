@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 mod location;
 
-use super::{community, dns, identity, rfc3339};
+use super::{community, dns, identity, rfc3339, routine};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected,
     Watched, Where,
@@ -63,6 +63,16 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.end();
         }
         Detail::Charge(_) => {}
+        Detail::ConfigPull(seen) => {
+            let mut line = Line::begin(event, "config-pull", sensor, out);
+            routine::config_pull(seen, &mut line);
+            line.end();
+        }
+        Detail::Rhythm(seen) => {
+            let mut line = Line::begin(event, "rhythm", sensor, out);
+            routine::rhythm(seen, &mut line);
+            line.end();
+        }
         Detail::UnexpectedCountry(seen) => {
             let mut line = Line::begin(event, "unexpected-country", sensor, out);
             unexpected(seen, &mut line);
@@ -280,7 +290,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
-fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
+pub(super) fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
     line.maybe("destination.registered_domain", domain);
     line.maybe("destination.geo.country_iso_code", place.country.as_ref().map(|country| country.as_str()));
     if let Some(asn) = place.asn {
@@ -418,7 +428,7 @@ impl<'a> Line<'a> {
         self.value(value);
     }
 
-    fn maybe(&mut self, name: &str, value: Option<&str>) {
+    pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
@@ -427,6 +437,12 @@ impl<'a> Line<'a> {
     pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
         let _ = write!(self.out, "{}", value.into());
+    }
+
+    /// A number with three decimals.
+    pub(super) fn decimals(&mut self, name: &str, value: f64) {
+        self.field(name);
+        let _ = write!(self.out, "{value:.3}");
     }
 
     pub(super) fn flag(&mut self, name: &str, value: bool) {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use super::identity::{FactPart, SameAsPart};
-use super::{ATTRIBUTION, Scrape, VERSION, contacts, day, rfc3339};
+use super::{ATTRIBUTION, Scrape, VERSION, contacts, day, rfc3339, routine};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
 /// The page `/api/v1/devices`.
@@ -66,6 +66,8 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         countries: Vec<Country<'a>>,
         destinations: Vec<Destination<'a>>,
         contacts: Vec<contacts::Contact<'a>>,
+        #[serde(flatten)]
+        routine: routine::All<'a>,
     }
     text(&Summary {
         whither: VERSION,
@@ -79,18 +81,19 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         countries: snapshot.countries.iter().map(Country::from).collect(),
         destinations: snapshot.destinations.iter().map(Destination::from).collect(),
         contacts: contacts::rows(snapshot),
+        routine: routine::All::from(snapshot),
     })
     // Plain structs of text and numbers always serialise.
     .unwrap_or_default()
 }
 
-fn text(value: &impl Serialize) -> Result<String, String> {
+pub(super) fn text(value: &impl Serialize) -> Result<String, String> {
     let mut text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     text.push('\n');
     Ok(text)
 }
 
-fn last_packet(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn last_packet(snapshot: &Snapshot) -> Option<String> {
     snapshot.last_packet.map(|time| rfc3339(time.as_nanos(), 9))
 }
 

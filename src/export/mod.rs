@@ -21,9 +21,11 @@ pub mod locations;
 pub mod log;
 pub mod names;
 pub mod noise;
+pub mod notable;
 mod page;
 pub mod pcapng;
 pub mod prometheus;
+mod routine;
 pub mod state;
 pub mod table;
 pub mod visibility;
@@ -96,6 +98,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
     Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Asked(contacts::page) },
+    Route { path: "/api/v1/rhythm", content_type: JSON, page: Page::Of(routine::page) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];
