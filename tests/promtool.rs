@@ -50,6 +50,8 @@ fn scrape() -> Scrape {
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, 1, 0],
+        services: vec![("telemetry", 1)],
+        disputed: 1,
         flows: [1, 2, 3, 4, 5, 6, 7],
     };
     let destination = DestinationRow {
@@ -60,6 +62,9 @@ fn scrape() -> Scrape {
         asn: Some(64_496),
         organisation: None,
         verdicts: [0, 1, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: time,
         last: time,

@@ -43,10 +43,9 @@ fn engine(common: &Common, events: bool) -> Result<Engine> {
     Ok(engine)
 }
 
-/// What to look out for: the embedded list and the person's.
+/// What to look out for: the person's lists, whose word on what a host is for goes first, and the embedded one.
 fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
-    let embedded = Watchlist::embedded().context("the embedded watchlist")?;
-    let mut lists = vec![embedded];
+    let mut lists = Vec::new();
     for path in files {
         let path = path.as_ref();
         let bytes = beginning(path, watchlist::LARGEST).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
@@ -60,6 +59,7 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
         }
         lists.push(list);
     }
+    lists.push(Watchlist::embedded().context("the embedded watchlist")?);
     Ok(lists)
 }
 

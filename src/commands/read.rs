@@ -15,7 +15,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, json, prometheus, table, visibility};
+use whither::export::{Scrape, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::{engine, watchlists};
@@ -120,6 +120,7 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
         write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
+        write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };

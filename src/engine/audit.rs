@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::engine::charge::{Charge, Facts, Located, Spot};
-use crate::engine::core::Core;
+use crate::engine::core::{Core, location};
 use crate::engine::event::{Detail, Ends, Event};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::ledger::Destination;
-use crate::engine::snapshot::Both;
+use crate::engine::snapshot::{Both, Verdict};
 use crate::engine::table::Id;
 use crate::packet::{Body, Packet};
 
@@ -53,8 +53,15 @@ impl Core {
             answers: trail.map(|trail| trail.answers.clone()).unwrap_or_default(),
             class: flow.class,
             handshake: trail.and_then(|trail| trail.handshake),
-            location: flow.verdict.map(|verdict| Located { verdict, words: self.judge(key, flow).words(), least: self.servers.least(far) }),
+            location: flow.verdict.map(|verdict| self.located(key, flow, verdict)),
         }
+    }
+
+    fn located(&self, key: &FlowKey, flow: &Flow, verdict: Verdict) -> Located {
+        let far = self.far(key, flow);
+        let witnesses = self.witnesses(key, flow);
+        let words = witnesses.finding.words();
+        Located { verdict, words, witnesses: location(&self.geo, far, flow, witnesses), least: self.servers.least(far) }
     }
 
     fn tell_charge(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::location::Least;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Verdict};
+use crate::engine::witness::Location;
 use crate::packet::Timestamp;
 
 /// A packet's number, and its own time.
@@ -60,13 +61,15 @@ pub struct Told {
     pub by: Spot,
 }
 
-/// A location and what speaks for and against it. A further witness is a further field.
+/// A location and what speaks for and against it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Located {
     /// The verdict that its bytes were counted under.
     pub verdict: Verdict,
-    /// What there is to say, in a sentence: as the flow ended.
+    /// What the handshakes say, in a sentence: as the flow ended.
     pub words: String,
+    /// What all witnesses say.
+    pub witnesses: Location,
     /// The least handshake with its server, of any device, as the flow ended.
     pub least: Option<Least>,
 }

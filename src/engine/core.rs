@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use crate::engine::anycast::is_anycast;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
 use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
+use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
-use crate::engine::location::{Bench, Finding, Servers, judge};
+use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
-use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
+use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -133,14 +135,20 @@ impl Core {
         key.endpoint(side).ip()
     }
 
-    /// Holds the country of a flow's other side against the least handshake time with it.
-    pub(super) fn judge(&self, key: &FlowKey, flow: &Flow) -> Finding {
+    /// What the witnesses say of the country of a flow's other side, among them the least handshake time with it.
+    pub(super) fn witnesses(&self, key: &FlowKey, flow: &Flow) -> Witnesses {
         let country = match flow.place {
             Place::Country(country) => Some(country),
             Place::Local | Place::Multicast | Place::Unknown => None,
         };
         let far = self.far(key, flow);
-        judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far))
+        Witnesses {
+            country,
+            agree: self.geo.locate(far).agree,
+            claim: flow.claim,
+            finding: judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far)),
+            anycast: is_anycast(far),
+        }
     }
 
     /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
@@ -257,10 +265,16 @@ impl Core {
     }
 }
 
+/// What all witnesses say of where a flow's server is, each database by itself.
+pub(super) fn location(geo: &GeoDb, server: IpAddr, flow: &Flow, witnesses: Witnesses) -> Location {
+    let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
+    Location { server, name, witnesses, opinions: geo.opinions(server) }
+}
+
 /// Where an address is, by the databases.
 pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation, anycast: is_anycast(address) }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

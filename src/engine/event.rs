@@ -8,8 +8,10 @@ pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record,
 pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
 pub use crate::engine::location::Least;
+pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
+use crate::engine::witness::Location;
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -92,6 +94,8 @@ pub struct Where {
     pub asn: Option<u32>,
     /// The organisation of that.
     pub organisation: Option<Arc<str>>,
+    /// Its operator announces the address from many places, so the country is the database's word and no place.
+    pub anycast: bool,
 }
 
 /// A device first seen, or something new learnt of it.
@@ -168,6 +172,10 @@ pub struct FlowEnd {
     pub rtt: Option<Duration>,
     /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
     pub verdict: Option<Verdict>,
+    /// What it is for, as far as lists and ports say.
+    pub service: Option<Service>,
+    /// What all witnesses say of where its server is; none where it is of our side, or a group.
+    pub location: Option<Location>,
     /// Why, in a sentence, where it does not.
     pub reason: Option<String>,
     /// Where it is.

@@ -12,8 +12,9 @@ use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
+use crate::engine::lane::{Harvest, Part};
 use crate::engine::names::Answer;
-use crate::engine::reading::{Harvest, Part};
+use crate::engine::region::{Kind, Region, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
@@ -109,22 +110,23 @@ impl Core {
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
     fn answers(&mut self, device: Id, message: &DnsMessage, context: Context<'_>) {
         let asked = message.questions.first().map(|question| &question.name);
+        let region = region_of_aliases(&message.answers);
         for record in &message.answers {
-            self.address(device, asked.unwrap_or(&record.name), record, context);
+            self.address(device, asked.unwrap_or(&record.name), region, record, context);
         }
         for record in &message.additional {
-            self.address(device, &record.name, record, context);
+            self.address(device, &record.name, None, record, context);
         }
     }
 
-    fn address(&mut self, device: Id, name: &Name, record: &Record, context: Context<'_>) {
+    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, context: Context<'_>) {
         let addresses: &[IpAddr] = match &record.data {
             RecordData::Address(address) => std::slice::from_ref(address),
             RecordData::Service { hints, .. } => hints,
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
         let ttl = Duration::from_secs(u64::from(record.ttl));
-        let answer = Answer { name: Arc::from(name.as_str()), ttl, by: (context.number, context.time) };
+        let answer = Answer { name: Arc::from(name.as_str()), region, ttl, by: (context.number, context.time) };
         for address in addresses {
             self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
         }
@@ -282,6 +284,22 @@ impl Core {
         }
     }
 }
+
+/// The place that the aliases of an answer claim: a cloud's word before a vendor's.
+fn region_of_aliases(answers: &[Record]) -> Option<Region> {
+    let aliases = answers.iter().filter(|record| record.rtype == CNAME).take(ALIASES);
+    let target = |record: &Record| match &record.data {
+        RecordData::Name(target) => region_of_name(target.as_str()),
+        _ => None,
+    };
+    let regions = || aliases.clone().filter_map(target);
+    regions().find(|region| region.kind == Kind::Cloud).or_else(|| regions().next())
+}
+
+/// The type of an alias (RFC 1035, 3.2.2).
+const CNAME: u16 = 5;
+/// Aliases looked at in one answer: resolvers give up on longer chains, and a forged answer may hold thousands.
+const ALIASES: usize = 16;
 
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
 fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {

@@ -1,5 +1,5 @@
 //! Which flows go to what a watchlist carries: asked once for each flow, when its account is fixed, for its full name, else for
-//! its address. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
+//! its address. The first that says what for says what the flow's destination is for. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
 
 use std::sync::Arc;
 
@@ -7,13 +7,15 @@ use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
+use crate::engine::service::Service;
 use crate::engine::snapshot::{Origin, Place};
 
 impl Core {
-    /// Counts and tells what the lists say of a flow.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) {
+    /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so.
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> Option<Service> {
+        let mut service = None;
         if flow.place == Place::Multicast {
-            return;
+            return service;
         }
         let far = self.far(key, flow);
         for index in 0..self.watchlists.len() {
@@ -28,6 +30,7 @@ impl Core {
                     None => continue,
                 },
             };
+            service = service.or_else(|| Service::of_hit(&hit));
             for side in [Side::Low, Side::High] {
                 if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                     device.ledger.sighted(&hit.ruleset, hit.category);
@@ -51,5 +54,6 @@ impl Core {
             };
             self.events.push(event, &mut self.health);
         }
+        service
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use crate::engine::limits::Limits;
+use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
 use crate::packet::Timestamp;
@@ -29,6 +30,8 @@ pub(super) struct NameTable {
 pub(super) struct Answer {
     /// The name that was asked for.
     pub(super) name: Arc<str>,
+    /// The place that an alias of it claims.
+    pub(super) region: Option<Region>,
     /// Its lifetime as answered.
     pub(super) ttl: Duration,
     /// The packet that held the answer, and its own time.

@@ -61,7 +61,7 @@ impl Area {
             Self::Europe => "Europe",
             Self::Asia => "Asia",
             Self::South => "Asia, Africa and Latin America",
-            Self::International => "outside the vendor's home",
+            Self::International => "places outside the vendor's home",
         }
     }
 }

@@ -1,14 +1,19 @@
 //! The state of everything, as plain sorted rows.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
 use crate::engine::roster::Entry;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
+use crate::engine::service::Service;
+use crate::engine::snapshot::{
+    Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, ServiceRow, SightingRow, Snapshot, TableRow,
+};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
+use crate::engine::watchlist::Category;
 use crate::packet::Mac;
 
 impl Engine {
@@ -85,6 +90,24 @@ fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
     (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
+/// The label of what is counted under a category.
+fn counted(category: Category) -> &'static str {
+    if category == Category::Unclassified { "none" } else { category.as_str() }
+}
+
+fn services(known: &[(Service, u64)]) -> Vec<ServiceRow> {
+    let row = |(service, bytes): &(Service, u64)| ServiceRow {
+        category: service.category.as_str(),
+        noise: service.category.is_noise() && !service.ambiguous,
+        vendor: service.vendor.clone(),
+        ambiguous: service.ambiguous,
+        bytes: *bytes,
+    };
+    let mut rows: Vec<ServiceRow> = known.iter().map(row).collect();
+    rows.sort_by_key(|row| (Reverse(row.bytes), row.category, row.ambiguous));
+    rows
+}
+
 fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
@@ -107,6 +130,12 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         verdicts: ledger.verdicts,
+        services: Category::all()
+            .zip(ledger.services)
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(category, bytes)| (counted(category), bytes))
+            .collect(),
+        disputed: ledger.disputed,
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
@@ -128,6 +157,9 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         asn: account.destination.asn,
         organisation: account.organisation.clone(),
         verdicts: account.verdicts,
+        services: services(&account.services),
+        location: account.location.clone(),
+        anycast: account.anycast,
         flows: account.flows,
         first: account.first,
         last: account.last,

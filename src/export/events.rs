@@ -7,6 +7,8 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
+mod location;
+
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched, Where,
@@ -255,6 +257,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
         line.number("whither.rtt_ns", nanos(rtt));
     }
     line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    location::fields(flow, line);
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
@@ -265,6 +268,9 @@ fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
         line.number("destination.as.number", asn);
     }
     line.maybe("destination.as.organization.name", place.organisation.as_deref());
+    if place.anycast {
+        line.flag("whither.anycast", true);
+    }
 }
 
 pub(super) fn nanos(span: std::time::Duration) -> u64 {
@@ -485,7 +491,7 @@ mod tests {
 
     fn place() -> Where {
         let country = Country::from_code("SG");
-        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()) }
+        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()), anycast: false }
     }
 
     const PLACE: &str = concat!(
@@ -678,6 +684,8 @@ mod tests {
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
             verdict: Some(Verdict::Refuted),
+            service: None,
+            location: None,
             reason: Some("too near".to_owned()),
             place: Where { domain: None, ..place() },
         }

@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
-    TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Finding, Location, Opinion, Origin, PROTOCOLS, Place, RTT_BUCKETS,
+    RttRow, SightingRow, Snapshot, TableRow, Tally, Witnesses,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -44,6 +44,8 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         pending,
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: vec![("none", total.transmit.bytes + total.receive.bytes)],
+        disputed: 0,
         flows,
     }
 }
@@ -57,10 +59,29 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: at(1),
         last: at(60),
         total,
+    }
+}
+
+/// A server that two databases disagree on, with a name that was chosen to do harm.
+pub(super) fn disputed() -> Location {
+    let opinion = |name: &str, code| Opinion {
+        database: DatabaseRow { database: name.into(), built: 1_780_272_000 },
+        country: Country::from_code(code),
+    };
+    let witnesses =
+        Witnesses { country: Country::from_code("SG"), agree: Some(false), claim: None, finding: Finding::NoHandshake, anycast: false };
+    Location {
+        server: "203.0.113.7".parse().unwrap(),
+        name: Some(HOSTILE.into()),
+        witnesses,
+        opinions: vec![opinion("first", "SG"), opinion("second", "DE")],
     }
 }
 

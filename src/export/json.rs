@@ -3,6 +3,10 @@
 //! Road taken: structs of borrowed fields beside the rows, so that the engine's types can change without the API changing.
 //! Road not taken: `Serialize` on the rows themselves.
 
+mod witness;
+
+pub(super) use witness::Place;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
@@ -105,6 +109,7 @@ pub(super) struct Device<'a> {
     #[serde(flatten)]
     total: Total,
     pending_bytes: u64,
+    service_bytes: Counts,
     flows: Counts,
 }
 
@@ -126,6 +131,7 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
             last_seen: rfc3339(row.last.as_nanos(), 9),
             total: Total::from(&row.total),
             pending_bytes: row.pending.transmit.bytes.saturating_add(row.pending.receive.bytes),
+            service_bytes: Counts(row.services.clone()),
             flows: Counts(PROTOCOLS.into_iter().zip(row.flows).collect()),
         }
     }
@@ -154,6 +160,11 @@ pub(super) struct Destination<'a> {
     asn: Option<u32>,
     organization: Option<&'a str>,
     location_bytes: Counts,
+    location: Option<Place<'a>>,
+    anycast: bool,
+    services: Vec<witness::Service<'a>>,
+    noise: Option<&'static str>,
+    noise_bytes: u64,
     flows: u64,
     first_seen: String,
     last_seen: String,
@@ -171,6 +182,11 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
             asn: row.asn,
             organization: row.organisation.as_deref(),
             location_bytes: Counts(VERDICTS.map(Verdict::as_str).into_iter().zip(row.verdicts).collect()),
+            location: row.location.as_deref().map(Place::from),
+            anycast: row.anycast,
+            services: row.services.iter().map(witness::Service::from).collect(),
+            noise: witness::noise(row),
+            noise_bytes: witness::noise_bytes(row),
             flows: row.flows,
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),

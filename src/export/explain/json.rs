@@ -7,7 +7,7 @@ use super::{Entry, Explanation, Name, Part, Row, Server};
 use crate::engine::event::{Hit, Spot, Told};
 use crate::engine::snapshot::VERDICTS;
 use crate::export::events::{self, nanos};
-use crate::export::json::{Counts, Database, Destination, Device, Total};
+use crate::export::json::{Counts, Database, Destination, Device, Place, Total};
 use crate::export::{ATTRIBUTION, VERSION, rfc3339};
 
 impl Explanation {
@@ -93,6 +93,7 @@ fn located<'a>(server: &Server<'a>, captures: &'a Captures) -> Located<'a> {
         flows: server.flows.len(),
         verdict: server.location.verdict.as_str(),
         words: &server.location.words,
+        witnesses: Place::from(&server.location.witnesses),
         handshakes: least.map(|least| least.handshakes),
         rtt_ns: least.map(|least| nanos(least.rtt)),
         asked: server.asked().map(|spot| Packet::of(spot, captures)),
@@ -216,6 +217,7 @@ struct Located<'a> {
     flows: usize,
     verdict: &'static str,
     words: &'a str,
+    witnesses: Place<'a>,
     handshakes: Option<u32>,
     rtt_ns: Option<u64>,
     asked: Option<Packet<'a>>,

@@ -146,6 +146,7 @@ impl Teller<'_> {
             let _ = writeln!(text, "      {}: answered after {milliseconds:.3} ms{asked}", self.spot(least.by));
         }
         let _ = writeln!(text, "      {}", printable(&location.words));
+        let _ = writeln!(text, "      all witnesses: {}", printable(&location.witnesses.words()));
     }
 
     fn counted(&self, of_table: &DestinationRow, row: &Row, text: &mut String) {
