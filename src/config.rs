@@ -223,7 +223,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Common> {
     })?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
-            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(&KEYS, key));
+            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(KEYS, key));
         }
     }
     table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))

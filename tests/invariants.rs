@@ -786,6 +786,10 @@ fn a_year_later_everything_is_the_same() {
             snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
             snapshot.rhythms.iter_mut().flat_map(|row| [&mut row.first, &mut row.last]).flatten().for_each(back);
             snapshot.pulls.iter_mut().flat_map(|row| &mut row.pulls).for_each(|pull| back(&mut pull.begin));
+            for memory in &mut snapshot.contacts {
+                [&mut memory.first, &mut memory.last].into_iter().for_each(back);
+                memory.contacts.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            }
             (snapshot, hosts(&events), events.len())
         };
         assert_eq!(told(&frames, 0), told(&later, YEAR), "{name}");

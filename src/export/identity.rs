@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::events::Line;
+use super::line::Line;
 use super::{printable, rfc3339};
 use crate::engine::event::{Fact, SameAs};
 use crate::engine::snapshot::Snapshot;

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod http;
 pub mod identity;
 pub mod json;
+mod line;
 pub mod locations;
 pub mod log;
 pub mod names;

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::events::{Line, destination, nanos};
+use super::events::{destination, nanos};
 use super::json::{last_packet, text};
+use super::line::Line;
 use super::prometheus::Family;
 use super::{ATTRIBUTION, Scrape, rfc3339};
 use crate::engine::event::{ConfigPull, RhythmNews};

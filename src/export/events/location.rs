@@ -1,9 +1,9 @@
 //! What a flow's event says of its server's place and purpose: each witness's word in fields of its own.
 
-use super::Line;
 use crate::engine::event::FlowEnd;
 use crate::engine::snapshot::{Location, Opinion, Whose};
 use crate::export::day;
+use crate::export::line::Line;
 
 /// Writes it, where the server is outside.
 pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
