@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand};
@@ -71,6 +72,13 @@ pub struct Common {
     /// This sensor's name in events [default: whither]
     #[arg(long, value_name = "NAME")]
     pub sensor: Option<String>,
+    /// Keep in this directory what should survive a restart: whom each device has met
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// How long after a device's first packet ever its contacts are learnt in silence, like 90s, 30m, 24h, 7d; 0 tells all
+    /// [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    pub learning: Option<Span>,
     /// Take only packets that match, in tcpdump's filter language
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
@@ -183,6 +191,8 @@ impl Common {
             by_address: self.by_address || file.by_address,
             events: self.events.or(file.events),
             sensor: self.sensor.or(file.sensor),
+            state: self.state.or(file.state),
+            learning: self.learning.or(file.learning),
             filter: self.filter.or(file.filter),
             listen: self.listen.or(file.listen),
             snaplen: self.snaplen.or(file.snaplen),
@@ -216,7 +226,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Common> {
     })?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
-            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(&KEYS, key));
+            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(KEYS, key));
         }
     }
     table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))
@@ -233,8 +243,23 @@ pub(crate) fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 12] =
-    ["geoip", "watchlist", "devices", "local-net", "location", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+#[rustfmt::skip] // one to a line: others are added beside them
+const KEYS: &[&str] = &[
+    "geoip",
+    "watchlist",
+    "devices",
+    "local-net",
+    "location",
+    "by-address",
+    "events",
+    "sensor",
+    "state",
+    "learning",
+    "filter",
+    "listen",
+    "snaplen",
+    "buffer",
+];
 
 /// A place on the globe.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -258,6 +283,36 @@ impl std::str::FromStr for Location {
 }
 
 impl TryFrom<String> for Location {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+/// A span of time: a whole number of seconds, minutes, hours or days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(pub Duration);
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)];
+        let unit = units.into_iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+        let (number, seconds) = unit.unwrap_or((text, 0));
+        let number: u64 = number.parse().map_err(|_| SPAN.to_owned())?;
+        if seconds == 0 && number > 0 {
+            return Err(SPAN.to_owned());
+        }
+        number.checked_mul(seconds).map(|seconds| Self(Duration::from_secs(seconds))).ok_or_else(|| SPAN.to_owned())
+    }
+}
+
+const SPAN: &str = "not a span of time; write one like 90s, 30m, 24h or 7d, or 0";
+
+impl TryFrom<String> for Span {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -334,6 +389,17 @@ mod tests {
         let file = parse("location = '54.6872,25.2797'", Path::new("w.toml")).unwrap();
         assert_eq!(file.location.map(|place| place.longitude), Some(25.2797));
         assert!(parse("location = 'Vilnius'", Path::new("w.toml")).is_err());
+    }
+
+    #[test]
+    fn a_span_is_a_number_and_its_unit() {
+        let seconds = |text: &str| text.parse::<Span>().ok().map(|span| span.0.as_secs());
+        assert_eq!(["0", "0s", "90s", "30m", "24h", "7d"].map(seconds), [0, 0, 90, 1_800, 86_400, 604_800].map(Some));
+        for wrong in ["", "h", "24", "1.5h", "-1h", "1 h", "24H", "18446744073709551615d", "1h30m", "\u{661}h"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+        assert_eq!(parse("learning = '12h'", Path::new("w.toml")).unwrap().learning, Some(Span(Duration::from_secs(43_200))));
+        assert!(parse("learning = 'long'", Path::new("w.toml")).is_err());
     }
 
     #[test]

@@ -35,7 +35,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The upper floors inside the engine, from the top; whoever is not named stands on the ground floor and imports no one above.
 const ENGINE_FLOORS: &[&[&str]] = &[
     &["mod", "tell"],
-    &["account", "audit", "expectation", "learn", "lookout", "neighbour"],
+    &["account", "audit", "encounter", "expectation", "introduction", "learn", "lookout", "neighbour", "routine"],
     &["core"],
     &["reading", "lane", "flow", "device", "names", "trail"],
 ];

@@ -11,6 +11,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use etherparse::PacketBuilder;
 use pcap_parser::pcapng::Block;
 use pcap_parser::{OptionCode, PcapBlockOwned, PcapCapture, PcapError, create_reader};
 use serde_json::Value;
@@ -171,51 +172,68 @@ fn add(sum: &mut Both, some: &Both) {
     }
 }
 
+/// Reads frames with a device audited, and holds its charges to its rows; how many there are.
+fn charges_are_the_rows(frames: &[(u64, Vec<u8>)], device: &str, limits: Limits) -> usize {
+    let side = OurSide { nets: Vec::new(), by_address: false };
+    let mut engine = Engine::new(limits, side, GeoDb::embedded().unwrap(), true);
+    engine.audit(device);
+    let mut charges: Vec<Charge> = Vec::new();
+    let mut take = |detail: Detail| {
+        if let Detail::Charge(charge) = detail {
+            charges.push(*charge);
+        }
+    };
+    for ((time, data), number) in frames.iter().zip(1..) {
+        let wire_len = u32::try_from(data.len()).unwrap();
+        engine.ingest(&Frame { number, time: Timestamp::from_nanos(*time), link: Link::Ethernet, wire_len, data });
+        engine.events().for_each(|event| take(event.detail));
+    }
+    engine.finish(|event| take(event.detail));
+    let mut sums: Vec<(Key, Both, u64)> = Vec::new();
+    for charge in charges {
+        let key = (charge.destination.to_string(), charge.origin.as_str().to_owned(), charge.place.as_str().to_owned(), charge.asn);
+        let index = sums.iter().position(|(other, ..)| *other == key).unwrap_or_else(|| {
+            sums.push((key, Both::default(), 0));
+            sums.len() - 1
+        });
+        add(&mut sums[index].1, &charge.total);
+        sums[index].2 += u64::from(charge.flow.is_some());
+    }
+    let snapshot = engine.snapshot();
+    let key = |row: &DestinationRow| (row.destination.to_string(), row.origin.as_str().to_owned(), row.place.as_str().to_owned(), row.asn);
+    let rows = snapshot.destinations.iter().filter(|row| *row.device == *device);
+    let mut table: Vec<_> = rows.map(|row| (key(row), row.total, row.flows)).collect();
+    table.sort_by(|a, b| a.0.cmp(&b.0));
+    sums.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(sums, table, "{device}");
+    table.len()
+}
+
 #[test]
 fn charges_add_up_to_every_row_of_every_device_also_where_tables_are_full() {
     let lab = Lab::new();
     for limits in [Limits::default(), Limits { flows: 3, accounts_per_device: 4, servers: 2, ..Limits::default() }] {
-        let mut rows = 0;
-        for device in [XIAOMI, "ac:47:1b:9e:40:d3", "02:00:5e:00:77:01"] {
-            let side = OurSide { nets: Vec::new(), by_address: false };
-            let mut engine = Engine::new(limits.clone(), side, GeoDb::embedded().unwrap(), true);
-            engine.audit(device);
-            let mut sums: Vec<(Key, Both, u64)> = Vec::new();
-            let mut take = |charge: Charge| {
-                let key = (charge.destination.to_string(), charge.origin.as_str().to_owned(), charge.place.as_str().to_owned(), charge.asn);
-                let index = sums.iter().position(|(other, ..)| *other == key).unwrap_or_else(|| {
-                    sums.push((key, Both::default(), 0));
-                    sums.len() - 1
-                });
-                add(&mut sums[index].1, &charge.total);
-                sums[index].2 += u64::from(charge.flow.is_some());
-            };
-            for ((time, data), number) in lab.frames.iter().zip(1..) {
-                let wire_len = u32::try_from(data.len()).unwrap();
-                engine.ingest(&Frame { number, time: Timestamp::from_nanos(*time), link: Link::Ethernet, wire_len, data });
-                engine.events().for_each(|event| {
-                    if let Detail::Charge(charge) = event.detail {
-                        take(*charge)
-                    }
-                });
-            }
-            engine.finish(|event| {
-                if let Detail::Charge(charge) = event.detail {
-                    take(*charge)
-                }
-            });
-            let snapshot = engine.snapshot();
-            let key = |row: &DestinationRow| {
-                (row.destination.to_string(), row.origin.as_str().to_owned(), row.place.as_str().to_owned(), row.asn)
-            };
-            let mut table: Vec<_> =
-                snapshot.destinations.iter().filter(|row| *row.device == *device).map(|row| (key(row), row.total, row.flows)).collect();
-            rows += table.len();
-            table.sort_by(|a, b| a.0.cmp(&b.0));
-            sums.sort_by(|a, b| a.0.cmp(&b.0));
-            assert_eq!(sums, table, "{device}");
-        }
+        let devices = [XIAOMI, "ac:47:1b:9e:40:d3", "02:00:5e:00:77:01"];
+        let rows: usize = devices.into_iter().map(|device| charges_are_the_rows(&lab.frames, device, limits.clone())).sum();
         assert!(rows > 10, "{rows}");
+    }
+}
+
+#[test]
+fn a_flow_whose_address_changes_hands_is_charged_to_each_owner_for_his_part() {
+    let frame = |to_server: bool, phone: u8, length: usize| {
+        let (phone, router) = ([2, 0, 0, 0, 0, phone], [2, 0, 0, 0, 0, 1]);
+        let (near, far) = (([192, 168, 1, 10], 40_000), ([203, 0, 113, 7], 443));
+        let (macs, from, to) = if to_server { ((phone, router), near, far) } else { ((router, phone), far, near) };
+        let mut bytes = Vec::new();
+        let builder = PacketBuilder::ethernet2(macs.0, macs.1).ipv4(from.0, to.0, 64).udp(from.1, to.1);
+        builder.write(&mut bytes, &vec![0; length]).unwrap();
+        bytes
+    };
+    let frames = [frame(true, 10, 100), frame(false, 10, 700), frame(true, 10, 50), frame(true, 11, 30), frame(false, 11, 900)];
+    let frames: Vec<(u64, Vec<u8>)> = (1_632_200_000..).map(|second| second * 1_000_000_000).zip(frames).collect();
+    for device in ["02:00:00:00:00:0a", "02:00:00:00:00:0b"] {
+        assert_eq!(charges_are_the_rows(&frames, device, Limits::default()), 1);
     }
 }
 

@@ -398,6 +398,10 @@ fn tiny() -> impl Strategy<Value = Limits> {
         accounts,
         accounts_per_device: own,
         streams,
+        rhythms: names,
+        rhythms_per_device: own,
+        pulls: devices,
+        pulls_per_device: 3,
         events: 16,
         ..Limits::default()
     })
@@ -405,8 +409,7 @@ fn tiny() -> impl Strategy<Value = Limits> {
 
 fn engine(limits: Limits, by_address: bool) -> Engine {
     let mut engine = Engine::new(limits, OurSide { by_address, ..OurSide::default() }, GeoDb::embedded().unwrap(), true);
-    let list =
-        "*.example.com\tExample\ttelemetry\t-\tfalse\tT\nexample.net\tExample\tpush\t-\tfalse\tT\n203.0.113.30\t-\tads\t-\ttrue\tT\n";
+    let list = "*.example.com\tExample\tconfig\t-\tfalse\tT\nexample.net\tExample\tpush\t-\tfalse\tT\n203.0.113.30\t-\tads\t-\ttrue\tT\n";
     engine.watch_for(vec![Watchlist::parse("test", list).unwrap()]);
     engine
 }
@@ -470,6 +473,15 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
     let named = snapshot.destinations.iter().filter(|row| &*row.destination != "other").count();
     assert!(named <= limits.accounts && accounts.entries == named as u64, "{accounts:?}, {named} rows");
 
+    for device in &snapshot.devices {
+        let rhythms = snapshot.rhythms.iter().filter(|row| row.device == device.id && row.first.is_some()).count();
+        assert!(rhythms <= limits.rhythms_per_device, "{}: {rhythms} rhythms", device.id);
+        let pulls = snapshot.pulls.iter().filter(|row| row.device == device.id).count();
+        assert!(pulls <= limits.pulls_per_device, "{}: pulls from {pulls} names", device.id);
+    }
+    assert_eq!(snapshot.coverage.len(), snapshot.devices.len());
+    assert!(snapshot.rhythms.is_sorted_by(|a, b| (&a.device, &a.destination) < (&b.device, &b.destination)));
+    assert!(snapshot.pulls.is_sorted_by(|a, b| (&a.device, &a.name) < (&b.device, &b.name)));
     assert!(snapshot.devices.is_sorted_by(|a, b| a.id < b.id));
     assert!(snapshot.countries.is_sorted_by(|a, b| (&a.device, a.place) < (&b.device, b.place)));
     assert!(snapshot.destinations.is_sorted_by(|a, b| {
@@ -493,6 +505,10 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
         for row in before.countries.iter().filter(|row| row.device == device.id) {
             let now = after.countries.iter().find(|now| now.device == row.device && now.place == row.place);
             assert!(now.is_some_and(|now| not_less(&row.total, &now.total)), "{row:?} then {now:?}");
+        }
+        for row in before.pull_counts.iter().filter(|row| row.device == device.id) {
+            let now = after.pull_counts.iter().find(|now| now.device == row.device && now.vendor == row.vendor);
+            assert!(now.is_some_and(|now| row.pulls <= now.pulls && row.changes <= now.changes), "{row:?} then {now:?}");
         }
         for row in before.destinations.iter().filter(|row| row.device == device.id) {
             let same = |now: &&_| {
@@ -520,7 +536,7 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
 
 /// The exposition has no series twice.
 fn check_series(snapshot: Snapshot) {
-    let text = prometheus::render(Scrape { snapshot, capture: Vec::new(), sensor: "test".to_owned() }, false).unwrap();
+    let text = prometheus::render(Scrape { snapshot, sensor: "test".to_owned(), ..Scrape::default() }, false).unwrap();
     let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
     assert_eq!(series.iter().collect::<BTreeSet<_>>().len(), series.len(), "{text}");
 }
@@ -763,7 +779,17 @@ fn a_year_later_everything_is_the_same() {
             let back = |time: &mut Timestamp| *time = Timestamp::from_nanos(time.as_nanos() - shift);
             snapshot.last_packet.as_mut().map(back);
             snapshot.devices.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            let facts = snapshot.devices.iter_mut().flat_map(|row| &mut row.identity);
+            facts.for_each(|fact| [&mut fact.first, &mut fact.last].into_iter().for_each(back));
+            let same = snapshot.devices.iter_mut().flat_map(|row| &mut row.same_as);
+            same.for_each(|same| [&mut same.silent, &mut same.begun, &mut same.told].into_iter().for_each(back));
             snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            snapshot.rhythms.iter_mut().flat_map(|row| [&mut row.first, &mut row.last]).flatten().for_each(back);
+            snapshot.pulls.iter_mut().flat_map(|row| &mut row.pulls).for_each(|pull| back(&mut pull.begin));
+            for memory in &mut snapshot.contacts {
+                [&mut memory.first, &mut memory.last].into_iter().for_each(back);
+                memory.contacts.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            }
             (snapshot, hosts(&events), events.len())
         };
         assert_eq!(told(&frames, 0), told(&later, YEAR), "{name}");

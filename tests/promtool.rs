@@ -5,8 +5,10 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, RttRow, SightingRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, RhythmRow, RttRow,
+    SightingRow, Snapshot, TableRow, Tally,
 };
+use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
 
@@ -44,6 +46,9 @@ fn scrape() -> Scrape {
         vendor: Some(HOSTILE.into()),
         randomized: true,
         router: false,
+        identity: Vec::new(),
+        identity_forgotten: 0,
+        same_as: Vec::new(),
         first: time,
         last: time,
         total,
@@ -53,6 +58,7 @@ fn scrape() -> Scrape {
         services: vec![("telemetry", 1)],
         disputed: 1,
         flows: [1, 2, 3, 4, 5, 6, 7],
+        first_contacts: [1, 2, 3],
     };
     let destination = DestinationRow {
         device: HOSTILE.into(),
@@ -84,8 +90,35 @@ fn scrape() -> Scrape {
         input_errors: vec![("dns", 1)],
         tables: vec![TableRow { table: "flows", entries: 5, limit: 65_536, evicted: 1, refused: 2 }],
         databases: vec![DatabaseRow { database: "dbip-country".into(), built: 1_780_272_000 }],
+        rhythms: vec![rhythm(time)],
+        pull_counts: vec![PullCountRow { device: HOSTILE.into(), vendor: Some(HOSTILE.into()), pulls: 2, changes: 1 }],
         events_dropped: 0,
+        ..Snapshot::default()
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned() }
+    let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
+}
+
+/// A rhythm that has all numbers.
+fn rhythm(time: Timestamp) -> RhythmRow {
+    RhythmRow {
+        device: HOSTILE.into(),
+        destination: HOSTILE.into(),
+        category: Some("config"),
+        flows: 9,
+        beats: 5,
+        period: Some(300.25),
+        jitter: Some(1.5),
+        bytes_per_beat: 4_000,
+        upload_share: Some(0.25),
+        regularity: Some(0.875),
+        periodic: true,
+        attach: None,
+        gap_floor: Some(299.0),
+        round_gap: Some("5 min"),
+        persistent: Persistent::default(),
+        first: Some(time),
+        last: Some(time),
+    }
 }

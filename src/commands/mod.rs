@@ -18,6 +18,7 @@ use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
 use whither::engine::roster::Roster;
 use whither::engine::watchlist::{self, Watchlist};
+use whither::export::state::State;
 use whither::roster;
 
 /// The address databases: the person's before the embedded ones.
@@ -42,6 +43,17 @@ fn engine(common: &Common, events: bool) -> Result<Engine> {
     }
     engine.register(devices(common.devices.as_deref())?);
     Ok(engine)
+}
+
+/// What an earlier run knew, for the engine, and the directory to keep it in; and how long contacts are learnt.
+fn recall(engine: &mut Engine, common: &Common) -> Result<Option<State>> {
+    if let Some(span) = common.learning {
+        engine.learns_for(span.0);
+    }
+    let Some(folder) = &common.state else { return Ok(None) };
+    let (state, memories) = State::open(folder)?;
+    engine.remember(memories);
+    Ok(Some(state))
 }
 
 /// What to look out for: the person's lists, whose word on what a host is for goes first, and the embedded one.

@@ -13,11 +13,11 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::{Scrape, json, locations, noise, prometheus, table, visibility};
+use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
 use super::serve::{Pages, Replay};
-use super::{engine, watchlists};
+use super::{engine, recall, watchlists};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -42,6 +42,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
+    let state = recall(&mut engine, &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {
@@ -73,6 +74,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
     show(&asked, on_stdout > 0, &common, snapshot.clone())?;
+    if let (Some(mut state), Some(folder)) = (state, &common.state) {
+        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
+    }
     if let Some(replay) = replay {
         replay.end(snapshot).until_stopped()?;
     } else if let Some(server) = server {
@@ -129,11 +133,12 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
-        write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
+        write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
+        write!(out, "{}{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot), contacts::lines(&snapshot))?;
+        write!(out, "{}", notable::lines(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
-        let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };
+        let scrape = Scrape { snapshot, sensor: common.sensor().to_owned(), ..Scrape::default() };
         let text = prometheus::render(scrape, false)?;
         if path.as_os_str() == "-" {
             out.write_all(text.as_bytes())?;

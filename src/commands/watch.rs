@@ -19,10 +19,11 @@ use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
 use whither::export::http::Server;
 use whither::export::log::{EventLog, EventQueue};
+use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
 
-use super::{databases, devices, watchlists};
+use super::{databases, devices, recall, watchlists};
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -67,11 +68,14 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     }
     engine.watch_for(lists);
     engine.register(roster);
+    let kept = recall(&mut engine, &common)?;
+    let stats = kept.as_ref().map(Kept::stats);
     know(&mut engine, &interface, &common);
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
 
-    let handle = serve(server, &state, queue.clone(), common.sensor())?;
+    let handle = serve(server, &state, queue.clone(), stats, common.sensor())?;
+    let keeper = kept.map(|kept| keep(kept, &state)).transpose()?;
     let stop = signals(&state, &common)?;
     eprintln!("whither: watching {interface}; look at http://{at}/ (metrics at http://{at}/metrics); stop with Ctrl-C");
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
@@ -84,6 +88,9 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     });
     drop(last);
     handle.stop();
+    if let Some(keeper) = keeper {
+        keeper.stop();
+    }
     drop(queue);
     if let Some(writer) = writer {
         // A panic there has already been told.
@@ -152,7 +159,19 @@ fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
     Ok(Some(log.detach(move |error| eprintln!("whither: cannot write events to {path}: {error}; dropping and counting them"))?))
 }
 
-fn serve(server: Server, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, sensor: &str) -> Result<whither::export::http::Handle> {
+/// Saves now and then what should survive a restart. The engine is held for as long as copying the rows takes.
+fn keep(kept: Kept, state: &Arc<Mutex<State>>) -> Result<Keeper> {
+    let state = Arc::clone(state);
+    Ok(kept.keep(EVERY, move || lock(&state).engine.snapshot().contacts, |line| eprintln!("whither: {line}"))?)
+}
+
+fn serve(
+    server: Server,
+    state: &Arc<Mutex<State>>,
+    queue: Option<EventQueue>,
+    stats: Option<Arc<Stats>>,
+    sensor: &str,
+) -> Result<whither::export::http::Handle> {
     let (state, sensor) = (Arc::clone(state), sensor.to_owned());
     let scrape = move || {
         let mut held = lock(&state);
@@ -160,7 +179,7 @@ fn serve(server: Server, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, s
         let capture = vec![held.row.clone()];
         drop(held);
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
-        Scrape { snapshot, capture, sensor: sensor.clone() }
+        Scrape { snapshot, capture, sensor: sensor.clone(), state: stats.as_deref().map(Stats::row) }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)))?)
 }

@@ -10,7 +10,7 @@ use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::{Destination, Marks};
-use crate::engine::region::{Kind, region_of_name};
+use crate::engine::region::{Whose, region_of_name};
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
@@ -23,13 +23,14 @@ impl Core {
     /// Tells the ledgers what a flow has carried since they were told last.
     pub(super) fn flush(&mut self, key: &FlowKey, flow: &mut Flow) {
         let now = flow.last;
+        let mut went_on = false;
         for side in SIDES {
             let owed = flow.owed(side);
             let Some(end) = flow.ends.of(side).clone() else { continue };
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
-            let Some(mut end) = self.alive(end, now) else {
+            let Some(mut end) = self.alive(end, flow.packet, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
                 continue;
@@ -45,9 +46,13 @@ impl Core {
                     None => end.pending.add(owed),
                 }
             }
+            went_on |= owed != Both::default();
             *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
+        if flow.settled && went_on {
+            self.encounter(key, flow);
+        }
     }
 
     /// Fixes a flow's account, once and for all.
@@ -79,6 +84,7 @@ impl Core {
             *flow.ends.of_mut(side) = Some(end);
         }
         self.expect(key, flow);
+        self.encounter(key, flow);
     }
 
     /// Fixes what is known of a flow's bytes beside their class; what the witnesses say of where its server is, if it is outside.
@@ -105,7 +111,7 @@ impl Core {
             |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.answer.name == named.name)?.answer.region;
         let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
         let alias = alias.map(|region| Claim { region, alias: true });
-        [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Kind::Vendor)
+        [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Whose::Vendor)
     }
 
     /// Keeps for an account the server whose location the witnesses contradict most.
@@ -142,6 +148,7 @@ impl Core {
             self.settle(key, &mut flow, now);
         }
         self.audit(key, &flow);
+        self.note_routine(key, &flow);
         if !self.events.wanted() {
             return;
         }
@@ -188,6 +195,7 @@ impl Core {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.place(&key, &mut flow, sender, packet, datagram, now);
         if let Some(end) = flow.ends.of(sender) {
+            self.speaks(end.device, (packet.number, packet.time), now);
             self.charge_frame(end.device, flow.place, true, packet, now);
         }
         if let Some(end) = flow.ends.of(sender.other()) {
@@ -274,11 +282,14 @@ impl Core {
     }
 
     /// The end with its device still there: a device that left and speaks again is opened anew.
-    fn alive(&mut self, end: End, now: Timestamp) -> Option<End> {
+    fn alive(&mut self, end: End, packet: u64, now: Timestamp) -> Option<End> {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(&end.key, now, &self.limits)?;
+        let (device, new) = self.devices.open(&end.key, now, &self.limits)?;
+        if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
+            device.meet(packet, now);
+        }
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }
@@ -333,7 +344,7 @@ fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
 }
 
 /// The label of a destination on the internet.
-fn label(flow: &Flow) -> Arc<str> {
+pub(super) fn label(flow: &Flow) -> Arc<str> {
     if let Some(named) = &flow.name {
         return match registrable(&named.name) {
             Some(domain) => Arc::from(domain),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use crate::engine::anycast::is_anycast;
+use crate::engine::contacts::Contacts;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
@@ -16,8 +17,10 @@ use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
 use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
+use crate::engine::pulls::History;
+use crate::engine::rhythm::Rhythm;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
-use crate::engine::table::Id;
+use crate::engine::table::{Id, Table};
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
 use crate::engine::witness::{Location, Witnesses};
@@ -32,6 +35,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) devices: Devices,
     pub(super) names: NameTable,
+    /// Whom each device has met.
+    pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     /// What to look out for.
@@ -47,6 +52,10 @@ pub(super) struct Core {
     pub(super) audited: Option<Arc<str>>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
+    /// What each device does again and again, by destination.
+    pub(super) rhythms: Table<(Id, Arc<str>), Rhythm>,
+    /// What each device pulled, by name.
+    pub(super) histories: Table<(Id, Arc<str>), History>,
     pub(super) events: Events,
     pub(super) health: Health,
 }
@@ -175,11 +184,12 @@ impl Core {
             name: device.alias(),
             notes: entry.and_then(|entry| entry.notes.clone()),
             expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
-            hostname: device.hostname.clone(),
+            hostname: device.identity.hostname().cloned(),
             vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
-            vendor_class: device.vendor_class.clone(),
+            vendor_class: device.identity.vendor_class().cloned(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
+            identity: device.identity.facts().to_vec(),
         };
         let event =
             Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
@@ -195,12 +205,23 @@ impl Core {
         };
         // Where it is told apart by address, the MAC is a router's or a repeater's.
         let own = mac.filter(|mac| self.devices.link_key(*mac) == key);
-        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address) | own.is_some_and(|mac| device.bears(mac)));
-        if new || news {
+        let other = self.devices.get_mut(device).is_some_and(|device| own.is_some_and(|mac| device.bears(mac)));
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        if new || other {
+            self.meet(device, packet);
+        } else if news {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
-        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
+        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default(), met: false })
+    }
+
+    /// Takes in a device that is first seen.
+    pub(super) fn meet(&mut self, id: Id, packet: &Packet<'_>) {
+        if let Some(device) = self.devices.get_mut(id) {
+            device.meet(packet.number, packet.time);
+        }
+        self.tell_device(id, packet.number, packet.time);
     }
 
     /// Notes a resolver that was offered on our link.
@@ -236,6 +257,9 @@ impl Core {
         for side in [Side::Low, Side::High] {
             if let Some(end) = flow.ends.of(side) {
                 self.devices.touch(end.device, now);
+                if let Some(device) = self.devices.table().get(end.device) {
+                    self.contacts.touch(&device.label, now);
+                }
             }
         }
     }

@@ -6,8 +6,13 @@ use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
 pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
+pub use crate::engine::contacts::Contact;
 use crate::engine::geo::Country;
+pub use crate::engine::identity::Fact;
+pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Least;
+pub use crate::engine::pulls::{Pull, SizeClass};
+pub use crate::engine::rhythm::RhythmRow;
 pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
@@ -72,14 +77,22 @@ pub enum Detail {
         /// Those that were offered.
         offered: Vec<IpAddr>,
     },
+    /// `same-device`: this device may be another one, with another MAC. A proposal, never a merge.
+    SameDevice(Box<SameAs>),
     /// `flow`.
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
     /// What was put on an account of the audited device. No line in the log: `explain` asks for it.
     Charge(Box<Charge>),
+    /// `config-pull`: a flow to a host of a listed category that decides what the device does, at its end.
+    ConfigPull(Box<ConfigPull>),
+    /// `rhythm`: a device's rhythm with a destination shows something for the first time. Told of the flow that showed it.
+    Rhythm(Box<RhythmNews>),
     /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
     UnexpectedCountry(Box<Unexpected>),
+    /// `first-contact`: a device that has been learnt met something for the first time.
+    FirstContact(Box<FirstContact>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -112,15 +125,17 @@ pub struct DeviceNews {
     /// Countries that its owner expects, sorted.
     pub expected: Vec<Country>,
     /// Its host name.
-    pub hostname: Option<Text>,
+    pub hostname: Option<Arc<str>>,
     /// The maker of its MAC.
     pub vendor: Option<Arc<str>>,
     /// Its DHCP vendor class.
-    pub vendor_class: Option<Text>,
+    pub vendor_class: Option<Arc<str>>,
     /// Its MAC is locally administered.
     pub randomized: bool,
     /// Its addresses, sorted.
     pub addresses: Vec<IpAddr>,
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
 }
 
 /// A flow to what a watchlist carries.
@@ -131,6 +146,34 @@ pub struct Watched {
     /// Full name of the server.
     pub name: Option<Arc<str>>,
     /// Where it is.
+    pub place: Where,
+}
+
+/// A config pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigPull {
+    /// Its sizes, and how it lies to others.
+    pub pull: Pull,
+    /// First to last packet.
+    pub lasted: Duration,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// What the list says.
+    pub hit: Hit,
+    /// Where the server is.
+    pub place: Where,
+}
+
+/// What a rhythm shows for the first time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RhythmNews {
+    /// `anchored`, `periodic` or `persistent`.
+    pub kind: &'static str,
+    /// The rhythm as it is now.
+    pub row: RhythmRow,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where the server is.
     pub place: Where,
 }
 
@@ -145,6 +188,17 @@ pub struct Unexpected {
     pub place: Where,
     /// Whether the handshake's time allows that country.
     pub verdict: Option<Verdict>,
+}
+
+/// What a device met for the first time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirstContact {
+    /// With what.
+    pub contact: Contact,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub place: Where,
 }
 
 /// A flow that ended or fell idle.

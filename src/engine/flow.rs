@@ -13,6 +13,7 @@ use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::engine::trail::Trail;
+use crate::engine::watchlist::Hit;
 use crate::engine::witness::Claim;
 use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
@@ -57,6 +58,8 @@ pub(super) struct Flow {
     pub(super) seen: Sides<Tally>,
     /// Of that, what the ledgers know.
     pub(super) told: Sides<Tally>,
+    /// Transport payload that each side sent, bytes, as on the wire.
+    pub(super) payload: Sides<u64>,
     /// Where the other side is.
     pub(super) place: Place,
     /// The other side's AS.
@@ -91,6 +94,8 @@ pub(super) struct Flow {
     pub(super) disputed: bool,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
+    /// What the first list says that calls it a config pull; meant once it is settled.
+    pub(super) listed: Option<Box<Hit>>,
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
     /// The packets behind it, where somebody audits.
@@ -112,6 +117,8 @@ pub(super) struct End {
     pub(super) account: Option<u32>,
     /// What this device's ledger knows of this flow, and no account yet.
     pub(super) pending: Both,
+    /// This flow is among the device's contacts.
+    pub(super) met: bool,
 }
 
 /// A name and what gave it.
@@ -218,7 +225,9 @@ impl Flow {
             first: now,
             last: now,
             seen: Sides::default(),
+            payload: Sides::default(),
             told: Sides::default(),
+            listed: None,
             place: Place::Unknown,
             asn: None,
             name: None,
@@ -280,6 +289,12 @@ impl Flow {
             }
             self.waited.0 = self.waited.0.saturating_add(1);
         }
+    }
+
+    /// Counts payload of `sender`.
+    pub(super) fn carry(&mut self, sender: Side, bytes: usize) {
+        let carried = self.payload.of_mut(sender);
+        *carried = carried.saturating_add(bytes as u64);
     }
 
     /// Follows TCP's opening and closing; `now` is the packet's own time, since a handshake is timed by it.

@@ -14,7 +14,7 @@ use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::lane::{Harvest, Part};
 use crate::engine::names::Answer;
-use crate::engine::region::{Kind, Region, region_of_name};
+use crate::engine::region::{Region, Whose, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
@@ -81,6 +81,8 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
+            Observation::Lease6(lease) => self.lease6(&lease, flow, context),
+            Observation::Announcement(seen) => self.announcement(&seen, flow, context),
             Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
             Observation::Certificate(certificate) => certified(&certificate, flow, context),
         }
@@ -103,6 +105,9 @@ impl Core {
                 }
             }
             _ => {}
+        }
+        if protocol == "mdns" {
+            self.own_names(&message, flow, context);
         }
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
     }
@@ -230,24 +235,17 @@ impl Core {
         if by_client && context.macs.is_some_and(|macs| macs.source != Mac(lease.mac)) {
             return; // one device speaks for another
         }
+        if matches!(lease.kind, 1 | 3) && context.key.endpoint(context.sender).ip().is_unspecified() {
+            device.attach.asked(context.now);
+        }
         if let Some(address) = lease.address {
             news |= device.has(IpAddr::V4(address));
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
         if by_client {
-            for (known, said) in [
-                (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
-                (&mut device.vendor_class, lease.vendor_class.as_ref()),
-            ] {
-                if said.is_some() && known.as_ref() != said {
-                    *known = said.cloned();
-                    news = true;
-                }
-            }
+            news |= self.by_dhcp(id, lease, context);
         }
-        if news {
-            self.tell_device(id, context.number, context.time);
-        }
+        self.news(id, news, context);
     }
 
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {
@@ -293,7 +291,7 @@ fn region_of_aliases(answers: &[Record]) -> Option<Region> {
         _ => None,
     };
     let regions = || aliases.clone().filter_map(target);
-    regions().find(|region| region.kind == Kind::Cloud).or_else(|| regions().next())
+    regions().find(|region| region.kind == Whose::Cloud).or_else(|| regions().next())
 }
 
 /// The type of an alias (RFC 1035, 3.2.2).

@@ -10,7 +10,7 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 
 use crate::engine::service::Service;
-use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
+use crate::engine::snapshot::{Both, CLASSES, CONTACT_KINDS, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
 use crate::engine::watchlist::{CATEGORIES, Category};
 use crate::engine::witness::Location;
 use crate::packet::Timestamp;
@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     pub(super) flows: [u64; PROTOCOLS.len()],
     /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
     pub(super) sightings: Vec<(Arc<str>, Category, u64)>,
+    /// First contacts told, by kind.
+    pub(super) first_contacts: [u64; CONTACT_KINDS.len()],
     named: usize,
     /// The accounts by destination: whoever has a thousand could make every packet walk past them.
     index: HashTable<u32>,

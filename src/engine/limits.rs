@@ -20,6 +20,22 @@ pub struct Limits {
     pub accounts: usize,
     /// Accounts of one device, so that one phone cannot use up everybody's: the same, from one device.
     pub accounts_per_device: usize,
+    /// Devices whose contacts are remembered, those that left too: a flood of forged MAC addresses.
+    pub contact_devices: usize,
+    /// Contacts remembered in all, beside countries: a phone that contacts a million names.
+    pub contacts: usize,
+    /// Contacts of one kind (AS, domain, name) of one device, so that one phone cannot use up everybody's, nor hide an AS behind names.
+    pub contacts_per_device: usize,
+    /// How long after its first packet ever a device's contacts are learnt in silence.
+    pub learning: Duration,
+    /// Device × name rhythms in all, of up to 64 beats: connections to a million names.
+    pub rhythms: usize,
+    /// Rhythms of one device: the same, from one device.
+    pub rhythms_per_device: usize,
+    /// Device × name histories of config pulls in all, of up to 64 pulls: forged devices that name a listed host.
+    pub pulls: usize,
+    /// Of one device: a list of one's own with a wildcard.
+    pub pulls_per_device: usize,
     /// Streams whose first bytes are gathered at once: a million half-open handshakes.
     pub streams: usize,
     /// Bytes gathered of one stream: a handshake that never ends.
@@ -53,6 +69,10 @@ pub struct Limits {
     pub device_idle: Duration,
     /// How long a device must be silent before a newcomer may push it out.
     pub device_stale: Duration,
+    /// When a rhythm is forgotten.
+    pub rhythm_idle: Duration,
+    /// How long a rhythm, or a history of pulls, must be silent before a newcomer may push it out: four times the slowest pull that is known.
+    pub rhythm_stale: Duration,
     /// How long a name from DNS is used at least, whatever its TTL: applications keep answers longer than resolvers do (Bermudez et al., IMC 2012).
     pub name_life: Duration,
 }
@@ -67,6 +87,14 @@ impl Default for Limits {
             servers: 16_384,
             accounts: 16_384,
             accounts_per_device: 1_024,
+            contact_devices: 1_024,
+            contacts: 65_536,
+            contacts_per_device: 2_048,
+            learning: Duration::from_hours(24),
+            rhythms: 8_192,
+            rhythms_per_device: 512,
+            pulls: 1_024,
+            pulls_per_device: 32,
             streams: 4_096,
             stream_bytes: 16_384,
             dns_stream_bytes: 65_537,
@@ -83,6 +111,8 @@ impl Default for Limits {
             server_idle: Duration::from_hours(24),
             device_idle: Duration::from_hours(7 * 24),
             device_stale: Duration::from_hours(1),
+            rhythm_idle: Duration::from_hours(7 * 24),
+            rhythm_stale: Duration::from_hours(48),
             name_life: Duration::from_hours(1),
         }
     }

@@ -11,9 +11,11 @@ use crate::engine::service::Service;
 use crate::engine::snapshot::{Origin, Place};
 
 impl Core {
-    /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> Option<Service> {
+    /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so. The first
+    /// that calls it a pull stays with the flow.
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &mut Flow) -> Option<Service> {
         let mut service = None;
+        flow.listed = None;
         if flow.place == Place::Multicast {
             return service;
         }
@@ -35,6 +37,9 @@ impl Core {
                 if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                     device.ledger.sighted(&hit.ruleset, hit.category);
                 }
+            }
+            if hit.category.is_pull() && flow.listed.is_none() {
+                flow.listed = Some(Box::new(hit.clone()));
             }
             if !self.events.wanted() {
                 continue;

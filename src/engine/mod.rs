@@ -1,18 +1,21 @@
 //! All the memory there is. [`Engine::ingest`] is the one line of flow, to be read aloud.
 //!
-//! Road taken: one owner of every table, time as an argument. A packet costs one look-up and two additions; ledgers are told
+//! Road taken: one owner of every table, time as an argument. A packet costs two look-ups (its flow, its sender) and two additions; ledgers are told
 //! what a flow carried when its account is fixed, when it ends, and at a snapshot. Road not taken: charging five counters on
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
 pub mod anycast;
+pub mod attach;
 mod audit;
 pub mod border;
 mod charge;
 mod clock;
+mod contacts;
 mod core;
 pub mod device;
 mod domain;
+mod encounter;
 pub mod event;
 mod events;
 mod expectation;
@@ -20,17 +23,23 @@ mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+pub mod identity;
+mod introduction;
 mod lane;
 mod learn;
 mod ledger;
+pub mod likeness;
 pub mod limits;
 pub mod location;
 mod lookout;
 mod names;
 mod neighbour;
+pub mod pulls;
 mod reading;
 pub mod region;
+pub mod rhythm;
 pub mod roster;
+mod routine;
 pub mod service;
 pub mod snapshot;
 mod stream;
@@ -44,6 +53,7 @@ pub mod watchlist;
 pub mod witness;
 
 use clock::Clock;
+use contacts::{Contacts, Memory};
 use core::Core;
 use device::{Devices, OurSide};
 use event::Event;
@@ -60,6 +70,7 @@ use table::{Id, Table};
 use watchlist::Watchlist;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -89,6 +100,7 @@ impl Engine {
             core: Core {
                 devices: Devices::new(side, &limits),
                 names: NameTable::new(&limits),
+                contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
                 watchlists: Vec::new(),
@@ -98,6 +110,8 @@ impl Engine {
                 offered: ArrayVec::new(),
                 audited: None,
                 refused_accounts: 0,
+                rhythms: Table::new("rhythms", limits.rhythms),
+                histories: Table::new("pulls", limits.pulls),
                 events: Events::new(events, limits.events),
                 health: Health::default(),
                 limits,
@@ -140,9 +154,14 @@ impl Engine {
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
         }
+        if let Some(end) = flow.ends.of(sender) {
+            self.core.speaks(end.device, (packet.number, packet.time), now);
+        }
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);
         flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
+        let cut = if datagram.cut { (packet.wire_len as usize).saturating_sub(frame.data.len()) } else { 0 };
+        flow.carry(sender, datagram.payload.len().saturating_add(cut));
         if let Some(tcp) = datagram.tcp {
             flow.follow(sender, tcp, packet.time);
         }
@@ -232,6 +251,16 @@ impl Engine {
     /// another device from its next packet on; what was counted stays where it was counted.
     pub fn register(&mut self, roster: Roster) {
         self.core.devices.register(roster);
+    }
+
+    /// Says for how long after its first packet ever a device's contacts are learnt in silence.
+    pub fn learns_for(&mut self, span: Duration) {
+        self.core.limits.learning = span;
+    }
+
+    /// Takes in what an earlier run remembered of whom devices met. To be called before the first frame.
+    pub fn remember(&mut self, memories: Vec<Memory>) {
+        self.core.contacts.restore(memories, &self.core.limits);
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

@@ -27,8 +27,9 @@ impl Core {
             self.devices.open(&self.devices.link_key(macs.source), now, &self.limits).map(|(id, new)| {
                 let other = self.devices.get_mut(id).is_some_and(|device| device.bears(macs.source));
                 if new || other {
-                    self.tell_device(id, packet.number, packet.time);
+                    self.meet(id, packet);
                 }
+                self.speaks(id, (packet.number, packet.time), now);
                 id
             })
         } else {
@@ -45,9 +46,11 @@ impl Core {
         if source.is_none() && target.is_none() {
             self.health.skip("no-ip");
         }
-        if is_association(macs, kind, payload)
-            && let Some(label) = source.and_then(|id| self.devices.table().get(id)).map(|device| device.label.clone())
-        {
+        let joined = source.filter(|_| is_association(macs, kind, payload));
+        if let Some(device) = joined.and_then(|id| self.devices.get_mut(id)) {
+            device.attach.joined(now);
+        }
+        if let Some(label) = joined.and_then(|id| self.devices.table().get(id)).map(|device| device.label.clone()) {
             let (time, packet) = (packet.time, packet.number);
             let event = Event { time, packet, device: label, mac: Some(macs.source), ends: None, detail: Detail::Association };
             self.events.push(event, &mut self.health);

@@ -2,11 +2,17 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use crate::engine::contacts::{CONTACT_KINDS, Contact, ContactRow, Memory};
 use crate::engine::geo::Country;
 pub use crate::engine::geo::Opinion;
+pub use crate::engine::identity::{Fact, Kind, Source};
+pub use crate::engine::likeness::SameAs;
 pub use crate::engine::location::Finding;
-pub use crate::engine::region::Kind;
+pub use crate::engine::pulls::{Pull, PullsRow, SizeClass};
+pub use crate::engine::region::Whose;
+pub use crate::engine::rhythm::{Attach, Persistent, RhythmRow};
 pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
@@ -230,7 +236,7 @@ pub struct DeviceRow {
     pub expected: Vec<Country>,
     /// Its addresses, sorted, at most 16.
     pub addresses: Vec<IpAddr>,
-    /// The name it gave by DHCP or mDNS.
+    /// The name it gave: of DHCPv4, DHCPv6 and mDNS the first that it used.
     pub hostname: Option<Arc<str>>,
     /// The maker of its MAC, by the IEEE registry.
     pub vendor: Option<Arc<str>>,
@@ -238,7 +244,13 @@ pub struct DeviceRow {
     pub randomized: bool,
     /// It forwards for others: it sends Router Advertisements or packets from addresses that are not ours.
     pub router: bool,
-    /// First packet.
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
+    /// Facts of that kind which found no room.
+    pub identity_forgotten: u64,
+    /// Earlier devices that it may be.
+    pub same_as: Vec<SameAs>,
+    /// First packet ever, also of earlier runs where their state is kept.
     pub first: Timestamp,
     /// Last packet.
     pub last: Timestamp,
@@ -256,6 +268,8 @@ pub struct DeviceRow {
     pub disputed: u64,
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
+    /// First contacts told in this run, by kind, in the order of [`CONTACT_KINDS`].
+    pub first_contacts: [u64; CONTACT_KINDS.len()],
 }
 
 /// The values of the label `protocol`.
@@ -333,6 +347,34 @@ pub struct SightingRow {
     pub flows: u64,
 }
 
+/// What a device's "not seen" is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoverageRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// How long it was there, its silences of up to a quarter of an hour included.
+    pub present: Duration,
+    /// How often it joined.
+    pub associations: u64,
+    /// Some names that it went to which are listed for configuration and serve other purposes too: no pulls. Sorted.
+    pub shared: Vec<Arc<str>>,
+    /// Its flows to such names.
+    pub shared_flows: u64,
+}
+
+/// A device's config pulls by vendor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullCountRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// The vendor, where the list names one.
+    pub vendor: Option<Arc<str>>,
+    /// Pulls.
+    pub pulls: u64,
+    /// Of these, answers of another size class than the one before.
+    pub changes: u64,
+}
+
 /// A bounded table's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableRow {
@@ -386,8 +428,18 @@ pub struct Snapshot {
     pub countries: Vec<CountryRow>,
     /// Device × destination.
     pub destinations: Vec<DestinationRow>,
+    /// Whom each device has met, by label; also of devices that are not here now.
+    pub contacts: Vec<Memory>,
     /// Device × watchlist × category.
     pub sightings: Vec<SightingRow>,
+    /// Device × name: what comes again and again.
+    pub rhythms: Vec<RhythmRow>,
+    /// Device × name: config pulls.
+    pub pulls: Vec<PullsRow>,
+    /// Device × vendor: how many. Every device has a row without vendor.
+    pub pull_counts: Vec<PullCountRow>,
+    /// Devices: what a "not seen" is worth.
+    pub coverage: Vec<CoverageRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.

@@ -125,6 +125,11 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         Some(Id { index, generation })
     }
 
+    /// Counts a newcomer that found no room for another reason than the table's.
+    pub(super) fn refuse(&mut self) {
+        self.refused = self.refused.saturating_add(1);
+    }
+
     /// Makes room when the table is full: the stalest of the first few in the queue that `may_leave`, given its value and how long it was silent.
     pub(super) fn make_room(&mut self, now: Timestamp, may_leave: impl Fn(&V, Duration) -> bool) -> Option<(K, V)> {
         if !self.is_full() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
+use crate::engine::likeness::SameAs;
 use crate::engine::roster::Entry;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{
@@ -14,17 +15,19 @@ use crate::engine::snapshot::{
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Category;
-use crate::packet::Mac;
+use crate::packet::{Mac, Timestamp};
 
 impl Engine {
     /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut pending: Vec<(Id, Both)> = Vec::new();
+        let mut lasting = Vec::new();
         for (key, flow) in self.flows.iter_mut() {
             self.core.flush(key, flow);
             if !flow.settled && flow.is_due(key.protocol(), self.clock.now(), &self.core.limits) {
                 self.core.settle(key, flow, self.clock.now());
             }
+            lasting.extend(self.core.lasting(flow));
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
@@ -45,6 +48,7 @@ impl Engine {
             databases: self.core.geo.databases(),
             events_dropped: self.core.health.events_dropped,
             rtts: self.core.rtts.clone(),
+            contacts: self.core.contacts.rows(),
             ..Snapshot::default()
         };
         for (id, _, device) in self.core.devices.table().iter() {
@@ -54,8 +58,12 @@ impl Engine {
                 owed.add(*some);
             }
             let router = device.macs.iter().any(|mac| self.core.devices.is_router(*mac));
-            tell(device, self.core.devices.entry(device), owed, router, &mut snapshot);
+            let spoke = |id: Id| self.core.devices.table().get(id).map(|device| device.spoke);
+            let same_as = if self.core.devices.is_current(device) { device.likeness.holding(spoke) } else { Vec::new() };
+            let first = self.core.contacts.first(&device.label).unwrap_or(device.first);
+            tell(device, first, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
         }
+        self.core.tell_routine(lasting, &mut snapshot);
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
@@ -79,8 +87,11 @@ impl Engine {
             core.names.row(),
             core.devices.neighbours().row(),
             core.servers.row(),
+            core.rhythms.row(),
+            core.histories.row(),
             core.streams.row(),
         ];
+        rows.extend(core.contacts.tables(&core.limits));
         rows.sort_unstable_by_key(|row| row.table);
         rows
     }
@@ -108,7 +119,14 @@ fn services(known: &[(Service, u64)]) -> Vec<ServiceRow> {
     rows
 }
 
-fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, snapshot: &mut Snapshot) {
+fn tell(
+    device: &Device,
+    first: Timestamp,
+    entry: Option<&Entry>,
+    pending: Both,
+    (router, same_as): (bool, Vec<SameAs>),
+    snapshot: &mut Snapshot,
+) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -120,11 +138,14 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         notes: entry.and_then(|entry| entry.notes.clone()),
         expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
         addresses,
-        hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
+        hostname: device.identity.hostname().cloned(),
         vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
-        first: device.first,
+        identity: device.identity.facts().to_vec(),
+        identity_forgotten: device.identity.forgotten(),
+        same_as,
+        first: first.min(device.first),
         last: device.last,
         total: ledger.total,
         pending,
@@ -137,6 +158,7 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
             .collect(),
         disputed: ledger.disputed,
         flows: ledger.flows,
+        first_contacts: ledger.first_contacts,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
         device: Arc::clone(&device.label),

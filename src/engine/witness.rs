@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::geo::{Country, Opinion};
 use crate::engine::location::{Finding, MARGIN_KM, Measured, reach_km};
-use crate::engine::region::{Kind, Region};
+use crate::engine::region::{Region, Whose};
 
 /// A place that a server's name claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +102,8 @@ impl Location {
         let but = if self.witnesses.region_agrees() == Some(false) { "but " } else { "" };
         let what = if alias { "an alias of the name" } else { "the name" };
         let whose = match region.kind {
-            Kind::Cloud => "a cloud's own region",
-            Kind::Vendor => "the vendor's own word, which may mean whom the server is for",
+            Whose::Cloud => "a cloud's own region",
+            Whose::Vendor => "the vendor's own word, which may mean whom the server is for",
         };
         Some(format!("{but}{what} claims {} ({}, {whose})", region.area.words(), region.token))
     }

@@ -1,73 +1,71 @@
 //! An event as one line of JSON, in flat Elastic Common Schema names with dots.
 //!
-//! Road taken: a small writer that puts fields in order straight into the buffer; the escaping is `serde_json`'s. Road not
-//! taken: a `serde_json::Value` for each event (an allocation for each field), or one struct of fifty optional fields.
+//! Here stands which fields each event has; [`Line`] writes them.
 
-use std::fmt::Display;
-use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 mod location;
 
-use super::{community, dns, rfc3339};
+use super::line::Line;
+use super::{dns, identity, rfc3339, routine};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched,
+    Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
 pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
+    if let Detail::Dns { protocol, message } = &event.detail {
+        let first = message.questions.first();
+        dns_line(event, sensor, protocol, message, (first, &message.answers), out);
+        for question in message.questions.iter().skip(1) {
+            dns_line(event, sensor, protocol, message, (Some(question), &[]), out);
+        }
+        return;
+    }
+    let Some(action) = action(&event.detail) else { return };
+    let mut line = Line::begin(event, action, sensor, out);
     match &event.detail {
-        Detail::Dns { protocol, message } => {
-            let first = message.questions.first();
-            dns_line(event, sensor, protocol, message, (first, &message.answers), out);
-            for question in message.questions.iter().skip(1) {
-                dns_line(event, sensor, protocol, message, (Some(question), &[]), out);
-            }
-        }
-        Detail::Hello(seen, place) => {
-            let mut line = Line::begin(event, "tls-client-hello", sensor, out);
-            hello(seen, place, &mut line);
-            line.end();
-        }
-        Detail::Request(seen, place) => {
-            let mut line = Line::begin(event, "http-request", sensor, out);
-            request(seen, place, &mut line);
-            line.end();
-        }
-        Detail::Device(news) => {
-            let mut line = Line::begin(event, "device", sensor, out);
-            device(news, &mut line);
-            line.end();
-        }
-        Detail::Association => Line::begin(event, "association", sensor, out).end(),
+        Detail::Dns { .. } | Detail::Association | Detail::Charge(_) => {}
+        Detail::Hello(seen, place) => hello(seen, place, &mut line),
+        Detail::Request(seen, place) => request(seen, place, &mut line),
+        Detail::Device(news) => device(news, &mut line),
         Detail::NameConflict { hello, dns } => {
-            let mut line = Line::begin(event, "name-conflict", sensor, out);
             line.text("tls.client.server_name", hello);
             line.list("whither.dns_names", dns, |name, line| line.shown(name));
-            line.end();
         }
-        Detail::UnofferedResolver { offered } => {
-            let mut line = Line::begin(event, "unoffered-resolver", sensor, out);
-            line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
-            line.end();
-        }
-        Detail::Watchlist(seen) => {
-            let mut line = Line::begin(event, "watchlist", sensor, out);
-            watched(seen, &mut line);
-            line.end();
-        }
-        Detail::Charge(_) => {}
-        Detail::UnexpectedCountry(seen) => {
-            let mut line = Line::begin(event, "unexpected-country", sensor, out);
-            unexpected(seen, &mut line);
-            line.end();
-        }
-        Detail::Flow(flow) => {
-            let mut line = Line::begin(event, "flow", sensor, out);
-            flow_end(flow, &mut line);
-            line.end();
-        }
+        Detail::UnofferedResolver { offered } => line.list("whither.offered_resolvers", offered, |address, line| line.shown(address)),
+        Detail::SameDevice(same) => identity::same_device(same, &mut line),
+        Detail::Watchlist(seen) => watched(seen, &mut line),
+        Detail::ConfigPull(seen) => routine::config_pull(seen, &mut line),
+        Detail::Rhythm(seen) => routine::rhythm(seen, &mut line),
+        Detail::UnexpectedCountry(seen) => unexpected(seen, &mut line),
+        Detail::FirstContact(seen) => first_contact(seen, &mut line),
+        Detail::Flow(flow) => flow_end(flow, &mut line),
     }
+    line.end();
+}
+
+/// `event.action`; none for what is no line in the log.
+fn action(detail: &Detail) -> Option<&'static str> {
+    Some(match detail {
+        Detail::Charge(_) => return None,
+        Detail::Dns { message, .. } if message.response => "dns-answer",
+        Detail::Dns { .. } => "dns-query",
+        Detail::Hello(..) => "tls-client-hello",
+        Detail::Request(..) => "http-request",
+        Detail::Device(_) => "device",
+        Detail::Association => "association",
+        Detail::NameConflict { .. } => "name-conflict",
+        Detail::UnofferedResolver { .. } => "unoffered-resolver",
+        Detail::SameDevice(_) => "same-device",
+        Detail::Watchlist(_) => "watchlist",
+        Detail::ConfigPull(_) => "config-pull",
+        Detail::Rhythm(_) => "rhythm",
+        Detail::UnexpectedCountry(_) => "unexpected-country",
+        Detail::FirstContact(_) => "first-contact",
+        Detail::Flow(_) => "flow",
+    })
 }
 
 fn dns_line(
@@ -210,15 +208,16 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
         line.flag("device.randomized_mac", news.randomized);
     }
     line.maybe("device.name", news.name.as_deref());
-    line.maybe("device.hostname", news.hostname.as_ref().map(|name| name.as_str()));
+    line.maybe("device.hostname", news.hostname.as_deref());
     line.maybe("device.vendor", news.vendor.as_deref());
-    line.maybe("device.vendor_class", news.vendor_class.as_ref().map(|class| class.as_str()));
+    line.maybe("device.vendor_class", news.vendor_class.as_deref());
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
     if news.macs.len() > 1 {
         line.list("whither.macs", &news.macs, |mac, line| line.shown(mac));
     }
     line.maybe("whither.notes", news.notes.as_deref());
     line.list("whither.expected", &news.expected, |country, line| line.value(country.as_str()));
+    line.list("whither.identity", &news.identity, identity::fact);
 }
 
 fn watched(seen: &Watched, line: &mut Line<'_>) {
@@ -242,6 +241,13 @@ fn unexpected(seen: &Unexpected, line: &mut Line<'_>) {
     line.maybe("whither.location_verdict", seen.verdict.map(|verdict| verdict.as_str()));
 }
 
+fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.text("whither.kind", seen.contact.kind());
+    line.text("whither.value", &seen.contact.value());
+}
+
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.text("event.start", &rfc3339(flow.first.as_nanos(), 9));
     line.number("event.duration", nanos(flow.duration));
@@ -261,7 +267,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
-fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
+pub(super) fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
     line.maybe("destination.registered_domain", domain);
     line.maybe("destination.geo.country_iso_code", place.country.as_ref().map(|country| country.as_str()));
     if let Some(asn) = place.asn {
@@ -277,170 +283,16 @@ pub(super) fn nanos(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The transport by its IANA keyword, lower case; by number where few would know the word.
-pub(super) fn transport(protocol: u8) -> String {
-    match protocol {
-        1 => "icmp".to_owned(),
-        2 => "igmp".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        47 => "gre".to_owned(),
-        50 => "esp".to_owned(),
-        58 => "ipv6-icmp".to_owned(),
-        132 => "sctp".to_owned(),
-        number => number.to_string(),
-    }
-}
-
-fn decimal(octet: u8, out: &mut Vec<u8>) {
-    if octet >= 100 {
-        out.push(b'0' + octet / 100);
-    }
-    if octet >= 10 {
-        out.push(b'0' + octet / 10 % 10);
-    }
-    out.push(b'0' + octet % 10);
-}
-
-/// A line in the making: fields in order, commas between them.
-struct Line<'a> {
-    out: &'a mut Vec<u8>,
-    /// Nothing stands yet before the next field or item.
-    fresh: bool,
-}
-
-impl<'a> Line<'a> {
-    /// The fields that every event has, and the two ends where there are any.
-    fn begin(event: &Event, action: &str, sensor: &str, out: &'a mut Vec<u8>) -> Self {
-        let mut line = Self { out, fresh: true };
-        line.open();
-        line.text("@timestamp", &rfc3339(event.time.as_nanos(), 9));
-        line.text("event.action", action);
-        line.text("observer.name", sensor);
-        line.text("device.id", &event.device);
-        if let Some(mac) = event.mac {
-            line.field("source.mac");
-            line.shown(&mac);
-        }
-        if let Some(ends) = &event.ends {
-            line.end_of("source.ip", "source.port", ends.client, ends);
-            line.end_of("destination.ip", "destination.port", ends.server, ends);
-            line.text("network.transport", &transport(ends.protocol));
-            line.maybe("network.community_id", community::id(ends).as_deref());
-        }
-        line.number("whither.packet", event.packet);
-        line
-    }
-
-    /// An address, and its port where the transport has ports.
-    fn end_of(&mut self, address: &str, port: &str, end: SocketAddr, ends: &Ends) {
-        self.field(address);
-        match end.ip() {
-            // By hand: two of them stand in every line.
-            IpAddr::V4(v4) => {
-                let [a, b, c, d] = v4.octets();
-                self.out.push(b'"');
-                for (octet, after) in [(a, b'.'), (b, b'.'), (c, b'.'), (d, b'"')] {
-                    decimal(octet, self.out);
-                    self.out.push(after);
-                }
-            }
-            v6 @ IpAddr::V6(_) => self.shown(&v6),
-        }
-        if matches!(ends.protocol, 6 | 17 | 132) {
-            self.number(port, end.port());
-        }
-    }
-
-    fn end(mut self) {
-        self.close();
-        self.out.push(b'\n');
-    }
-
-    fn open(&mut self) {
-        self.out.push(b'{');
-        self.fresh = true;
-    }
-
-    fn close(&mut self) {
-        self.out.push(b'}');
-        self.fresh = false;
-    }
-
-    fn comma(&mut self) {
-        if !self.fresh {
-            self.out.push(b',');
-        }
-        self.fresh = false;
-    }
-
-    /// The name of a field, which is ours and needs no escape.
-    fn field(&mut self, name: &str) {
-        self.comma();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
-    }
-
-    /// A value as text, escaped.
-    fn value(&mut self, text: &str) {
-        // Text into memory: neither can fail.
-        let _ = serde_json::to_writer(&mut *self.out, text);
-    }
-
-    /// An address of the link or the network: nothing in it needs an escape.
-    fn shown(&mut self, value: &impl Display) {
-        // Into memory: it cannot fail.
-        let _ = write!(self.out, "\"{value}\"");
-    }
-
-    fn text(&mut self, name: &str, value: &str) {
-        self.field(name);
-        self.value(value);
-    }
-
-    fn maybe(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.text(name, value);
-        }
-    }
-
-    fn number(&mut self, name: &str, value: impl Into<u64>) {
-        self.field(name);
-        let _ = write!(self.out, "{}", value.into());
-    }
-
-    fn flag(&mut self, name: &str, value: bool) {
-        self.field(name);
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
-    }
-
-    /// A list, left out when it is empty.
-    fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&T, &mut Self)) {
-        if items.is_empty() {
-            return;
-        }
-        self.field(name);
-        self.out.push(b'[');
-        for (index, item) in items.iter().enumerate() {
-            if index > 0 {
-                self.out.push(b',');
-            }
-            write(item, self);
-        }
-        self.out.push(b']');
-        self.fresh = false;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dissect::observation::{Name, Text};
-    use crate::engine::event::{Category, Hit};
+    use crate::engine::event::{Category, Ends, Hit};
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally, Verdict};
+    use crate::export::fixture;
+    use crate::export::line::transport;
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
 
@@ -625,16 +477,17 @@ mod tests {
             notes: Some("bench 1".into()),
             expected: vec![Country::from_code("DE").unwrap()],
             name: Some("phone".into()),
-            hostname: Some(text("Redmi-Note")),
+            hostname: Some("Redmi-Note".into()),
             vendor: Some("Xiaomi".into()),
-            vendor_class: Some(text("android-dhcp-13")),
+            vendor_class: Some("android-dhcp-13".into()),
             randomized: true,
             addresses: vec!["192.168.1.10".parse().unwrap(), "fe80::1".parse().unwrap()],
+            identity: vec![fixture::fact(crate::engine::snapshot::Kind::Hostname, "Redmi-Note")],
         };
         let bare = |detail| Event { ends: None, ..event(6, detail) };
         assert_eq!(
             own(&bare(Detail::Device(Box::new(news))), "device", r#""whither.packet":7"#),
-            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.macs":["02:00:00:00:00:0a","02:00:00:00:00:0b"],"whither.notes":"bench 1","whither.expected":["DE"]}"#
+            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.macs":["02:00:00:00:00:0a","02:00:00:00:00:0b"],"whither.notes":"bench 1","whither.expected":["DE"],"whither.identity":[{"kind":"hostname","value":"Redmi-Note","source":"dhcp","packet":3,"first":"2021-09-21T04:53:22.000000000Z","last":"2021-09-21T04:53:29.000000000Z"}]}"#
         );
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
     }
@@ -669,6 +522,18 @@ mod tests {
                 r#","destination.domain":"www.example.org",{PLACE},"whither.expected":["DE","LT"],"whither.location_verdict":"consistent"}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_first_contact() {
+        for (kind, value) in [("country", "SG"), ("asn", "AS64496"), ("domain", "example.org")] {
+            let contact = crate::engine::event::Contact::parse(kind, value).unwrap();
+            let seen = FirstContact { contact, name: Some("www.example.org".into()), place: place() };
+            assert_eq!(
+                own(&event(6, Detail::FirstContact(Box::new(seen))), "first-contact", TCP),
+                format!(r#","destination.domain":"www.example.org",{PLACE},"whither.kind":"{kind}","whither.value":"{value}"}}"#)
+            );
+        }
     }
 
     fn flow() -> FlowEnd {
@@ -720,12 +585,12 @@ mod tests {
             agent: Text::from_bytes(evil),
         };
         let mut one = event(6, Detail::Request(Box::new(seen), Where::default()));
-        one.device = crate::export::fixture::HOSTILE.into();
+        one.device = fixture::HOSTILE.into();
         let lines = written(&one);
         assert_eq!(lines.len(), 1);
         assert!(!lines[0].contains(char::is_control), "{lines:?}");
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["event.action"], "http-request");
-        assert_eq!(value["device.id"], crate::export::fixture::HOSTILE);
+        assert_eq!(value["device.id"], fixture::HOSTILE);
     }
 }

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use flate2::{Compression, write::GzEncoder};
@@ -214,25 +214,21 @@ fn router(scrape: &Source, ready: &Arc<AtomicBool>) -> Router {
     let add = |router: Router, route: &'static Route| {
         let (scrape, ready) = (Arc::clone(scrape), Arc::clone(ready));
         // `get` answers HEAD too, and everything else with 405 and Allow.
-        let page = get(move |headers: HeaderMap| answer(route, scrape, ready.load(Ordering::Relaxed), accepts_gzip(&headers)));
+        let page = get(move |headers: HeaderMap, uri: Uri| {
+            answer(route, scrape, ready.load(Ordering::Relaxed), accepts_gzip(&headers), uri.query().unwrap_or_default().to_owned())
+        });
         router.route(route.path, page)
     };
     ROUTES.iter().fold(Router::new(), add).fallback(|| async { (StatusCode::NOT_FOUND, "No such page. / lists all.\n") })
 }
 
-async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool) -> Response {
+async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool, query: String) -> Response {
     let (status, body) = match route.page {
         Page::Fixed(text) => (StatusCode::OK, Body::from(text())),
         Page::Ready if ready => (StatusCode::OK, Body::from("whither is ready.\n".to_owned())),
         Page::Ready => (StatusCode::SERVICE_UNAVAILABLE, Body::from("No capture is open yet.\n".to_owned())),
-        Page::Of(render) => {
-            let work = move || render(scrape()).map(|text| Body::from(text).packed(gzip));
-            match tokio::task::spawn_blocking(work).await {
-                Ok(Ok(body)) => (StatusCode::OK, body),
-                Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from(format!("The page could not be made: {error}\n"))),
-                Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from("The page could not be made.\n".to_owned())),
-            }
-        }
+        Page::Of(render) => made(scrape, render, gzip).await,
+        Page::Asked(render) => made(scrape, move |scrape| render(scrape, &query), gzip).await,
     };
     let mut response = (status, body.bytes).into_response();
     let headers = response.headers_mut();
@@ -246,6 +242,16 @@ async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool) 
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// A page that shows data, made where it holds up nobody.
+async fn made(scrape: Source, render: impl FnOnce(Scrape) -> Result<String, String> + Send + 'static, gzip: bool) -> (StatusCode, Body) {
+    let work = move || render(scrape()).map(|text| Body::from(text).packed(gzip));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(body)) => (StatusCode::OK, body),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from(format!("The page could not be made: {error}\n"))),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from("The page could not be made.\n".to_owned())),
+    }
 }
 
 /// Names on the pages are chosen by the devices under suspicion: nothing in them may ever run, and no other site may frame them.
@@ -336,6 +342,8 @@ mod tests {
             ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "process_resident_memory_bytes "),
             ("/api/v1/devices", "application/json", "\"sensor\":\"lab\""),
             ("/api/v1/destinations", "application/json", "\"destination\":\"example.org\""),
+            ("/api/v1/contacts?device=02%3A00%3A00%3A00%3A00%3A0a", "application/json", "\"value\":\"AS64496\""),
+            ("/api/v1/contacts?device=02:00:00:00:00:0b", "application/json", "\"contacts\":[]"),
             ("/-/healthy", "text/plain; charset=utf-8", "whither is healthy.\n"),
             ("/-/ready", "text/plain; charset=utf-8", "whither is ready.\n"),
         ] {

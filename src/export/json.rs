@@ -10,7 +10,8 @@ pub(super) use witness::Place;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
-use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
+use super::identity::{FactPart, SameAsPart};
+use super::{ATTRIBUTION, Scrape, VERSION, contacts, day, rfc3339, routine};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
 /// The page `/api/v1/devices`.
@@ -64,6 +65,9 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: Vec<Device<'a>>,
         countries: Vec<Country<'a>>,
         destinations: Vec<Destination<'a>>,
+        contacts: Vec<contacts::Contact<'a>>,
+        #[serde(flatten)]
+        routine: routine::All<'a>,
     }
     text(&Summary {
         whither: VERSION,
@@ -76,18 +80,20 @@ pub fn summary_json(snapshot: &Snapshot) -> String {
         devices: snapshot.devices.iter().map(Device::from).collect(),
         countries: snapshot.countries.iter().map(Country::from).collect(),
         destinations: snapshot.destinations.iter().map(Destination::from).collect(),
+        contacts: contacts::rows(snapshot),
+        routine: routine::All::from(snapshot),
     })
     // Plain structs of text and numbers always serialise.
     .unwrap_or_default()
 }
 
-fn text(value: &impl Serialize) -> Result<String, String> {
+pub(super) fn text(value: &impl Serialize) -> Result<String, String> {
     let mut text = serde_json::to_string(value).map_err(|error| error.to_string())?;
     text.push('\n');
     Ok(text)
 }
 
-fn last_packet(snapshot: &Snapshot) -> Option<String> {
+pub(super) fn last_packet(snapshot: &Snapshot) -> Option<String> {
     snapshot.last_packet.map(|time| rfc3339(time.as_nanos(), 9))
 }
 
@@ -104,6 +110,9 @@ pub(super) struct Device<'a> {
     hostname: Option<&'a str>,
     addresses: Vec<String>,
     router: bool,
+    identity: Vec<FactPart<'a>>,
+    identity_forgotten: u64,
+    same_as: Vec<SameAsPart<'a>>,
     first_seen: String,
     last_seen: String,
     #[serde(flatten)]
@@ -127,6 +136,9 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
             hostname: row.hostname.as_deref(),
             addresses: row.addresses.iter().map(ToString::to_string).collect(),
             router: row.router,
+            identity: row.identity.iter().map(FactPart::from).collect(),
+            identity_forgotten: row.identity_forgotten,
+            same_as: row.same_as.iter().map(SameAsPart::from).collect(),
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),
             total: Total::from(&row.total),

@@ -10,18 +10,24 @@ use std::borrow::Cow;
 use crate::engine::snapshot::Snapshot;
 
 mod community;
+pub mod contacts;
 mod dns;
 pub mod events;
 pub mod explain;
 pub mod http;
+pub mod identity;
 pub mod json;
+mod line;
 pub mod locations;
 pub mod log;
 pub mod names;
 pub mod noise;
+pub mod notable;
 mod page;
 pub mod pcapng;
 pub mod prometheus;
+mod routine;
+pub mod state;
 pub mod table;
 pub mod visibility;
 
@@ -58,6 +64,8 @@ pub struct Scrape {
     pub capture: Vec<InterfaceRow>,
     /// The sensor's name.
     pub sensor: String,
+    /// How saving the state goes, where one is kept.
+    pub state: Option<state::StateRow>,
 }
 
 /// One page.
@@ -80,6 +88,8 @@ pub enum Page {
     Ready,
     /// From a scrape.
     Of(fn(Scrape) -> Result<String, String>),
+    /// From a scrape and what stands behind the question mark, which may be nothing.
+    Asked(fn(Scrape, &str) -> Result<String, String>),
 }
 
 /// Every page that is served: one row each.
@@ -88,6 +98,8 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
+    Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Asked(contacts::page) },
+    Route { path: "/api/v1/rhythm", content_type: JSON, page: Page::Of(routine::page) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];

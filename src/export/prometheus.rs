@@ -1,4 +1,4 @@
-//! The exposition for Prometheus. Every metric name of the project stands in the table `FAMILIES`, one row each.
+//! The exposition for Prometheus. Every metric name of the project stands in a table `FAMILIES`, one row each.
 //!
 //! Road taken: one Collector over the snapshot, in a fresh registry at each scrape. Rows come sorted, so the registry's own
 //! sorting finds its work done. Road not taken: `CounterVec` and kin. They are slower to scrape, never forget a series that
@@ -9,7 +9,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use super::{REVISION, Scrape, VERSION, printable};
+use super::{REVISION, Scrape, VERSION, contacts, printable, routine};
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
@@ -29,7 +29,7 @@ pub fn render(scrape: Scrape, process: bool) -> prometheus::Result<String> {
 ///
 /// For whoever writes queries, such as the test of the dashboards.
 pub fn series() -> impl Iterator<Item = String> {
-    FAMILIES.iter().flat_map(|family| {
+    families().flat_map(|family| {
         let endings: &[&str] = if family.kind == HISTOGRAM { &["_bucket", "_count", "_sum"] } else { &[""] };
         endings.iter().map(|ending| format!("{PREFIX}{}{ending}", family.name))
     })
@@ -40,13 +40,18 @@ pub(super) fn live(scrape: Scrape) -> Result<String, String> {
     render(scrape, true).map_err(|error| error.to_string())
 }
 
+/// All families; each table beside `FAMILIES` stands with what it tells.
+fn families() -> impl Iterator<Item = &'static Family> {
+    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES)
+}
+
 /// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.
-struct Family {
-    name: &'static str,
-    help: &'static str,
-    kind: MetricType,
-    labels: &'static [&'static str],
-    samples: fn(&Scrape, &mut Samples),
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) kind: MetricType,
+    pub(super) labels: &'static [&'static str],
+    pub(super) samples: fn(&Scrape, &mut Samples),
 }
 
 const PREFIX: &str = "whither_";
@@ -251,7 +256,7 @@ fn last_packet(from: &Scrape, to: &mut Samples) {
 }
 
 /// The samples of one family in the making.
-struct Samples {
+pub(super) struct Samples {
     kind: MetricType,
     labels: &'static [&'static str],
     out: Vec<Metric>,
@@ -259,11 +264,11 @@ struct Samples {
 
 impl Samples {
     /// One whole number. Exact up to 2^53, which is nine petabytes.
-    fn add<const N: usize>(&mut self, values: [&str; N], value: u64) {
+    pub(super) fn add<const N: usize>(&mut self, values: [&str; N], value: u64) {
         self.put(values, value as f64);
     }
 
-    fn put<const N: usize>(&mut self, values: [&str; N], value: f64) {
+    pub(super) fn put<const N: usize>(&mut self, values: [&str; N], value: f64) {
         let mut metric = self.labelled(values);
         if self.kind == COUNTER {
             let mut counter = Counter::default();
@@ -301,7 +306,7 @@ impl Collected {
             let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
             Desc::new(format!("{PREFIX}{}", family.name), family.help.to_owned(), labels, Default::default())
         };
-        let descriptions = FAMILIES.iter().map(describe).collect::<prometheus::Result<_>>()?;
+        let descriptions = families().map(describe).collect::<prometheus::Result<_>>()?;
         Ok(Self { scrape, descriptions })
     }
 }
@@ -322,7 +327,7 @@ impl Collector for Collected {
             filled.set_metric(samples.out);
             filled
         };
-        FAMILIES.iter().map(fill).collect()
+        families().map(fill).collect()
     }
 }
 

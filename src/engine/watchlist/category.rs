@@ -88,6 +88,12 @@ impl Category {
         matches!(self, Self::CaptivePortal | Self::Time | Self::Push)
     }
 
+    /// What is fetched there decides what the device does next, or whom it asks.
+    #[must_use]
+    pub const fn is_pull(self) -> bool {
+        matches!(self, Self::Config | Self::RegionRouting)
+    }
+
     /// The category of a label value.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         ALL.iter().find(|(_, other)| *other == name).map(|(category, _)| *category)

@@ -1,9 +1,9 @@
 //! What a flow's event says of its server's place and purpose: each witness's word in fields of its own.
 
-use super::Line;
 use crate::engine::event::FlowEnd;
-use crate::engine::snapshot::{Kind, Location, Opinion};
+use crate::engine::snapshot::{Location, Opinion, Whose};
 use crate::export::day;
+use crate::export::line::Line;
 
 /// Writes it, where the server is outside.
 pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
@@ -31,7 +31,7 @@ fn place(location: &Location, line: &mut Line<'_>) {
     if let Some(claim) = witnesses.claim {
         line.text("whither.region_token", claim.region.token);
         line.text("whither.region", claim.region.area.words());
-        line.text("whither.region_kind", if claim.region.kind == Kind::Cloud { "cloud" } else { "vendor" });
+        line.text("whither.region_kind", if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
     }
     if let Some(agrees) = witnesses.region_agrees() {
         line.flag("whither.region_agrees", agrees);

@@ -6,8 +6,9 @@ use super::captures::Captures;
 use super::{Entry, Explanation, Name, Part, Row, Server};
 use crate::engine::event::{Hit, Spot, Told};
 use crate::engine::snapshot::VERDICTS;
-use crate::export::events::{self, nanos};
+use crate::export::events::nanos;
 use crate::export::json::{Counts, Database, Destination, Device, Place, Total};
+use crate::export::line;
 use crate::export::{ATTRIBUTION, VERSION, rfc3339};
 
 impl Explanation {
@@ -106,7 +107,7 @@ fn counted<'a>(entry: &'a Entry, captures: &'a Captures) -> Counted<'a> {
     Counted {
         first: Packet::of(entry.first, captures),
         last: Packet::of(entry.charge.last, captures),
-        transport: entry.ends.map(|ends| events::transport(ends.protocol)),
+        transport: entry.ends.map(|ends| line::transport(ends.protocol)),
         client: entry.ends.map(|ends| ends.client.to_string()),
         server: entry.ends.map(|ends| ends.server.to_string()),
         name: facts.and_then(|facts| facts.name.as_deref()),

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::event::{Charge, Detail, DeviceNews, DnsMessage, Ends, Event, Facts, Hit, Located, RecordData, Spot};
-use crate::engine::snapshot::{Both, DatabaseRow, DestinationRow, DeviceRow, Origin, Place, Snapshot, Tally, VERDICTS, Verdict};
+use crate::engine::snapshot::{Both, DatabaseRow, DestinationRow, DeviceRow, Kind, Origin, Place, Snapshot, Tally, VERDICTS, Verdict};
 use ask::{Key, Meant, Part, key, likeness, nearest};
 pub use packets::Deciding;
 
@@ -225,11 +225,11 @@ impl Case {
     }
 
     fn learn(&mut self, news: &DeviceNews, by: Spot) {
-        let text = |text: &Option<crate::engine::event::Text>| text.as_ref().map(|text| text.as_str().to_owned());
-        let facts = [("host name", text(&news.hostname)), ("vendor class", text(&news.vendor_class))];
-        let facts = facts.into_iter().filter_map(|(what, value)| Some((what, value?)));
-        let addresses = news.addresses.iter().map(|address| ("address", address.to_string()));
-        for (what, value) in facts.chain(addresses) {
+        // The maker is told in a line of its own.
+        let facts = news.identity.iter().filter(|fact| !matches!(fact.kind, Kind::Vendor | Kind::RandomizedMac));
+        let facts = facts.map(|fact| (fact.kind.words(), fact.value.to_string(), (fact.packet, fact.first)));
+        let addresses = news.addresses.iter().map(|address| ("address", address.to_string(), by));
+        for (what, value, by) in facts.chain(addresses) {
             let known = self.learnt.iter().any(|learnt| learnt.what == what && learnt.value == value);
             if !known && self.learnt.len() < MOST_TOLD {
                 self.learnt.push(Learnt { what, value, by });

@@ -11,7 +11,8 @@ use crate::engine::geo::Country;
 use crate::engine::snapshot::{DestinationRow, Origin, Place, VERDICTS};
 use crate::export::explain::ask::{country, title};
 use crate::export::explain::captures::Captures;
-use crate::export::{ATTRIBUTION, day, events, printable, rfc3339};
+use crate::export::line::transport;
+use crate::export::{ATTRIBUTION, day, printable, rfc3339};
 
 /// Flows of a row, and packets of a name, that are told unless all are asked for.
 const SHOWN: usize = 12;
@@ -189,7 +190,7 @@ impl Teller<'_> {
                 time(entry.first.1.as_nanos()),
                 self.captures.words(entry.charge.last),
                 time(entry.charge.last.1.as_nanos()),
-                format!("{} {}", events::transport(ends.protocol), end(ends.client)),
+                format!("{} {}", transport(ends.protocol), end(ends.client)),
                 end(ends.server),
                 both.transmit.packets.to_string(),
                 both.transmit.bytes.to_string(),

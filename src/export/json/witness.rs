@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::engine::snapshot::{DestinationRow, Kind, Location, ServiceRow};
+use crate::engine::snapshot::{DestinationRow, Location, ServiceRow, Whose};
 use crate::export::day;
 
 /// What a destination is for.
@@ -79,7 +79,7 @@ impl<'a> From<&'a Location> for Place<'a> {
             region: witnesses.claim.as_ref().map(|claim| Region {
                 token: claim.region.token,
                 place: claim.region.area.words(),
-                kind: if claim.region.kind == Kind::Cloud { "cloud" } else { "vendor" },
+                kind: if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" },
                 alias: claim.alias,
                 agrees: witnesses.region_agrees(),
             }),
