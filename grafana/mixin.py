@@ -366,14 +366,16 @@ def one_device():
                     both("destination", "origin", outside), "{{origin}}")),
         ]),
         (8, [
-            (12, lines("Conversations, by protocol", "How often: conversations that began in each step of time.", "short", NOTHING,
+            (8, lines("Conversations, by protocol", "How often: conversations that began in each step of time.", "short", NOTHING,
                        graph(step("flows_total", "protocol", chosen), "{{protocol}}"), bars=True)),
-            (12, rows("Rhythm", "Destinations that it contacts at regular times: the median gap, and how regular the beats are in time and size "
+            (8, rows("Rhythm", "Destinations that it contacts at regular times: the median gap, and how regular the beats are in time and size "
                       "(0 to 1; random ones score about one half).", "s", "No rhythm found: that takes several contacts in the time seen",
                       [table(f"max by (destination) (whither_rhythm_period_seconds{{{chosen}}})", "A"),
                        table(f"max by (destination) (whither_rhythm_regularity_ratio{{{chosen}}})", "B")],
                       {"destination": "Destination", "Value #A": "Every", "Value #B": "Regularity"}, "Regularity",
                       [field("Regularity", unit="percentunit", custom__width=120)])),
+            (8, pie("Bytes, by service", "Bytes with servers outside, both directions, by what a watchlist or the port says that they are for; none where "
+                    "nothing says it, or only ambiguously.", "decbytes", NOTHING, total("service_bytes_total", "category", chosen) + " > 0", "{{category}}")),
         ]),
         (8, [
             (16, lines("Visibility budget", "Each byte with addresses outside in exactly one class: named by sni, quic, host, certificate or dns; hidden by "
@@ -396,8 +398,10 @@ def one_device():
                      {"vendor": "Vendor", "Value #A": "Pulls", "Value #B": "Answer changed"}, "Pulls")),
         ]),
         (7, [
-            (12, lines("First contacts over time", "New countries, autonomous systems and domains after the learning window. Which ones, the events tell.", "short",
+            (8, lines("First contacts over time", "New countries, autonomous systems and domains after the learning window. Which ones, the events tell.", "short",
                        "Not seen yet", graph(step("first_contacts_total", "kind", chosen), "{{kind}}"), bars=True)),
+            (4, stat("Databases disagree", "Share of the bytes with servers outside for whose addresses the databases name different countries.", "percentunit",
+                     NOTHING, f"{total('geoip_disagreement_bytes_total', '', chosen)} / ({total('location_bytes_total', '', chosen)} > 0)")),
             (8, lines("Pending", "Bytes that are counted but not yet given to a destination: they become named, or bare, when the conversation tells or ends.",
                       "decbytes", "Not seen yet", graph(f"sum by (device) (whither_pending_bytes{{{chosen}}})", "{{device}}"))),
             (4, words("How to read this", NOTE)),
@@ -504,14 +508,16 @@ def health():
                       graph(rate("quic_flows_total", "version", SENSOR), "{{version}}"), **plain)),
         ]),
         (8, [
-            (6, lines("Processor", "Processors kept busy by each sensor.", "percentunit", "No sensor yet",
+            (5, lines("Processor", "Processors kept busy by each sensor.", "percentunit", "No sensor yet",
                       graph(f"sum by ({per}) (rate(process_cpu_seconds_total{{{SENSOR}}}[$__rate_interval]))", who), **plain)),
-            (6, lines("Memory", "Resident memory of each sensor.", "bytes", "No sensor yet",
+            (5, lines("Memory", "Resident memory of each sensor.", "bytes", "No sensor yet",
                       graph(f"max by ({per}) (process_resident_memory_bytes{{{SENSOR}}})", who), **plain)),
-            (6, lines("Events not written", "Events that were dropped because the log could not follow, each second.", "cps", "No sensor yet",
+            (5, lines("Events not written", "Events that were dropped because the log could not follow, each second.", "cps", "No sensor yet",
                       graph(rate("events_dropped_total", per, SENSOR), who), **plain)),
-            (6, lines("State not written", "Attempts to write the state to the disk that failed, each second. Only of sensors that keep one.", "cps", "No sensor keeps a state",
+            (5, lines("State not written", "Attempts to write the state to the disk that failed, each second. Only of sensors that keep one.", "cps", "No sensor keeps a state",
                       graph(rate("state_write_errors_total", per, SENSOR), who), **plain)),
+            (4, stat("State saved", "When each sensor that keeps a state last wrote it; one that did not change is not written.", "dateTimeFromNow",
+                     "No sensor keeps a state", f"max by ({per}) (whither_state_saved_timestamp_seconds{{{SENSOR}}}) * 1000 > 0", who)),
         ]),
         (4, [(24, words("How to read this", NOTE))]),
     ])

@@ -24,6 +24,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use mixin::server::{Server, free_address, until};
 use mixin::{choices, dashboards, have, promtool, queries, root, text, whole};
@@ -34,6 +35,7 @@ use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
 use whither::engine::watchlist::Watchlist;
+use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
 use whither::roster;
@@ -56,7 +58,14 @@ expected = ["DE", "LT", "NL"]
 const OTHER: &str = "ac:47:1b:9e:40:d3";
 
 /// The state that each alert reaches in the lab run. None of the sensor's own may fire.
-const FIRING: &[&str] = &["WhitherLocationRefuted", "WhitherUnexpectedCountry", "WhitherWatchlistHit"];
+const FIRING: &[&str] = &[
+    "WhitherConfigChanged",
+    "WhitherLocationRefuted",
+    "WhitherNewCountry",
+    "WhitherNewDomain",
+    "WhitherUnexpectedCountry",
+    "WhitherWatchlistHit",
+];
 
 #[test]
 fn every_query_has_an_answer() {
@@ -65,7 +74,7 @@ fn every_query_has_an_answer() {
     }
     let folder = tempfile::tempdir().unwrap();
     let run = lab_run(folder.path());
-    let flags = ["read", "--serve", "--location", "54.69,25.28", "--devices", "devices.toml", "lab.pcap"];
+    let flags = ["read", "--serve", "--location", "54.69,25.28", "--learning", "6h", "--devices", "devices.toml", "lab.pcap"];
     let sensor = Server::whither(&flags, folder.path(), "127.0.0.1:0");
     fs::write(folder.path().join("prometheus.yml"), configuration(&sensor.address)).unwrap();
 
@@ -103,6 +112,7 @@ fn lab_run(folder: &Path) -> Run {
     fs::write(folder.join("devices.toml"), DEVICES).unwrap();
     let mut engine = Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), false);
     engine.stands_at(54.69, 25.28);
+    engine.learns_for(Duration::from_secs(6 * 3600));
     engine.watch_for(vec![Watchlist::embedded().unwrap()]);
     engine.register(roster::parse(DEVICES, Path::new("devices.toml")).unwrap());
 
@@ -149,7 +159,12 @@ fn unreadable(engine: &mut Engine, second: u64) {
 /// Adds what a scrape at this second would have got, and what Prometheus itself adds to it.
 fn exposed(history: &mut String, engine: &mut Engine, packets: u64, second: u64) -> String {
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets, ..InterfaceRow::default() };
-    let scrape = Scrape { snapshot: engine.snapshot(), capture: vec![wlan], ..Scrape::default() };
+    let scrape = Scrape {
+        snapshot: engine.snapshot(),
+        capture: vec![wlan],
+        state: Some(StateRow { written: second, errors: 0 }),
+        ..Scrape::default()
+    };
     let text = prometheus::render(scrape, true).unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let own = format!("up 1\nscrape_duration_seconds 0.01\nscrape_samples_scraped {}", samples.clone().count());
@@ -181,7 +196,8 @@ fn then_and_now(prometheus: &Prometheus, run: &Run, wrong: &mut Vec<String>) {
                     wrong.push(format!("{} in the lab run: {expr}", query.place));
                 }
                 let expr = whole(&query.expr, &dashboard, &[values, &now].concat());
-                let live_only = ["whither_capture_", "malformed", "skipped", "input_errors"].iter().any(|name| expr.contains(name));
+                let live_only =
+                    ["whither_capture_", "whither_state_", "malformed", "skipped", "input_errors"].iter().any(|name| expr.contains(name));
                 let values_chosen = alerts && !values.is_empty(); // the absent sensor is the one with an alert
                 if query.instant && !live_only && !values_chosen && !prometheus.answers_now(&expr) {
                     wrong.push(format!("{} now: {expr}", query.place));
