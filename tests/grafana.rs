@@ -7,7 +7,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     clippy::disallowed_methods,
     reason = "a test reads files of its own and should stop at the first wrong one"
 )]
@@ -16,11 +15,10 @@ mod mixin;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mixin::{choices, dashboards, have, panels, promtool, queries, read, root, text, variables, whole};
+use mixin::{choices, dashboards, have, panels, promtool, queries, read, root, say_skipped, text, variables, whole};
 use serde_json::Value;
 use whither::export::prometheus;
 
@@ -292,11 +290,7 @@ fn tool(name: &str, package: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    writeln!(
-        std::io::stderr(),
-        "\n*** SKIPPED: {package} is not in target/tools (`make deps`): a check of the dashboards is left out ***\n"
-    )
-    .unwrap();
+    say_skipped(&format!("{package} is not in target/tools (`make deps`): a check of the dashboards is left out"));
     None
 }
 

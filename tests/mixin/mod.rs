@@ -1,6 +1,14 @@
 //! The dashboards and rules under `grafana/`, read as what they ask of Prometheus.
-#![expect(clippy::disallowed_methods, reason = "a test reads files of its own")]
-#![allow(dead_code, clippy::allow_attributes, reason = "each test program uses a part of it")]
+#![allow(
+    clippy::allow_attributes,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test makes its own world and should stop at the first wrong thing"
+)]
 
 pub(crate) mod server;
 
@@ -124,7 +132,7 @@ pub(crate) fn promtool(arguments: &[&str]) -> String {
     said
 }
 
-/// Whether these programs are there; if not, that is told past the test harness, which would keep it to itself.
+/// Whether these programs are there; if not, that is told.
 pub(crate) fn have(programs: &[&str], unchecked: &str) -> bool {
     let absent = |name: &&&str| {
         Command::new(name).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_err()
@@ -133,6 +141,11 @@ pub(crate) fn have(programs: &[&str], unchecked: &str) -> bool {
     if missing.is_empty() {
         return true;
     }
-    writeln!(std::io::stderr(), "\n*** SKIPPED: not installed: {} (`make deps`): {unchecked} ***\n", missing.join(", ")).unwrap();
+    say_skipped(&format!("not installed: {} (`make deps`): {unchecked}", missing.join(", ")));
     false
+}
+
+/// Tells what is not checked here, past the test harness, which would keep it to itself.
+pub(crate) fn say_skipped(what: &str) {
+    std::io::stderr().write_all(format!("\n*** SKIPPED: {what} ***\n\n").as_bytes()).unwrap();
 }

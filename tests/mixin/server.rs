@@ -1,5 +1,4 @@
 //! Programs that serve: started on the loopback, asked, and ended with their handle.
-#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a test makes its own world")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
