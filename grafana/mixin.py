@@ -133,7 +133,7 @@ SHADES = steps("super-light-blue", (1e4, "light-blue"), (1e6, "blue"), (1e8, "se
 
 
 def rows(title, text, unit, empty, targets, columns, sort=None, overrides=(), hidden=()):
-    """A table: `columns` maps a label or `Value #A` to its heading, in order."""
+    """A table: `columns` maps a label or `Value #A` to its heading, in order; `sort` is the heading that decides the order of the rows."""
     organize = {"excludeByName": {"Time": True} | {name: True for name in hidden},
                 "indexByName": {name: at for at, name in enumerate(columns)}, "renameByName": columns}
     options = {"cellHeight": "sm", "frameIndex": 0, "showHeader": True} | ({"sortBy": [{"displayName": sort, "desc": True}]} if sort else {})
@@ -189,6 +189,9 @@ def words(title, text):
 
 # ---- dashboards
 
+BOARDS = {"whither-overview": "Overview", "whither-device": "Device", "whither-compare": "Compare", "whither-health": "Sensor health"}
+
+
 NOTHING_YET = {"text": "", "value": ""}  # Grafana takes the first choice
 
 
@@ -226,12 +229,14 @@ def dashboard(uid, title, text, variables, layout, annotations=()):
         y += height
     own = {"builtIn": 1, "datasource": {"type": "grafana", "uid": "-- Grafana --"}, "enable": True, "hide": True,
            "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard"}
-    link = {"type": "dashboards", "title": "Whither", "tags": ["whither"], "asDropdown": False, "includeVars": True, "keepTime": True,
-            "targetBlank": False, "icon": "external link", "tooltip": "", "url": ""}
+    # One by one, not by tag with all variables: All of the Overview's devices is no choice where one is asked for.
+    others = [{"type": "link", "title": name, "url": f"/d/{to}?${{datasource:queryparam}}&${{job:queryparam}}&${{sensor:queryparam}}",
+               "keepTime": True, "includeVars": False, "targetBlank": False, "icon": "dashboard", "tooltip": "", "tags": [],
+               "asDropdown": False} for to, name in BOARDS.items() if to != uid]
     return {
         "uid": uid, "title": title, "description": text, "tags": ["whither"], "schemaVersion": 39, "version": 1, "editable": True,
         "graphTooltip": 1, "refresh": "30s", "timezone": "browser", "fiscalYearStartMonth": 0, "weekStart": "", "liveNow": False,
-        "time": {"from": "now-6h", "to": "now"}, "timepicker": {}, "links": [link], "annotations": {"list": [own, *annotations]},
+        "time": {"from": "now-6h", "to": "now"}, "timepicker": {}, "links": others, "annotations": {"list": [own, *annotations]},
         "templating": {"list": [DATASOURCE, JOB, BY_SENSOR, *variables]}, "panels": panels,
     }
 
@@ -418,7 +423,14 @@ def compare():
 
     def side_by_side(title, text, kind, label, heading, extra=""):
         targets = [table(both(kind, label, where + extra), ref) for where, ref in zip(sides.values(), "AB")]
-        return rows(title, text, "decbytes", NOTHING, targets, {label: heading, "Value #A": "$device_a", "Value #B": "$device_b"}, "$device_a")
+        return pair(title, text, "decbytes", NOTHING, targets, {label: heading})
+
+    def pair(title, text, unit, empty, targets, columns):
+        # A heading of a transformation takes no variable before Grafana 11; a display name does.
+        made = rows(title, text, unit, empty, targets, columns | {"Value #A": "A", "Value #B": "B"},
+                    overrides=[field("A", displayName="A: ${device_a}"), field("B", displayName="B: ${device_b}")])
+        made["transformations"].insert(1, {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "Value #A", "desc": True}]}})
+        return made
 
     return dashboard("whither-compare", "Whither / Compare", "Two devices side by side: what only one of them contacts, and what both do.",
                      [device("device_a", "Device A", False), device("device_b", "Device B", False, 2)], [
@@ -437,18 +449,18 @@ def compare():
         (11, [
             (7, rows("Only A", "Destinations that device A exchanged bytes with in the time range and device B did not. Not seen with B is no proof that B never "
                      "contacts them: look at the length of the range.", "decbytes", "None", [table(f"{a} unless on (destination) {b}")], only, "Bytes")),
-            (10, rows("Both", "Destinations that both devices exchanged bytes with in the time range.", "decbytes", "None",
+            (10, pair("Both", "Destinations that both devices exchanged bytes with in the time range.", "decbytes", "None",
                       [table(f"{a} and on (destination) {b}", "A"), table(f"{b} and on (destination) {a}", "B")],
-                      {"destination": "Destination", "Value #A": "$device_a", "Value #B": "$device_b"}, "$device_a")),
+                      {"destination": "Destination"})),
             (7, rows("Only B", "Destinations that device B exchanged bytes with in the time range and device A did not. Not seen with A is no proof that A never "
                      "contacts them: look at the length of the range.", "decbytes", "None", [table(f"{b} unless on (destination) {a}")], only, "Bytes")),
         ]),
         (9, [
             (8, side_by_side("Countries", "Bytes sent and received with each country in the time range.", "country", "country", "Country")),
             (8, side_by_side("Visibility", "Bytes by what is known of their destination: named by, hidden by, or bare.", "visibility", "class", "Class")),
-            (8, rows("Watchlist hits", "Conversations with what a watchlist carries, by category, in the time range.", "short", "No hit in this time range",
+            (8, pair("Watchlist hits", "Conversations with what a watchlist carries, by category, in the time range.", "short", "No hit in this time range",
                      [table(total("watchlist_hits_total", "category", where), ref) for where, ref in zip(sides.values(), "AB")],
-                     {"category": "Category", "Value #A": "$device_a", "Value #B": "$device_b"}, "$device_a")),
+                     {"category": "Category"})),
         ]),
         (8, [
             (10, lines("Bytes of A, by country", "Bytes that device A sent and received in each step of time.", "decbytes", NOTHING,

@@ -1,6 +1,6 @@
 //! `read --serve --speed`: the pages are up while the reading goes on at the pace of the capture, and show all at its end.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test makes its own world")]
+#![expect(clippy::unwrap_used, clippy::disallowed_types, reason = "a test makes its own world")]
 
 mod mixin;
 
