@@ -1,7 +1,7 @@
 //! What the person asked for: flags and the configuration file, as typed, become one set of settings, as meant.
 //!
-//! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
-//! before the default. An unknown key is an error that names the nearest one.
+//! Every flag has a key of the same name in the file (`--local-net` is `local-net`, `--web.config.file` is `web-config-file`: in
+//! TOML a dot would nest); a flag goes before the file, the file before the default. An unknown key is an error that names the nearest one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,9 @@ pub struct Common {
     /// Where to serve pages and metrics [default: 127.0.0.1:9843]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// TLS, users and headers for the pages, in the format of the Prometheus exporters' web configuration
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Bytes kept of each packet in a live capture [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub snaplen: Option<i32>,
@@ -149,6 +152,7 @@ impl Common {
             sensor: self.sensor.or(file.sensor),
             filter: self.filter.or(file.filter),
             listen: self.listen.or(file.listen),
+            web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
         })
@@ -192,8 +196,20 @@ fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 11] =
-    ["geoip", "watchlist", "local-net", "location", "by-address", "events", "sensor", "filter", "listen", "snaplen", "buffer"];
+const KEYS: [&str; 12] = [
+    "geoip",
+    "watchlist",
+    "local-net",
+    "location",
+    "by-address",
+    "events",
+    "sensor",
+    "filter",
+    "listen",
+    "web-config-file",
+    "snaplen",
+    "buffer",
+];
 
 /// A place on the globe.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -255,8 +271,8 @@ mod tests {
     fn every_common_flag_has_its_key_in_the_file() {
         let command = Cli::command();
         let watch = command.find_subcommand("watch").unwrap();
-        let mut flags: Vec<_> = watch.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config").collect();
-        flags.retain(|flag| !matches!(*flag, "help"));
+        let flags = watch.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| !matches!(*flag, "config" | "help"));
+        let mut flags: Vec<_> = flags.map(|flag| flag.replace('.', "-")).collect();
         flags.sort_unstable();
         let mut keys = KEYS.to_vec();
         keys.sort_unstable();

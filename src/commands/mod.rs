@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 use whither::engine::geo::GeoDb;
 use whither::engine::watchlist::{LARGEST, Watchlist};
+use whither::export::web::Web;
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
@@ -43,6 +44,11 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
         lists.push(list);
     }
     Ok(lists)
+}
+
+/// How the pages are to be served.
+fn web(file: Option<&Path>) -> Result<Web> {
+    file.map_or_else(|| Ok(Web::default()), |path| Web::load(path).map_err(|error| anyhow!(error)))
 }
 
 /// A file as far as it may be a watchlist, and a byte more, so that a larger one is told as such without being held.

@@ -17,12 +17,13 @@ use whither::config::{Common, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
-use whither::export::http::Server;
+use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue};
+use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
 
-use super::{databases, watchlists};
+use super::{databases, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -55,7 +56,8 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
     let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
-    let at = server.local_addr();
+    let web = web(common.web_config_file.as_deref())?;
+    let (scheme, at) = (web.scheme(), server.local_addr());
     let mut capture = Capture::open(options)?;
 
     let (queue, writer) = events(&common)?.unzip();
@@ -69,9 +71,9 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
 
-    let handle = serve(server, &state, queue.clone(), common.sensor())?;
+    let handle = serve(server, web, &state, queue.clone(), common.sensor())?;
     let stop = signals(&state, &common)?;
-    eprintln!("whither: watching {interface}; look at http://{at}/ (metrics at http://{at}/metrics); stop with Ctrl-C");
+    eprintln!("whither: watching {interface}; look at {scheme}://{at}/ (metrics at {scheme}://{at}/metrics); stop with Ctrl-C");
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
@@ -150,7 +152,7 @@ fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
     Ok(Some(log.detach(move |error| eprintln!("whither: cannot write events to {path}: {error}; dropping and counting them"))?))
 }
 
-fn serve(server: Server, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, sensor: &str) -> Result<whither::export::http::Handle> {
+fn serve(server: Server, web: Web, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, sensor: &str) -> Result<Handle> {
     let (state, sensor) = (Arc::clone(state), sensor.to_owned());
     let scrape = move || {
         let mut held = lock(&state);
@@ -160,7 +162,7 @@ fn serve(server: Server, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, s
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
         Scrape { snapshot, capture, sensor: sensor.clone() }
     };
-    Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)))?)
+    Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
 
 /// Stops on SIGINT and SIGTERM; reads the address databases and watchlists again on SIGHUP.

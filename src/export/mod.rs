@@ -9,9 +9,11 @@ use std::borrow::Cow;
 
 use crate::engine::snapshot::Snapshot;
 
+mod auth;
 mod community;
 mod dns;
 pub mod events;
+mod host;
 pub mod http;
 pub mod json;
 pub mod log;
@@ -19,7 +21,9 @@ pub mod names;
 mod page;
 pub mod prometheus;
 pub mod table;
+mod tls;
 pub mod visibility;
+pub mod web;
 
 /// What must stand where locations are shown (CC BY 4.0, the licence of the embedded databases).
 pub const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com)";
