@@ -11,8 +11,14 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod quantity;
+
+use quantity::{Age, Size};
+
 /// Where pages and metrics are served unless said otherwise: on this machine alone.
 pub const LISTEN: &str = "127.0.0.1:9843";
+/// How many older files of events stay unless said otherwise.
+pub const EVENTS_KEEP: u16 = 10;
 /// The sensor's name in events unless said otherwise.
 pub const SENSOR: &str = "whither";
 
@@ -63,6 +69,15 @@ pub struct Common {
     /// Write events as JSON lines; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
+    /// Begin the file of events anew before it is larger: FILE becomes FILE.1
+    #[arg(long, value_name = "SIZE")]
+    pub events_max_size: Option<Size>,
+    /// Begin the file of events anew when it is as old as this: FILE becomes FILE.1
+    #[arg(long, value_name = "TIME")]
+    pub events_max_age: Option<Age>,
+    /// How many older files of events stay [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9999))]
+    pub events_keep: Option<u16>,
     /// This sensor's name in events [default: whither]
     #[arg(long, value_name = "NAME")]
     pub sensor: Option<String>,
@@ -96,6 +111,8 @@ pub struct Watch {
 /// `whither read`.
 #[derive(Args, Debug)]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
+#[command(mut_arg("events_keep", |flag| flag.hide(true)))]
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -149,6 +166,9 @@ impl Common {
             location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
             events: self.events.or(file.events),
+            events_max_size: self.events_max_size.or(file.events_max_size),
+            events_max_age: self.events_max_age.or(file.events_max_age),
+            events_keep: self.events_keep.or(file.events_keep),
             sensor: self.sensor.or(file.sensor),
             filter: self.filter.or(file.filter),
             listen: self.listen.or(file.listen),
@@ -196,13 +216,16 @@ fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 15] = [
     "geoip",
     "watchlist",
     "local-net",
     "location",
     "by-address",
     "events",
+    "events-max-size",
+    "events-max-age",
+    "events-keep",
     "sensor",
     "filter",
     "listen",

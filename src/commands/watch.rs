@@ -13,12 +13,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use whither::capture::interface;
 use whither::capture::live::{Counters, Options};
 use whither::capture::watch::{Turn, Watch as Capture};
-use whither::config::{Common, Watch};
+use whither::config::{Common, EVENTS_KEEP, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
 use whither::export::http::{Handle, Server};
-use whither::export::log::{EventLog, EventQueue};
+use whither::export::log::{EventLog, EventQueue, News};
+use whither::export::rotate::Rotation;
 use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
@@ -106,6 +107,8 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
 
 fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
     let mut known = now();
+    let hangup = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))?;
     while !stop.load(Ordering::Relaxed) {
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
@@ -133,6 +136,9 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         }
         if let Some(queue) = queue {
             held.engine.events().for_each(|event| queue.send(event));
+            if hangup.swap(false, Ordering::Relaxed) {
+                queue.reopen();
+            }
         }
     }
     Ok(())
@@ -147,9 +153,21 @@ fn now() -> Timestamp {
 
 fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
     let Some(path) = &common.events else { return Ok(None) };
-    let log = EventLog::append(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display()))?;
+    let cannot = || format!("cannot write the events to {}", path.display());
+    let mut log = EventLog::append(path, common.sensor()).with_context(cannot)?;
+    let (size, age) = (common.events_max_size.map(|size| size.0), common.events_max_age.map(|age| age.0));
+    if size.is_some() || age.is_some() {
+        log = log.rotating(Rotation { size, age, keep: common.events_keep.unwrap_or(EVENTS_KEEP) }).with_context(cannot)?;
+    }
     let path = path.display().to_string();
-    Ok(Some(log.detach(move |error| eprintln!("whither: cannot write events to {path}: {error}; dropping and counting them"))?))
+    let tell = move |news: News<'_>| match news {
+        News::Failed(error) => {
+            eprintln!("whither: cannot write events to {path}: {error}; trying on, dropping and counting what finds no room")
+        }
+        News::Again(dropped) => eprintln!("whither: writing events to {path} again; {dropped} were dropped"),
+        News::Stuck(error) => eprintln!("whither: {path} cannot begin anew: {error}; it goes on as it is"),
+    };
+    Ok(Some(log.detach(tell)?))
 }
 
 fn serve(server: Server, web: Web, state: &Arc<Mutex<State>>, queue: Option<EventQueue>, sensor: &str) -> Result<Handle> {
@@ -165,7 +183,7 @@ fn serve(server: Server, web: Web, state: &Arc<Mutex<State>>, queue: Option<Even
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
 
-/// Stops on SIGINT and SIGTERM; reads the address databases and watchlists again on SIGHUP.
+/// Stops on SIGINT and SIGTERM; reads the address databases and watchlists again on SIGHUP, on which [`watch`] opens the events' file again.
 fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -20,6 +20,7 @@ pub mod log;
 pub mod names;
 mod page;
 pub mod prometheus;
+pub mod rotate;
 pub mod table;
 mod tls;
 pub mod visibility;
