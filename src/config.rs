@@ -57,6 +57,9 @@ pub struct Common {
     /// prefixes (repeatable); hits are events and metrics
     #[arg(long, value_name = "FILE")]
     pub watchlist: Vec<PathBuf>,
+    /// The devices that you know: aliases, all MACs of each, notes, expected countries; TOML
+    #[arg(long, value_name = "FILE")]
+    pub devices: Option<PathBuf>,
     /// A prefix of our side, beside the private ones (repeatable)
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     pub local_net: Vec<IpNet>,
@@ -162,6 +165,7 @@ impl Common {
             config: self.config,
             geoip: if self.geoip.is_empty() { file.geoip } else { self.geoip },
             watchlist: if self.watchlist.is_empty() { file.watchlist } else { self.watchlist },
+            devices: self.devices.or(file.devices),
             local_net: if self.local_net.is_empty() { file.local_net } else { self.local_net },
             location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
@@ -204,19 +208,25 @@ pub fn parse(text: &str, path: &Path) -> Result<Common> {
     })?;
     for key in table.keys() {
         if !KEYS.contains(&key.as_str()) {
-            let nearest = KEYS.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest.unwrap_or(&"listen"));
+            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(&KEYS, key));
         }
     }
     table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))
 }
 
+/// Of the keys there are, the one that was meant.
+pub(crate) fn nearest(keys: &[&'static str], key: &str) -> &'static str {
+    let nearest = keys.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
+    nearest.copied().unwrap_or_default()
+}
+
 /// An error of several lines in one.
-fn words(error: &str) -> String {
+pub(crate) fn words(error: &str) -> String {
     error.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
+    "devices",
     "geoip",
     "watchlist",
     "local-net",

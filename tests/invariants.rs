@@ -28,8 +28,9 @@ use whither::capture::file::{File, Item};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::event::{Detail, Event};
-use whither::engine::geo::GeoDb;
+use whither::engine::geo::{Country, GeoDb};
 use whither::engine::limits::Limits;
+use whither::engine::roster::{Entry, Roster};
 use whither::engine::snapshot::{Both, Snapshot};
 use whither::export::{Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
@@ -98,6 +99,8 @@ enum What {
     Bytes(Vec<u8>),
     /// No frame: the access point's own prefixes are asked for again, and now hold the public phone or do not.
     Prefixes(bool),
+    /// No frame: another devices file is read.
+    Devices(u8),
     /// No frame: time passes on a quiet link.
     Quiet,
 }
@@ -176,6 +179,7 @@ fn whats() -> impl Strategy<Value = What> {
         1 => (phone(), server(), 1..40_usize).prop_map(|(phone, server, size)| What::Fragments { phone, server, size }),
         1 => proptest::collection::vec(any::<u8>(), 0..80).prop_map(What::Bytes),
         1 => any::<bool>().prop_map(What::Prefixes),
+        1 => (0..5_u8).prop_map(What::Devices),
         1 => Just(What::Quiet),
     ]
 }
@@ -305,8 +309,28 @@ fn frames(what: &What) -> Vec<Vec<u8>> {
             }
         }
         What::Bytes(bytes) => vec![bytes.clone()],
-        What::Prefixes(_) | What::Quiet => vec![],
+        What::Prefixes(_) | What::Devices(_) | What::Quiet => vec![],
     }
+}
+
+/// Devices files that contradict each other: aliases that change hands, MACs that are one device, the gateway among them, and a
+/// phone or all behind one MAC.
+fn roster(edition: u8) -> Roster {
+    let entry = |alias: &str, phones: &[usize], split: bool| Entry {
+        alias: alias.into(),
+        macs: phones.iter().map(|phone| whither::packet::Mac(mac(*phone))).collect(),
+        addresses: phones.iter().flat_map(|phone| SERVERS.map(|server| address(*phone, server.parse().unwrap()))).collect(),
+        expected: Country::from_code("US").into_iter().collect(),
+        split,
+        ..Entry::default()
+    };
+    Roster::new(match edition {
+        0 => vec![],
+        1 => vec![entry("a", &[1, 2], false), entry("b", &[5], false)],
+        2 => vec![entry("a", &[3], false), entry("b", &[1, 2, 0], false)],
+        3 => vec![entry("a", &[1], true), entry("c", &[2, 3], false)],
+        _ => vec![entry("gateway", &[0], true), entry("b", &[4], true)],
+    })
 }
 
 /// What all frames of some steps come to, harm and times applied.
@@ -325,6 +349,7 @@ impl Air {
         self.time = self.time.saturating_add_signed(step.after * 1_000_000);
         match step.what {
             What::Prefixes(public) => engine.nets(if public { vec!["198.18.0.0/24".parse().unwrap()] } else { vec![] }),
+            What::Devices(edition) => engine.register(roster(edition)),
             What::Quiet => engine.advance(Timestamp::from_nanos(self.time)),
             _ => {}
         }

@@ -35,6 +35,10 @@ fn scrape() -> Scrape {
     let device = DeviceRow {
         id: HOSTILE.into(),
         mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+        macs: vec![Mac([2, 0, 0, 0, 0, 10])],
+        alias: Some(HOSTILE.into()),
+        notes: Some(HOSTILE.into()),
+        expected: Country::from_code("SG").into_iter().collect(),
         addresses: Vec::new(),
         hostname: Some(HOSTILE.into()),
         vendor: Some(HOSTILE.into()),

@@ -11,7 +11,9 @@ use std::process::Command;
 use clap::CommandFactory as _;
 use whither::config::Cli;
 use whither::engine::limits::Limits;
+use whither::engine::roster::MOST_DEVICES;
 use whither::export::prometheus;
+use whither::roster;
 
 #[test]
 fn the_picture_is_what_read_prints() {
@@ -39,8 +41,9 @@ fn every_event_is_listed() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         event["event.action"].as_str().unwrap().to_owned()
     };
-    // Nobody in the simulated run says another name than it was told.
-    let seen = read(&["--events", "-"]).lines().map(action).chain(["name-conflict".to_owned()]).collect();
+    // Nobody in the simulated run says another name than it was told, and nobody wrote down what to expect of it.
+    let others = ["name-conflict", "unexpected-country"].map(str::to_owned);
+    let seen = read(&["--events", "-"]).lines().map(action).chain(others).collect();
     assert_eq!(first_cells("Events"), seen);
 }
 
@@ -59,6 +62,16 @@ fn every_flag_is_listed() {
 }
 
 #[test]
+fn the_devices_file_is_one_that_is_read() {
+    let section = section("Devices: who is who");
+    let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let roster = roster::parse(example, Path::new("README.md")).unwrap();
+    assert_eq!(roster.len(), example.matches("[[device]]").count());
+    let fields = first_cells("Devices: who is who");
+    assert!(!fields.is_empty() && fields.iter().all(|field| example.contains(&format!("\n{field} = "))), "{fields:?}");
+}
+
+#[test]
 fn every_cap_is_the_one_in_use() {
     let limits = Limits::default();
     let section = section("What is bounded");
@@ -68,6 +81,7 @@ fn every_cap_is_the_one_in_use() {
         limits.names,
         limits.neighbours,
         limits.accounts,
+        MOST_DEVICES,
         limits.accounts_per_device,
         limits.streams,
         limits.dns_stream_bytes,

@@ -1,4 +1,5 @@
-//! SIGHUP reads the address databases again, without an end to the capture; a broken one is refused and the old one stays.
+//! SIGHUP reads the address databases and the devices file again, without an end to the capture; a broken one is refused and the
+//! old one stays.
 //!
 //! On loopback with the real program. Waits are blocking reads of what the program says, never sleeps.
 
@@ -29,10 +30,12 @@ struct Sensor {
 
 impl Sensor {
     /// Starts watching loopback; none, with a word, where that is not allowed.
-    fn start(database: &Path) -> Option<Self> {
+    fn start(flags: &[&str], file: &Path) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_whither"))
-            .args(["watch", "lo", "--listen", "127.0.0.1:0", "--geoip"])
-            .arg(database)
+            .args(["watch", "lo", "--listen", "127.0.0.1:0"])
+            .args(flags)
+            .arg(file)
+            .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -88,7 +91,7 @@ fn databases_are_read_again_and_a_broken_one_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("lab.mmdb");
     replace(&database, &std::fs::read(FIRST).unwrap());
-    let Some(mut sensor) = Sensor::start(&database) else { return };
+    let Some(mut sensor) = Sensor::start(&["--geoip"], &database) else { return };
     let rows = |sensor: &Sensor| sensor.metric("whither_geoip_build_timestamp_seconds{");
     let before = rows(&sensor);
     assert!(before.iter().any(|row| row.contains("database=\"lab\"")), "{before:?}");
@@ -107,4 +110,40 @@ fn databases_are_read_again_and_a_broken_one_changes_nothing() {
         sensor.metric("whither_capture_dropped_packets_total{interface=\"lo\",by=\"kernel\"}"),
         ["whither_capture_dropped_packets_total{interface=\"lo\",by=\"kernel\"} 0"]
     );
+}
+
+#[test]
+fn the_devices_file_is_read_again_and_a_broken_one_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let devices = folder.path().join("devices.toml");
+    let entry = |alias: &str| format!("[[device]]\nalias = '{alias}'\naddress = '127.0.0.1'\n");
+    replace(&devices, entry("bench").as_bytes());
+    let Some(mut sensor) = Sensor::start(&["--events", "-", "--devices"], &devices) else { return };
+    let mut events = BufReader::new(sensor.child.stdout.take().unwrap());
+    // Whoever asks for a page is seen on loopback, and told under its name. This blocks until then.
+    let mut wait_for = |sensor: &Sensor, alias: &str| {
+        sensor.metric("whither_device_info{");
+        let told = |line: &str| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event["event.action"] == "device" && event["device.name"] == alias && event["device.id"] == alias
+        };
+        let mut line = "{}".to_owned();
+        while !told(&line) {
+            line.clear();
+            assert!(events.read_line(&mut line).unwrap() > 0, "the sensor ended before it saw {alias}");
+        }
+    };
+    wait_for(&sensor, "bench");
+
+    replace(&devices, b"[[device]]\nalias = 'roof'\n");
+    let said = sensor.hang_up();
+    assert!(said.contains("devices.toml, line 1: `roof` has neither") && said.contains("devices in use stay"), "{said}");
+
+    replace(&devices, entry("roof").as_bytes());
+    let said = sensor.hang_up();
+    assert!(said.contains("devices were read again"), "{said}");
+    wait_for(&sensor, "roof");
+    let rows = sensor.metric("whither_device_transmit_bytes_total{");
+    let of = |alias: &str| rows.iter().any(|row| row.contains(&format!("device=\"{alias}\"")));
+    assert!(of("bench") && of("roof"), "the old series stays, the new one is there: {rows:?}");
 }

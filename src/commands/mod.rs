@@ -10,8 +10,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 use whither::engine::geo::GeoDb;
-use whither::engine::watchlist::{LARGEST, Watchlist};
+use whither::engine::roster::Roster;
+use whither::engine::watchlist::{self, Watchlist};
 use whither::export::web::Web;
+use whither::roster;
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
@@ -32,7 +34,7 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
     let mut lists = vec![embedded];
     for path in files {
         let path = path.as_ref();
-        let bytes = beginning(path).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
+        let bytes = beginning(path, watchlist::LARGEST).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
         let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned());
         // A comment in an old character set is no harm; a rule in one is told by its line.
         let list = Watchlist::parse(&name, &String::from_utf8_lossy(&bytes));
@@ -51,11 +53,19 @@ fn web(file: Option<&Path>) -> Result<Web> {
     file.map_or_else(|| Ok(Web::default()), |path| Web::load(path).map_err(|error| anyhow!(error)))
 }
 
-/// A file as far as it may be a watchlist, and a byte more, so that a larger one is told as such without being held.
-fn beginning(path: &Path) -> std::io::Result<Vec<u8>> {
+/// The devices that the person knows.
+fn devices(file: Option<&Path>) -> Result<Roster> {
+    let Some(path) = file else { return Ok(Roster::default()) };
+    let bytes = beginning(path, roster::LARGEST).with_context(|| format!("cannot read the devices file {}", path.display()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| anyhow!("the devices file {} is not UTF-8 text", path.display()))?;
+    roster::parse(text, path).context("the devices file")
+}
+
+/// A file's first `most` bytes, and a byte more, so that a larger one is told as such without being held.
+fn beginning(path: &Path, most: usize) -> std::io::Result<Vec<u8>> {
     #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
     let file = std::fs::File::open(path)?;
     let mut bytes = Vec::new();
-    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

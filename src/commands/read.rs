@@ -22,7 +22,7 @@ use whither::export::web::Web;
 use whither::export::{Scrape, json, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{databases, watchlists, web};
+use super::{databases, devices, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -55,6 +55,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         engine.stands_at(at.latitude, at.longitude);
     }
     engine.watch_for(watchlists(&common.watchlist)?);
+    engine.register(devices(common.devices.as_deref())?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {

@@ -24,7 +24,7 @@ use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
 
-use super::{databases, watchlists, web};
+use super::{databases, devices, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -53,6 +53,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     };
     let geo = databases(&common.geoip)?;
     let lists = watchlists(&common.watchlist)?;
+    let roster = devices(common.devices.as_deref())?;
     let mut options = Options { filter: common.filter.clone(), ..Options::new(&interface) };
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
@@ -68,6 +69,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         engine.stands_at(at.latitude, at.longitude);
     }
     engine.watch_for(lists);
+    engine.register(roster);
     know(&mut engine, &interface, &common);
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
@@ -183,7 +185,8 @@ fn serve(server: Server, web: Web, state: &Arc<Mutex<State>>, queue: Option<Even
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
 
-/// Stops on SIGINT and SIGTERM; reads the address databases and watchlists again on SIGHUP, on which [`watch`] opens the events' file again.
+/// Stops on SIGINT and SIGTERM; reads the address databases, watchlists and devices file again on SIGHUP, on which [`watch`]
+/// opens the events' file again.
 fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -192,18 +195,19 @@ fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let mut hangups = signal_hook::iterator::Signals::new([SIGHUP])?;
-    let (state, files, lists) = (Arc::clone(state), common.geoip.clone(), common.watchlist.clone());
+    let (state, files, lists, known) = (Arc::clone(state), common.geoip.clone(), common.watchlist.clone(), common.devices.clone());
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in hangups.forever() {
-            match databases(&files).and_then(|geo| Ok((geo, watchlists(&lists)?))) {
-                Ok((geo, lists)) => {
+            match databases(&files).and_then(|geo| Ok((geo, watchlists(&lists)?, devices(known.as_deref())?))) {
+                Ok((geo, lists, roster)) => {
                     let mut held = lock(&state);
                     held.engine.relocate(geo);
                     held.engine.watch_for(lists);
+                    held.engine.register(roster);
                     drop(held);
-                    eprintln!("whither: the address databases and watchlists were read again");
+                    eprintln!("whither: the address databases, watchlists and devices were read again");
                 }
-                Err(error) => eprintln!("whither: {error:#}; the databases and watchlists in use stay"),
+                Err(error) => eprintln!("whither: {error:#}; the databases, watchlists and devices in use stay"),
             }
         }
     })?;

@@ -21,7 +21,7 @@ impl Core {
         let now = flow.last;
         for side in SIDES {
             let owed = flow.owed(side);
-            let Some(end) = flow.ends.of(side).as_ref().copied() else { continue };
+            let Some(end) = flow.ends.of(side).clone() else { continue };
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
@@ -55,7 +55,7 @@ impl Core {
         flow.class = class(key, flow, candidates);
         flow.verdict = (!matches!(flow.class, Class::Local | Class::Multicast)).then(|| self.judge(key, flow).verdict());
         for side in SIDES {
-            let Some(mut end) = *flow.ends.of(side) else { continue };
+            let Some(mut end) = flow.ends.of(side).clone() else { continue };
             let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
@@ -72,6 +72,7 @@ impl Core {
             *flow.ends.of_mut(side) = Some(end);
         }
         self.look_out(key, flow);
+        self.expect(key, flow);
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -99,7 +100,7 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).and_then(|end| end.key.mac());
+        let mac = flow.ends.of(client).as_ref().and_then(|end| end.mac);
         let named = flow.name.as_ref();
         let place = match flow.place {
             Place::Local | Place::Multicast => crate::engine::event::Where::default(),
@@ -143,6 +144,7 @@ impl Core {
         if let Some(end) = flow.ends.of(sender.other()) {
             self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
         }
+        self.expect(&key, &flow);
         if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
             self.health.skip("no-side-ours");
         }
@@ -222,7 +224,7 @@ impl Core {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(end.key, now, &self.limits)?;
+        let (device, _) = self.devices.open(&end.key, now, &self.limits)?;
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::engine::device::{DeviceKey, Devices, to_group};
+use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
 use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
+use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
 use crate::engine::location::{Bench, Finding, Servers, judge};
 use crate::engine::names::NameTable;
-use crate::engine::reading::Streams;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
@@ -156,13 +156,17 @@ impl Core {
             return;
         }
         let Some(device) = self.devices.table().get(id) else { return };
+        let entry = self.devices.entry(device);
         let mut addresses = device.addresses.to_vec();
         addresses.sort_unstable();
         let news = DeviceNews {
             mac: device.mac(),
-            name: None,
+            macs: device.macs.clone(),
+            name: device.alias(),
+            notes: entry.and_then(|entry| entry.notes.clone()),
+            expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
             hostname: device.hostname.clone(),
-            vendor: device.mac().and_then(vendor).map(Arc::from),
+            vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
             vendor_class: device.vendor_class.clone(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
@@ -175,15 +179,18 @@ impl Core {
     /// The device at one end of a packet.
     fn end(&mut self, address: IpAddr, mac: Option<Mac>, packet: &Packet<'_>, now: Timestamp) -> Option<End> {
         let key = self.devices.key(address, mac);
-        let Some((device, new)) = self.devices.open(key, now, &self.limits) else {
+        let Some((device, new)) = self.devices.open(&key, now, &self.limits) else {
             self.health.skip("device-table-full");
             return None;
         };
-        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        // Where it is told apart by address, the MAC is a router's or a repeater's.
+        let own = mac.filter(|mac| self.devices.link_key(*mac) == key);
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address) | own.is_some_and(|mac| device.bears(mac)));
         if new || news {
             self.tell_device(device, packet.number, packet.time);
         }
-        Some(End { key, device, account: None, pending: Both::default() })
+        let mac = mac.filter(|_| !self.devices.by_address());
+        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
     }
 
     /// Notes a resolver that was offered on our link.
@@ -193,19 +200,25 @@ impl Core {
         }
     }
 
-    /// Whether a flow's side that is ours now bears another MAC: an address that changed hands. Or a frame to everybody began it
-    /// and others do not follow: one such frame must not make what goes to a server look like talk on the link.
-    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, target: IpAddr, packet: &Packet<'_>) -> bool {
+    /// Whether a flow's side that is ours is now another device's, by its MAC (an address that changed hands) or by the devices
+    /// file. Or a frame to everybody began it and others do not follow: one such frame must not make what goes to a server look
+    /// like talk on the link.
+    pub(super) fn has_moved(&self, flow: &Flow, sender: Side, datagram: &Datagram<'_>, packet: &Packet<'_>) -> bool {
+        let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let group = packet.group || to_group(target, packet.macs);
         if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
-        let Some(macs) = packet.macs else { return false };
-        let differs = |side: Side, mac: Mac| match flow.ends.of(side) {
-            Some(End { key: DeviceKey::Mac(known), .. }) => *known != mac && !mac.is_group(),
-            _ => false,
+        let differs = |side: Side, address: IpAddr, mac: Option<Mac>| {
+            let Some(end) = flow.ends.of(side) else { return false };
+            let moved = match (end.mac, mac) {
+                (Some(known), Some(mac)) => known != mac,
+                _ => false,
+            };
+            let looked_at = end.edition == self.devices.edition() && !moved;
+            !looked_at && mac.is_none_or(|mac| !mac.is_group()) && self.devices.key(address, mac) != end.key
         };
-        differs(sender, macs.source) || differs(sender.other(), macs.target)
+        differs(sender, source, packet.macs.map(|macs| macs.source)) || differs(sender.other(), target, packet.macs.map(|macs| macs.target))
     }
 
     /// Notes that the devices of a flow still talk: who has one long connection is not silent.

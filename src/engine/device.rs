@@ -1,6 +1,7 @@
 //! Who is on our side of the access point.
 //!
-//! A device is a MAC; on links without MACs, or when told so, it is an address. An address is ours when it is private,
+//! A device is an alias of the devices file that has its MAC or address; else it is a MAC; on links without MACs, or when told
+//! so, it is an address. An address is ours when it is private,
 //! link-local or ULA, in a prefix that we were given or that a Router Advertisement announced, or when its owner said so by ARP
 //! or neighbour discovery *and* the frame bears that owner's MAC. The last condition matters: a phone that claims a server's
 //! address cannot make its traffic to that server look local, because those frames go to the router's MAC.
@@ -13,8 +14,10 @@ use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
 use crate::dissect::observation::Text;
+use crate::engine::geo::Country;
 use crate::engine::ledger::Ledger;
 use crate::engine::limits::Limits;
+use crate::engine::roster::{Entry, Roster};
 use crate::engine::table::{Id, Table};
 use crate::packet::{Mac, Macs, Timestamp};
 
@@ -28,8 +31,10 @@ const PREFIXES: usize = 8;
 const ROUTERS: usize = 8;
 
 /// What tells devices apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum DeviceKey {
+    /// Its alias in the devices file.
+    Alias(Arc<str>),
     /// Its MAC.
     Mac(Mac),
     /// Its address.
@@ -37,12 +42,13 @@ pub(super) enum DeviceKey {
 }
 
 impl DeviceKey {
-    /// The MAC, if that is what tells it apart.
+    /// The label of what it tells apart.
     #[must_use]
-    pub(super) fn mac(self) -> Option<Mac> {
+    fn label(&self) -> Arc<str> {
         match self {
-            Self::Mac(mac) => Some(mac),
-            Self::Address(_) => None,
+            Self::Alias(alias) => Arc::clone(alias),
+            Self::Mac(mac) => Arc::from(mac.to_string()),
+            Self::Address(address) => Arc::from(address.to_string()),
         }
     }
 }
@@ -54,6 +60,8 @@ pub(super) struct Device {
     pub(super) key: DeviceKey,
     /// Its label.
     pub(super) label: Arc<str>,
+    /// The MACs it bore, in the order of their appearance: one, or those that the devices file lists. None where it is an address.
+    pub(super) macs: Vec<Mac>,
     /// Its addresses, in the order of their appearance.
     pub(super) addresses: ArrayVec<IpAddr, ADDRESSES>,
     /// The name it gave.
@@ -62,6 +70,8 @@ pub(super) struct Device {
     pub(super) vendor_class: Option<Text>,
     /// Resolvers it asked that nobody offered.
     pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
+    /// Countries outside its expected ones that were told: bounded by the number of countries.
+    pub(super) unexpected: Vec<Country>,
     /// First packet.
     pub(super) first: Timestamp,
     /// Last packet.
@@ -83,6 +93,9 @@ pub struct OurSide {
 #[derive(Debug)]
 pub(super) struct Devices {
     side: OurSide,
+    roster: Roster,
+    /// Which edition of the roster it is: flows placed by an earlier one are looked at again.
+    edition: u32,
     table: Table<DeviceKey, Device>,
     neighbours: Table<IpAddr, Mac>,
     prefixes: ArrayVec<Ipv6Net, PREFIXES>,
@@ -99,6 +112,8 @@ impl Devices {
     pub(super) fn new(side: OurSide, limits: &Limits) -> Self {
         Self {
             side,
+            roster: Roster::default(),
+            edition: 0,
             table: Table::new("devices", limits.devices),
             neighbours: Table::new("neighbours", limits.neighbours),
             prefixes: ArrayVec::new(),
@@ -215,6 +230,41 @@ impl Devices {
         self.declared.contains(&mac) || self.routers.contains(&mac)
     }
 
+    /// Exchanges the devices file. Who has another key by it is another device from its next packet on.
+    pub(super) fn register(&mut self, roster: Roster) {
+        self.edition = self.edition.wrapping_add(1);
+        for (key, device) in self.table.iter_mut() {
+            // Who has no alias any more stays as it was told, until it is forgotten.
+            if let DeviceKey::Alias(alias) = key
+                && let Some(entry) = roster.by_alias(alias)
+            {
+                device.macs.retain(|mac| entry.macs.contains(mac));
+            }
+        }
+        self.roster = roster;
+    }
+
+    /// Which edition of the devices file is in use.
+    #[must_use]
+    pub(super) fn edition(&self) -> u32 {
+        self.edition
+    }
+
+    /// What the devices file says of a device.
+    #[must_use]
+    pub(super) fn entry(&self, device: &Device) -> Option<&Entry> {
+        match &device.key {
+            DeviceKey::Alias(alias) => self.roster.by_alias(alias),
+            DeviceKey::Mac(_) | DeviceKey::Address(_) => None,
+        }
+    }
+
+    /// Whether the devices file says that several devices stand behind a MAC.
+    #[must_use]
+    pub(super) fn is_split(&self, mac: Mac) -> bool {
+        self.roster.by_mac(mac).is_some_and(|entry| entry.split)
+    }
+
     /// Whether devices are addresses even where there are MACs.
     #[must_use]
     pub(super) fn by_address(&self) -> bool {
@@ -225,36 +275,55 @@ impl Devices {
     #[must_use]
     pub(super) fn key(&self, address: IpAddr, mac: Option<Mac>) -> DeviceKey {
         match mac {
-            Some(mac) if !self.side.by_address => DeviceKey::Mac(mac),
-            _ => DeviceKey::Address(address.to_canonical()),
+            // Who has no address yet is told apart by nothing else.
+            Some(mac) if !self.side.by_address && (!self.is_split(mac) || address.is_unspecified()) => self.link_key(mac),
+            _ => {
+                let address = address.to_canonical();
+                let entry = self.roster.by_address(address);
+                entry.map_or(DeviceKey::Address(address), |entry| DeviceKey::Alias(Arc::clone(&entry.alias)))
+            }
         }
     }
 
+    /// What tells the device apart whose MAC, and nothing else, is known.
+    #[must_use]
+    pub(super) fn link_key(&self, mac: Mac) -> DeviceKey {
+        self.roster.by_mac(mac).map_or(DeviceKey::Mac(mac), |entry| DeviceKey::Alias(Arc::clone(&entry.alias)))
+    }
+
     /// The device of a key; `true` when it is new. `None` when the table is full of living devices.
-    pub(super) fn open(&mut self, key: DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
-        if let Some(id) = self.table.find(&key) {
+    pub(super) fn open(&mut self, key: &DeviceKey, now: Timestamp, limits: &Limits) -> Option<(Id, bool)> {
+        if let Some(id) = self.table.find(key) {
             self.table.touch(id, now);
             return Some((id, false));
         }
         if let Some((_, gone)) = self.table.make_room(now, |_, silent| silent >= limits.device_stale) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
-        let label = match key {
-            DeviceKey::Mac(mac) => mac.to_string(),
-            DeviceKey::Address(address) => address.to_string(),
-        };
+        let (hostname, vendor_class) = self.forebear(key).map(|old| (old.hostname.clone(), old.vendor_class.clone())).unwrap_or_default();
         let device = Device {
-            key,
-            label: Arc::from(label),
+            label: key.label(),
+            macs: if let DeviceKey::Mac(mac) = key { vec![*mac] } else { Vec::new() },
+            key: key.clone(),
             addresses: ArrayVec::new(),
-            hostname: None,
-            vendor_class: None,
+            hostname,
+            vendor_class,
+            unexpected: Vec::new(),
             strangers: ArrayVec::new(),
             first: now,
             last: now,
             ledger: Ledger::default(),
         };
-        self.table.insert(key, device, now).map(|id| (id, true))
+        self.table.insert(key.clone(), device, now).map(|id| (id, true))
+    }
+
+    /// Who bore one of the MACs before they were this alias's: what it said of itself by DHCP holds until it says it again, which
+    /// may take a day. Asked only for aliases, so that forged MACs do not buy a walk through the table.
+    fn forebear(&self, key: &DeviceKey) -> Option<&Device> {
+        let DeviceKey::Alias(alias) = key else { return None };
+        let entry = self.roster.by_alias(alias)?;
+        let bore = |device: &&Device| device.macs.iter().any(|mac| entry.macs.contains(mac));
+        self.table.iter().map(|(_, _, device)| device).filter(bore).max_by_key(|device| (device.last, &device.key))
     }
 
     /// Notes that a device was heard of.
@@ -292,10 +361,25 @@ impl Device {
         true
     }
 
-    /// Its MAC, if that is what tells it apart.
+    /// Its name in the devices file, also after it was taken out there.
+    #[must_use]
+    pub(super) fn alias(&self) -> Option<Arc<str>> {
+        matches!(self.key, DeviceKey::Alias(_)).then(|| Arc::clone(&self.label))
+    }
+
+    /// Notes a MAC of the device; true when it is new. Only those that the devices file lists come here.
+    pub(super) fn bears(&mut self, mac: Mac) -> bool {
+        let new = !self.macs.contains(&mac);
+        if new {
+            self.macs.push(mac);
+        }
+        new
+    }
+
+    /// Its MAC: the first it bore, so that labels stay. None where it is told apart by address.
     #[must_use]
     pub(super) fn mac(&self) -> Option<Mac> {
-        self.key.mac()
+        self.macs.first().copied()
     }
 }
 

@@ -72,6 +72,8 @@ pub enum Detail {
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
+    UnexpectedCountry(Box<Unexpected>),
 }
 
 /// Where the server is, as far as the databases know.
@@ -93,8 +95,14 @@ pub struct Where {
 pub struct DeviceNews {
     /// Its MAC.
     pub mac: Option<Mac>,
+    /// All that it bore, in the order of their appearance; several only where the devices file says so.
+    pub macs: Vec<Mac>,
     /// Its name in the devices file.
     pub name: Option<Arc<str>>,
+    /// What its owner noted there.
+    pub notes: Option<Arc<str>>,
+    /// Countries that its owner expects, sorted.
+    pub expected: Vec<Country>,
     /// Its host name.
     pub hostname: Option<Text>,
     /// The maker of its MAC.
@@ -116,6 +124,19 @@ pub struct Watched {
     pub name: Option<Arc<str>>,
     /// Where it is.
     pub place: Where,
+}
+
+/// A country that its owner does not expect a device to meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unexpected {
+    /// The device's owner expects these, sorted.
+    pub expected: Vec<Country>,
+    /// Full name of the server.
+    pub name: Option<Arc<str>>,
+    /// Where it is; the country is the one that is meant.
+    pub place: Where,
+    /// Whether the handshake's time allows that country.
+    pub verdict: Option<Verdict>,
 }
 
 /// A flow that ended or fell idle.

@@ -10,7 +10,7 @@ use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
-use crate::packet::{Datagram, TCP, Tcp, Timestamp};
+use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,10 +86,14 @@ pub(super) struct Flow {
 }
 
 /// A side that is ours.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct End {
     /// What tells the device apart.
     pub(super) key: DeviceKey,
+    /// The MAC on this side when it was placed; none where devices are addresses.
+    pub(super) mac: Option<Mac>,
+    /// The edition of the devices file that it was placed by.
+    pub(super) edition: u32,
     /// The device.
     pub(super) device: Id,
     /// Its account for this flow, once fixed.

@@ -8,12 +8,11 @@ use crate::dissect::observation::{
     Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
 };
 use crate::engine::core::{Core, where_is};
-use crate::engine::device::DeviceKey;
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
-use crate::engine::reading::{Harvest, Part};
+use crate::engine::lane::{Harvest, Part};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
@@ -154,7 +153,7 @@ impl Core {
     /// it at random (GREASE); but who was told another name for this address, or uses a name known for nothing else, hides one.
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
-        let Some(device) = flow.ends.of(context.sender).map(|end| end.device) else { return false };
+        let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
         let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
@@ -178,7 +177,7 @@ impl Core {
         if !known || self.offered.contains(&resolver) || resolver.is_multicast() {
             return;
         }
-        let Some(device) = flow.ends.of(client).and_then(|end| self.devices.get_mut(end.device)) else { return };
+        let Some(device) = flow.ends.of(client).as_ref().and_then(|end| self.devices.get_mut(end.device)) else { return };
         if device.strangers.contains(&resolver) || device.strangers.try_push(resolver).is_err() {
             return;
         }
@@ -213,9 +212,10 @@ impl Core {
     }
 
     fn lease(&mut self, lease: &Lease, context: Context<'_>) {
+        let mac = Mac(lease.mac);
         let key = match lease.address {
-            Some(address) if context.macs.is_none() => DeviceKey::Address(IpAddr::V4(address)),
-            _ => DeviceKey::Mac(Mac(lease.mac)),
+            Some(address) if context.macs.is_none() || self.devices.is_split(mac) => self.devices.key(IpAddr::V4(address), None),
+            _ => self.devices.link_key(mac),
         };
         if lease.kind == 5 || lease.kind == 2 {
             lease.resolvers.iter().for_each(|resolver| self.offers(IpAddr::V4(*resolver)));
@@ -255,7 +255,7 @@ impl Core {
             Ends { client: context.key.endpoint(client), server: context.key.endpoint(client.other()), protocol: context.key.protocol() };
         let mac = context.macs.map(|macs| if client == context.sender { macs.source } else { macs.target });
         // What is read when a flow ends has no packet of its own.
-        let mac = mac.or_else(|| flow.ends.of(client).and_then(|end| end.key.mac()));
+        let mac = mac.or_else(|| flow.ends.of(client).as_ref().and_then(|end| end.mac));
         let event = Event {
             time: context.time,
             packet: context.number,

@@ -43,7 +43,7 @@ impl Core {
                 time: by.1,
                 packet: by.0,
                 device: self.label(flow, client, ends.client.ip()),
-                mac: flow.ends.of(client).and_then(|end| end.key.mac()),
+                mac: flow.ends.of(client).as_ref().and_then(|end| end.mac),
                 ends: Some(ends),
                 detail: Detail::Watchlist(Box::new(Watched { hit, name, place })),
             };

@@ -13,10 +13,12 @@ pub mod device;
 mod domain;
 pub mod event;
 mod events;
+mod expectation;
 mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+mod lane;
 mod learn;
 mod ledger;
 pub mod limits;
@@ -26,6 +28,7 @@ mod names;
 mod neighbour;
 mod reading;
 pub mod region;
+pub mod roster;
 pub mod snapshot;
 mod stream;
 mod table;
@@ -47,6 +50,7 @@ use learn::Context;
 use limits::Limits;
 use location::{Bench, Servers};
 use names::NameTable;
+use roster::Roster;
 use table::{Id, Table};
 use watchlist::Watchlist;
 
@@ -116,7 +120,7 @@ impl Engine {
         };
         let Some(flow) = self.flows.get_mut(id) else { return };
         let placed = flow.is_placed();
-        if !placed || self.core.has_moved(flow, sender, datagram.target.ip(), &packet) {
+        if !placed || self.core.has_moved(flow, sender, &datagram, &packet) {
             if placed {
                 self.core.hand_over(&key, flow, now);
             }
@@ -206,6 +210,12 @@ impl Engine {
     /// Says what to look out for, in place of what was said before.
     pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
         self.core.watchlists = lists;
+    }
+
+    /// Says which devices have aliases, in place of what was said before. Who has another alias by it, or none any more, is
+    /// another device from its next packet on; what was counted stays where it was counted.
+    pub fn register(&mut self, roster: Roster) {
+        self.core.devices.register(roster);
     }
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::engine::core::Core;
-use crate::engine::device::DeviceKey;
 use crate::engine::event::{Detail, Event};
 use crate::engine::snapshot::Place;
 use crate::packet::{ARP, Datagram, Mac, Macs, Packet, Timestamp};
@@ -25,16 +24,17 @@ impl Core {
             return self.health.skip("no-ip"); // one MAC stands for many devices
         }
         let source = if speaks {
-            self.devices.open(DeviceKey::Mac(macs.source), now, &self.limits).map(|(id, new)| {
-                if new {
+            self.devices.open(&self.devices.link_key(macs.source), now, &self.limits).map(|(id, new)| {
+                let other = self.devices.get_mut(id).is_some_and(|device| device.bears(macs.source));
+                if new || other {
                     self.tell_device(id, packet.number, packet.time);
                 }
                 id
             })
         } else {
-            self.devices.table().find(&DeviceKey::Mac(macs.source))
+            self.devices.table().find(&self.devices.link_key(macs.source))
         };
-        let target = self.devices.table().find(&DeviceKey::Mac(macs.target));
+        let target = self.devices.table().find(&self.devices.link_key(macs.target));
         let place = if macs.target.is_group() { Place::Multicast } else { Place::Local };
         if let Some(device) = source {
             self.charge_frame(device, place, true, packet.wire_len, now);

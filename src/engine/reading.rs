@@ -4,22 +4,16 @@
 
 use arrayvec::ArrayVec;
 
-use crate::dissect::observation::{ClientHello, Observation};
-use crate::dissect::starttls::Upgrade;
+use crate::dissect::observation::Observation;
 use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, starttls, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
+use crate::engine::lane::{Harvest, Lane, Part, Streams, race, seen};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
-use crate::engine::table::{Id, Table};
-use crate::packet::{Datagram, TCP, Timestamp, UDP};
-
-/// Streams with bytes in them, by flow and sender.
-pub(super) type Streams = Table<(Id, Side), Stream>;
+use crate::packet::{Datagram, TCP, UDP};
 
 /// Connection IDs remembered of one flow: the first one, and one after a Retry (RFC 9001, 5.2).
 const KEY_IDS: usize = quic::MAX_KEY_IDS;
-/// A segment this far before the first one that was seen still moves the beginning.
-const MAX_SHIFT: u32 = 65_536;
 
 /// Questions of a flow that wait for an answer. A client has few under way from one port; one that asks without end forgets its
 /// first, whose answers then name nothing.
@@ -35,54 +29,6 @@ pub(super) struct Reading {
     versioned: bool,
     tried: u8,
     requests: u8,
-}
-
-/// One direction.
-#[derive(Debug, Default)]
-struct Lane {
-    /// TCP: the sequence number of offset 0.
-    start: Option<u32>,
-    /// The server's SYN was seen, which acknowledges the client's, so `start` is the true beginning. A client's SYN alone proves
-    /// nothing: another number in a second one would put the hello where it is not looked for.
-    anchored: bool,
-    /// Dissectors still in the race, one bit each.
-    racing: u16,
-    /// Where reading goes on.
-    done: u64,
-    /// Bytes that must be there before asking again.
-    need: usize,
-    /// What is held, if anything is.
-    stream: Option<Id>,
-    /// An HTTP connection between two requests.
-    between: bool,
-    /// Text comes first, and TLS may follow.
-    text: bool,
-}
-
-/// What one packet brought to light.
-#[derive(Debug, Default)]
-pub(super) struct Harvest {
-    /// What was seen, and the dissector's name.
-    pub(super) seen: Vec<(&'static str, Observation)>,
-    /// A message that could not be read: the dissector's name, and why.
-    pub(super) malformed: Option<(&'static str, &'static str)>,
-    /// The version of a flow's first QUIC long header.
-    pub(super) quic_version: Option<&'static str>,
-    /// A QUIC client's first flight: its Initial opened with the connection ID that it bears, which a client uses until it is answered.
-    pub(super) first_flight: bool,
-}
-
-/// A flow's packet as the reading needs it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Part<'a> {
-    /// The flow.
-    pub(super) flow: Id,
-    /// Who sent it.
-    pub(super) sender: Side,
-    /// When.
-    pub(super) now: Timestamp,
-    /// The packet.
-    pub(super) packet: &'a Datagram<'a>,
 }
 
 impl Reading {
@@ -295,197 +241,4 @@ impl Reading {
             lane.give_up(streams, harvest); // what the snap length cut off never comes
         }
     }
-}
-
-impl Lane {
-    fn is_over(&self) -> bool {
-        self.racing == 0
-    }
-
-    fn wants_more(&self) -> bool {
-        self.racing != 0 && !self.between
-    }
-
-    fn races(&self, name: &str) -> bool {
-        DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
-    }
-
-    /// The stream begins at a sequence number.
-    fn begin(&mut self, start: u32) {
-        if self.done == 0 && self.stream.is_none() {
-            self.start = Some(start);
-            self.anchored = true;
-        }
-    }
-
-    /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
-    fn offset(&mut self, seq: u32, streams: &mut Streams) -> u64 {
-        let start = *self.start.get_or_insert(seq);
-        let ahead = seq.wrapping_sub(start);
-        if ahead < 1 << 31 {
-            return u64::from(ahead);
-        }
-        let behind = start.wrapping_sub(seq);
-        if self.anchored || self.done != 0 || behind > MAX_SHIFT {
-            // Known bytes again, or from before what was read: past the end of what can be pushed.
-            return u64::MAX;
-        }
-        self.start = Some(seq);
-        self.need = 0;
-        if let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)) {
-            stream.shift(u64::from(behind));
-        }
-        0
-    }
-
-    /// Keeps a piece; false when the stream must be given up.
-    fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
-        let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
-            Some(id) => id,
-            None => {
-                // A table full of unfinished handshakes: the oldest makes room. The pieces of a true one follow each other at once,
-                // so it is read before thousands of forged ones have come after it.
-                streams.make_room(part.now, |_, _| true);
-                let mut stream = Stream::default();
-                stream.skip_to(self.done);
-                match streams.insert((part.flow, part.sender), stream, part.now) {
-                    Some(id) => id,
-                    None => return false,
-                }
-            }
-        };
-        self.stream = Some(id);
-        streams.touch(id, part.now);
-        streams.get_mut(id).is_some_and(|stream| stream.push(offset, bytes, limit))
-    }
-
-    fn race_held(&mut self, streams: &mut Streams, requests: &mut u8, limits: &Limits, harvest: &mut Harvest) {
-        let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)) else { return };
-        if stream.ready().is_empty() || stream.ready().len() < self.need {
-            return;
-        }
-        let used = self.race(stream.ready(), requests, limits, harvest);
-        stream.consume(used);
-        self.done = self.done.saturating_add(used as u64);
-        if stream.is_empty() || !self.wants_more() {
-            self.done = stream.end();
-            self.let_go(streams);
-        }
-    }
-
-    /// Shows bytes to every dissector in the race until none can say more; returns how many are done with.
-    fn race(&mut self, bytes: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> usize {
-        let mut used: usize = 0;
-        if self.text && !http::looks_like_request(bytes) {
-            match starttls::upgrade(bytes) {
-                Upgrade::NeedMore => {
-                    self.need = bytes.len().saturating_add(1);
-                    return 0;
-                }
-                Upgrade::At(start) => used = start,
-                Upgrade::Never => {}
-            }
-        }
-        self.text = false;
-        loop {
-            let rest = bytes.get(used..).unwrap_or_default();
-            if rest.is_empty() {
-                self.need = 0;
-                return used;
-            }
-            match self.round(rest, requests, limits, harvest) {
-                Some(more) => used = used.saturating_add(more.max(1)),
-                None => return used,
-            }
-        }
-    }
-
-    /// One round of the race; the bytes used when somebody saw something and there may be more.
-    fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
-        let mut need = usize::MAX;
-        let may_come_back = *requests > 0 && self.races("http") || !self.anchored;
-        for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
-            let mask = 1 << bit;
-            if self.racing & mask == 0 {
-                continue;
-            }
-            match (dissector.read)(rest) {
-                Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
-                Verdict::NeedMore(more) => need = need.min(more),
-                Verdict::Malformed(reason) => {
-                    harvest.malformed = Some((dissector.name, reason));
-                    self.racing &= !mask;
-                }
-                Verdict::Saw { seen, used, more } => {
-                    self.racing = if more { mask } else { 0 };
-                    if matches!(&seen, Observation::Request(request) if request.method.as_str() == "CONNECT") {
-                        self.racing |= race_of("tls"); // what goes through the tunnel
-                    }
-                    harvest.seen.push((dissector.name, seen));
-                    if dissector.name == "http" {
-                        *requests = requests.saturating_add(1);
-                        if *requests >= limits.requests {
-                            self.racing = 0;
-                        }
-                    }
-                    return more.then_some(used);
-                }
-            }
-        }
-        if self.racing == 0 && may_come_back {
-            // A body follows the request, or the connection is older than the capture: go on at the next segment that looks
-            // like a request.
-            self.racing = race_of("http");
-            self.between = true;
-            self.need = 0;
-            return None;
-        }
-        self.need = if need == usize::MAX { 0 } else { need };
-        None
-    }
-
-    fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
-        if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
-            self.partial(stream.ready(), harvest);
-        }
-        // A missing segment hides what it held; a later request on the same connection still speaks for itself.
-        self.between = self.races("http");
-        self.racing = if self.between { race_of("http") } else { 0 };
-        self.let_go(streams);
-    }
-
-    /// What half a message says already.
-    fn partial(&self, ready: &[u8], harvest: &mut Harvest) {
-        if self.races("tls") {
-            harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
-        }
-        if self.races("http") {
-            harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
-        }
-    }
-
-    fn let_go(&mut self, streams: &mut Streams) {
-        if let Some(id) = self.stream.take() {
-            streams.take(id);
-        }
-    }
-}
-
-fn seen(hello: ClientHello) -> Observation {
-    Observation::Hello(Box::new(hello))
-}
-
-fn race(over: Over, source: u16, target: u16) -> u16 {
-    let mut racing = 0;
-    for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
-        let ports = dissector.ports;
-        if dissector.over == over && (ports.is_empty() || ports.contains(&source) || ports.contains(&target)) {
-            racing |= 1 << bit;
-        }
-    }
-    racing
-}
-
-fn race_of(name: &str) -> u16 {
-    DISSECTORS.iter().zip(0_u16..).filter(|(dissector, _)| dissector.name == name).fold(0, |mask, (_, bit)| mask | 1 << bit)
 }

@@ -214,8 +214,16 @@ impl Verdict {
 pub struct DeviceRow {
     /// The metric label: alias, else MAC, else address.
     pub id: Arc<str>,
-    /// Its MAC, on links that have them.
+    /// Its MAC, on links that have them; the first that was seen of several.
     pub mac: Option<Mac>,
+    /// All its MACs that were seen, in that order: several only where the devices file says so.
+    pub macs: Vec<Mac>,
+    /// Its name, where it is one of the devices file.
+    pub alias: Option<Arc<str>>,
+    /// What its owner noted there.
+    pub notes: Option<Arc<str>>,
+    /// Countries that its owner expects, sorted; empty is no expectation.
+    pub expected: Vec<Country>,
     /// Its addresses, sorted, at most 16.
     pub addresses: Vec<IpAddr>,
     /// The name it gave by DHCP or mDNS.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
+use crate::engine::roster::Entry;
 use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
@@ -47,8 +48,8 @@ impl Engine {
             for (_, some) in pending.iter().skip(begin).take_while(|(other, _)| *other == id) {
                 owed.add(*some);
             }
-            let router = device.mac().is_some_and(|mac| self.core.devices.is_router(mac));
-            tell(device, owed, router, &mut snapshot);
+            let router = device.macs.iter().any(|mac| self.core.devices.is_router(*mac));
+            tell(device, self.core.devices.entry(device), owed, router, &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -84,16 +85,20 @@ fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
     (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
-fn tell(device: &Device, pending: Both, router: bool, snapshot: &mut Snapshot) {
+fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
     snapshot.devices.push(DeviceRow {
         id: Arc::clone(&device.label),
         mac: device.mac(),
+        macs: device.macs.clone(),
+        alias: device.alias(),
+        notes: entry.and_then(|entry| entry.notes.clone()),
+        expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
         addresses,
         hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
-        vendor: device.mac().and_then(vendor).map(Arc::from),
+        vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
         first: device.first,

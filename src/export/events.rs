@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{community, dns, rfc3339};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Watched, Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -52,6 +52,11 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::Watchlist(seen) => {
             let mut line = Line::begin(event, "watchlist", sensor, out);
             watched(seen, &mut line);
+            line.end();
+        }
+        Detail::UnexpectedCountry(seen) => {
+            let mut line = Line::begin(event, "unexpected-country", sensor, out);
+            unexpected(seen, &mut line);
             line.end();
         }
         Detail::Flow(flow) => {
@@ -206,6 +211,11 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
     line.maybe("device.vendor", news.vendor.as_deref());
     line.maybe("device.vendor_class", news.vendor_class.as_ref().map(|class| class.as_str()));
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
+    if news.macs.len() > 1 {
+        line.list("whither.macs", &news.macs, |mac, line| line.shown(mac));
+    }
+    line.maybe("whither.notes", news.notes.as_deref());
+    line.list("whither.expected", &news.expected, |country, line| line.value(country.as_str()));
 }
 
 fn watched(seen: &Watched, line: &mut Line<'_>) {
@@ -220,6 +230,13 @@ fn watched(seen: &Watched, line: &mut Line<'_>) {
     if hit.ambiguous {
         line.flag("whither.ambiguous", true);
     }
+}
+
+fn unexpected(seen: &Unexpected, line: &mut Line<'_>) {
+    line.maybe("destination.domain", seen.name.as_deref());
+    destination(seen.place.domain.as_deref(), &seen.place, line);
+    line.list("whither.expected", &seen.expected, |country, line| line.value(country.as_str()));
+    line.maybe("whither.location_verdict", seen.verdict.map(|verdict| verdict.as_str()));
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
@@ -597,6 +614,9 @@ mod tests {
     fn a_device_and_an_association_without_ends() {
         let news = DeviceNews {
             mac: Some(Mac([2, 0, 0, 0, 0, 10])),
+            macs: vec![Mac([2, 0, 0, 0, 0, 10]), Mac([2, 0, 0, 0, 0, 11])],
+            notes: Some("bench 1".into()),
+            expected: vec![Country::from_code("DE").unwrap()],
             name: Some("phone".into()),
             hostname: Some(text("Redmi-Note")),
             vendor: Some("Xiaomi".into()),
@@ -607,7 +627,7 @@ mod tests {
         let bare = |detail| Event { ends: None, ..event(6, detail) };
         assert_eq!(
             own(&bare(Detail::Device(Box::new(news))), "device", r#""whither.packet":7"#),
-            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"]}"#
+            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.macs":["02:00:00:00:00:0a","02:00:00:00:00:0b"],"whither.notes":"bench 1","whither.expected":["DE"]}"#
         );
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
     }
@@ -627,6 +647,19 @@ mod tests {
             own(&event(6, Detail::Watchlist(Box::new(seen))), "watchlist", TCP),
             format!(
                 r#","destination.domain":"www.example.org",{PLACE},"rule.name":"*.example.org","rule.ruleset":"whither","rule.category":"telemetry","whither.vendor":"Xiaomi","whither.claimed_region":"intl","whither.ambiguous":true}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn an_unexpected_country() {
+        let expected = vec![Country::from_code("DE").unwrap(), Country::from_code("LT").unwrap()];
+        let verdict = Some(Verdict::Consistent);
+        let seen = Unexpected { expected, name: Some("www.example.org".into()), place: place(), verdict };
+        assert_eq!(
+            own(&event(6, Detail::UnexpectedCountry(Box::new(seen))), "unexpected-country", TCP),
+            format!(
+                r#","destination.domain":"www.example.org",{PLACE},"whither.expected":["DE","LT"],"whither.location_verdict":"consistent"}}"#
             )
         );
     }

@@ -29,6 +29,10 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
     DeviceRow {
         id: id.into(),
         mac: Some(Mac([0x02, 0, 0, 0, 0, mac])),
+        macs: vec![Mac([0x02, 0, 0, 0, 0, mac])],
+        alias: None,
+        notes: None,
+        expected: vec![Country::from_code("DE").unwrap()],
         addresses: vec!["192.168.1.10".parse().unwrap(), "2001:db8::10".parse().unwrap()],
         hostname: None,
         vendor: Some("Xiaomi".into()),

@@ -90,7 +90,11 @@ fn last_packet(snapshot: &Snapshot) -> Option<String> {
 #[derive(Serialize)]
 struct Device<'a> {
     device: &'a str,
+    alias: Option<&'a str>,
+    notes: Option<&'a str>,
+    expected_countries: Vec<&'a str>,
     mac: Option<String>,
+    macs: Vec<String>,
     randomized_mac: bool,
     vendor: Option<&'a str>,
     hostname: Option<&'a str>,
@@ -108,7 +112,11 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
     fn from(row: &'a DeviceRow) -> Self {
         Self {
             device: &row.id,
+            alias: row.alias.as_deref(),
+            notes: row.notes.as_deref(),
+            expected_countries: row.expected.iter().map(|country| country.as_str()).collect(),
             mac: row.mac.map(|mac| mac.to_string()),
+            macs: row.macs.iter().map(ToString::to_string).collect(),
             randomized_mac: row.randomized,
             vendor: row.vendor.as_deref(),
             hostname: row.hostname.as_deref(),

@@ -55,7 +55,7 @@ use MetricType::{COUNTER, GAUGE, HISTOGRAM};
 const DESTINATION: &[&str] = &["device", "destination", "origin", "country", "asn"];
 
 #[rustfmt::skip] // a table: one metric, one row of three lines
-const FAMILIES: [Family; 29] = [
+const FAMILIES: &[Family] = &[
     Family { name: "build_info", kind: GAUGE, labels: &["version", "revision"], samples: build_info,
         help: "The version that runs; always 1." },
     Family { name: "capture_dropped_packets_total", kind: COUNTER, labels: &["interface", "by"], samples: capture_dropped,
@@ -78,6 +78,8 @@ const FAMILIES: [Family; 29] = [
     Family { name: "destination_transmit_bytes_total", kind: COUNTER, labels: DESTINATION,
         samples: |from, to| destinations(from, to, sent),
         help: "Bytes on the wire that the device sent, by destination and by what named it." },
+    Family { name: "device_expected_country", kind: GAUGE, labels: &["device", "country"], samples: expected_countries,
+        help: "A country that the device's owner expects it to meet, by the devices file; always 1." },
     Family { name: "device_info", kind: GAUGE, labels: &["device", "mac", "vendor", "hostname", "randomized"], samples: device_info,
         help: "What is known of the device; always 1." },
     Family { name: "device_receive_bytes_total", kind: COUNTER, labels: &["device"],
@@ -163,6 +165,12 @@ fn device_info(from: &Scrape, to: &mut Samples) {
         let mac = row.mac.map(|mac| mac.to_string()).unwrap_or_default();
         let randomized = if row.randomized { "true" } else { "false" };
         to.add([&row.id, &mac, row.vendor.as_deref().unwrap_or_default(), row.hostname.as_deref().unwrap_or_default(), randomized], 1);
+    }
+}
+
+fn expected_countries(from: &Scrape, to: &mut Samples) {
+    for row in &from.snapshot.devices {
+        row.expected.iter().for_each(|country| to.add([&row.id, country.as_str()], 1));
     }
 }
 

@@ -127,13 +127,24 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     }
 }
 
-/// Who it is, and its label where that says more.
+/// Who it is, and its label where that says more; of an alias, the MAC that stands behind it.
 fn label(device: &DeviceRow) -> String {
-    let name = match device.hostname.as_deref().or(device.vendor.as_deref()) {
-        Some(name) if *name != *device.id => format!("{name} {}", device.id),
+    let name = match (&device.alias, device.hostname.as_deref().or(device.vendor.as_deref())) {
+        (Some(_), _) => alias(device),
+        (None, Some(name)) if *name != *device.id => format!("{name} {}", device.id),
         _ => device.id.to_string(),
     };
     if device.router { format!("{name} (router)") } else { name }
+}
+
+/// A device of the devices file: its alias, its first MAC and how many more, else its first address.
+pub(super) fn alias(device: &DeviceRow) -> String {
+    match (device.macs.as_slice(), device.addresses.first()) {
+        ([mac], _) => format!("{} {mac}", device.id),
+        ([mac, more @ ..], _) => format!("{} {mac} +{}", device.id, more.len()),
+        ([], Some(address)) => format!("{} {address}", device.id),
+        ([], None) => device.id.to_string(),
+    }
 }
 
 /// Where it is by the databases, a country by its name; marked where a handshake's time contradicts them.

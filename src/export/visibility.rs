@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use super::printable;
+use super::table::alias;
 use crate::engine::snapshot::{Both, Class, Snapshot};
 
 /// One line for each device with traffic outside; every byte is in exactly one share.
@@ -28,9 +29,13 @@ pub fn lines(snapshot: &Snapshot) -> String {
         if out.is_empty() {
             out.push_str("\nKnown by (share of bytes outside):\n");
         }
-        let name = device.hostname.as_deref().map(|name| format!("{} ", printable(name))).unwrap_or_default();
+        let name = match (&device.alias, device.hostname.as_deref()) {
+            (Some(_), _) => alias(device),
+            (None, Some(name)) => format!("{name} {}", device.id),
+            (None, None) => device.id.to_string(),
+        };
         // Writing to a String cannot fail.
-        let _ = write!(out, "  {name}{}:", printable(&device.id));
+        let _ = write!(out, "  {}:", printable(&name));
         for (class, some) in shares {
             let _ = write!(out, " {class} {:.1} %", some as f64 * 100.0 / all as f64);
         }
