@@ -65,7 +65,7 @@ impl Sensor {
     /// The rows of one metric.
     fn metric(&self, name: &str) -> Vec<String> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()

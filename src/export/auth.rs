@@ -187,3 +187,97 @@ fn unknown() -> Response {
     let challenge = r#"Basic realm="whither", charset="UTF-8""#;
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], "A user and a password are wanted here.\n").into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn settings() -> Arc<Settings> {
+        // The hash was made by another implementation: crypt(3) of Debian.
+        let ann = ("ann".to_owned(), "$2b$08$abcdefghijklmnopqrstuubAvJmxpQuyV3jn7x.SUSPxe.DearCPe".to_owned());
+        let bob = ("bob".to_owned(), bcrypt::hash("bob's", 4).unwrap());
+        Arc::new(Settings { users: Users::new(vec![ann, bob]).unwrap(), ..Settings::default() })
+    }
+
+    fn asking(text: &str) -> HeaderMap {
+        let token = BASE64_STANDARD.encode(text);
+        HeaderMap::from_iter([(header::AUTHORIZATION, format!("bAsIc {token}").parse().unwrap())])
+    }
+
+    fn peer(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    fn within<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn only_a_user_with_his_own_password_is_let_in() {
+        let (settings, checks) = (settings(), Checks::new(9, Duration::ZERO));
+        within(async {
+            for text in ["ann:correct horse", "bob:bob's", "ann:correct horse"] {
+                assert!(checks.admit(&settings, &asking(text), peer(1)).await.is_ok(), "{text}");
+            }
+            for text in ["ann:bob's", "bob:correct horse", "ann:", "eve:bob's", ":", "ann", "", "ann:correct horse ", "Ann:correct horse"] {
+                let refused = checks.admit(&settings, &asking(text), peer(1)).await.unwrap_err();
+                assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{text}");
+                assert!(refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().starts_with("Basic "), "{text}");
+            }
+            for text in ["Basic", "Basic %%%", "Bearer YW5uOng=", "Basic /////w=="] {
+                let headers = HeaderMap::from_iter([(header::AUTHORIZATION, text.parse().unwrap())]);
+                assert!(checks.admit(&settings, &headers, peer(1)).await.is_err(), "{text}");
+            }
+            assert!(checks.admit(&settings, &HeaderMap::new(), peer(1)).await.is_err());
+        });
+        assert!(checks.of.lock().unwrap().is_empty(), "all turns are given back");
+    }
+
+    #[test]
+    fn guesses_wait_and_whoever_passed_before_does_not() {
+        let (settings, checks) = (settings(), Checks::new(2, HOUR));
+        within(async {
+            assert!(checks.admit(&settings, &asking("bob:bob's"), peer(1)).await.is_ok());
+            assert!(checks.admit(&settings, &asking("bob:x"), peer(2)).await.is_err());
+            let (x, y) = (asking("bob:x"), asking("bob:y"));
+            let mut waiting = [pin!(checks.admit(&settings, &x, peer(2))), pin!(checks.admit(&settings, &y, peer(2)))];
+            let mut asleep = Context::from_waker(Waker::noop());
+            assert!(waiting.iter_mut().all(|guess| guess.as_mut().poll(&mut asleep).is_pending()), "no guess for an hour");
+            let third = checks.admit(&settings, &x, peer(2)).await.unwrap_err();
+            assert_eq!(third.status(), StatusCode::TOO_MANY_REQUESTS);
+            assert!(checks.admit(&settings, &asking("bob:bob's"), peer(1)).await.is_ok());
+            assert!(matches!(pin!(checks.admit(&settings, &x, peer(3))).as_mut().poll(&mut asleep), Poll::Pending), "another waits too");
+        });
+        assert!(checks.of.lock().unwrap().is_empty(), "who hangs up gives his turn back");
+    }
+
+    #[test]
+    fn a_guess_whose_client_hung_up_costs_the_same_pause() {
+        let (settings, checks) = (settings(), Checks::new(2, HOUR));
+        within(async {
+            let guess = asking("ann:x");
+            {
+                let mut guess = pin!(checks.admit(&settings, &guess, peer(2)));
+                let mut asleep = Context::from_waker(Waker::noop());
+                assert!(guess.as_mut().poll(&mut asleep).is_pending(), "it is being checked");
+            }
+            while !checks.of.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await; // until the check is done
+            }
+            tokio::task::yield_now().await;
+            assert_eq!(checks.one.available_permits(), 0);
+        });
+    }
+
+    #[test]
+    fn an_unknown_user_costs_as_much_time_as_a_known_one() {
+        let users = settings();
+        let hash = &users.users.stand_in;
+        assert_eq!(hash.parse::<bcrypt::HashParts>().unwrap().get_cost(), 8);
+        assert!(!bcrypt::verify("", hash).unwrap());
+    }
+}

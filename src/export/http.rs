@@ -397,10 +397,21 @@ mod tests {
     const PATIENT: Limits = Limits { head_time: Duration::from_secs(600), request_time: Duration::from_secs(600), ..LIMITS };
 
     fn server(limits: Limits, ready: bool) -> (SocketAddr, Handle) {
+        serving(limits, ready, fixture::scrape, Web::default())
+    }
+
+    fn serving(limits: Limits, ready: bool, scrape: impl Fn() -> Scrape + Send + Sync + 'static, web: Web) -> (SocketAddr, Handle) {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.local_addr();
-        let handle = server.serve_within(limits, Arc::new(fixture::scrape), Arc::new(AtomicBool::new(ready)), Web::default()).unwrap();
+        let handle = server.serve_within(limits, Arc::new(scrape), Arc::new(AtomicBool::new(ready)), web).unwrap();
         (address, handle)
+    }
+
+    /// A web configuration of this text.
+    fn web(text: &str) -> Web {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Web::load(file.path()).unwrap()
     }
 
     fn connect(address: SocketAddr) -> std::net::TcpStream {
@@ -451,6 +462,43 @@ mod tests {
             assert!(head.starts_with("http/1.1 200 ok\r\n") && body.is_empty(), "{}: {head}", route.path);
             assert!(head.contains(&format!("\r\ncontent-length: {length}")), "{}: {head}", route.path);
         }
+        handle.stop();
+    }
+
+    #[test]
+    fn without_a_password_no_page_is_shown_be_it_there_or_not() {
+        let hash = bcrypt::hash("open sesame", 4).unwrap();
+        let text = format!("basic_auth_users: {{scraper: {hash}}}\nhttp_server_config: {{headers: {{Content-Security-Policy: sandbox}}}}");
+        // Gone when it was read: what is in use stays.
+        let hasty = Limits { pause: Duration::ZERO, ..PATIENT };
+        let (address, handle) = serving(hasty, true, fixture::scrape, web(&text));
+        let as_user = |path: &str, token: &str| {
+            exchange(connect(address), &format!("GET {path} HTTP/1.1\r\nHost: foreign.example\r\nAuthorization: Basic {token}\r\n\r\n")).0
+        };
+        for path in ROUTES.iter().map(|route| route.path).chain(["/none"]) {
+            let (head, body) = ask(address, "GET", path);
+            assert!(head.starts_with("http/1.1 401 ") && head.contains("\r\nwww-authenticate: basic realm=\"whither\""), "{path}: {head}");
+            assert!(!body.contains("example.org"), "{path}: {body}");
+            assert!(as_user(path, "c2NyYXBlcjp4").starts_with("http/1.1 401 "), "{path}: a wrong password");
+            let head = as_user(path, "c2NyYXBlcjpvcGVuIHNlc2FtZQ==");
+            let status = if path == "/none" { "http/1.1 404 " } else { "http/1.1 200 " };
+            assert!(head.starts_with(status), "{path}: {head}");
+            assert!(head.contains("\r\ncontent-security-policy: sandbox") && !head.contains("default-src"), "{path}: {head}");
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn on_loopback_a_site_of_another_name_reads_nothing() {
+        let (address, handle) = server(PATIENT, true);
+        let named = |host: &str| exchange(connect(address), &format!("GET /api/v1/devices HTTP/1.1\r\nHost: {host}\r\n\r\n")).0;
+        for host in ["127.0.0.1:9843", "localhost", "[::1]"] {
+            assert!(named(host).starts_with("http/1.1 200 "), "{host}");
+        }
+        let head = named("rebound.example");
+        assert!(head.starts_with("http/1.1 421 "), "{head}");
+        let (head, _) = exchange(connect(address), "GET /metrics HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("http/1.0 200 ") || head.starts_with("http/1.1 200 "), "no browser: {head}");
         handle.stop();
     }
 
@@ -510,6 +558,47 @@ mod tests {
         let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
         drop(half_open);
+        handle.stop();
+    }
+
+    /// More connections than any server here could hold, all at once and never ended.
+    #[test]
+    fn ten_thousand_half_open_requests_keep_nobody_else_out() {
+        let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        let many = usize::try_from(hard.max(soft)).unwrap_or(usize::MAX).saturating_sub(500).min(10_000);
+        let (address, handle) = server(PATIENT, true);
+        let half_open: Vec<_> = (0..many)
+            .map(|_| {
+                let mut stream = connect(address);
+                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:"); // refused, most of them
+                stream
+            })
+            .collect();
+        let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(head.starts_with("http/1.1 200 ok\r\n"), "{many} half-open: {head}");
+        drop(half_open);
+        handle.stop();
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_loses_its_place() {
+        let hasty = Limits { request_time: Duration::from_millis(500), per_peer: 1, ..PATIENT };
+        // More than the sockets' buffers take.
+        let large = || {
+            let mut scrape = fixture::scrape();
+            scrape.sensor = "x".repeat(64 << 20);
+            scrape
+        };
+        let (address, handle) = serving(hasty, true, large, Web::default());
+        let mut slow = connect(address);
+        slow.write_all(b"GET /api/v1/devices HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        slow.read_exact(&mut [0; 100]).unwrap();
+        // Until then the one place is taken, and the answer is 503.
+        while !ask(address, "GET", "/-/healthy").0.starts_with("http/1.1 200 ") {}
+        let mut rest = Vec::new();
+        let ended = slow.read_to_end(&mut rest);
+        assert!(ended.is_err() || rest.len() < 64 << 20, "it was cut");
         handle.stop();
     }
 

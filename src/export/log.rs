@@ -346,6 +346,41 @@ mod tests {
     }
 
     #[test]
+    fn over_all_files_every_event_is_there_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let rotation = Rotation { size: Some(100_000), age: None, keep: 99 };
+        let log = EventLog::append(&path, "lab").unwrap().rotating(rotation).unwrap();
+        let (queue, thread) = log.detach(|news| panic!("{news:?}")).unwrap();
+        (0..9000).for_each(|packet| queue.send_last(event(packet)));
+        drop(queue);
+        thread.join().unwrap();
+        let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() > 5, "{files:?}");
+        assert!(files.iter().all(|file| file.metadata().unwrap().len() <= 100_000));
+        let number = |file: &std::path::PathBuf| file.extension().unwrap().to_str().unwrap().parse().unwrap_or(0);
+        files.sort_by_key(|file| std::cmp::Reverse(number(file)));
+        assert_eq!(files.iter().flat_map(|file| packets(file)).collect::<Vec<_>>(), (0..9000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew_when_told_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, moved] = ["events.jsonl", "moved"].map(|name| folder.path().join(name));
+        let (queue, thread) = EventLog::append(&path, "lab").unwrap().detach(|news| panic!("{news:?}")).unwrap();
+        (0..500).for_each(|packet| queue.send_last(event(packet)));
+        std::fs::rename(&path, &moved).unwrap();
+        queue.reopen();
+        while !path.exists() {
+            std::thread::yield_now(); // it is made without another event
+        }
+        (500..900).for_each(|packet| queue.send_last(event(packet)));
+        drop(queue);
+        thread.join().unwrap();
+        assert_eq!([packets(&moved), packets(&path)].concat(), (0..900).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (sender, inbox) = sync_channel(2); // nobody takes from it
         let queue = EventQueue { sender, dropped: Arc::default(), reopen: Arc::default() };
@@ -379,6 +414,35 @@ mod tests {
         (0..6000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
         assert!(writer.log.buffer.len() < HELD + 1024, "{}", writer.log.buffer.len());
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_so_is_its_end() {
+        /// Full until there is room.
+        struct Full(Arc<AtomicBool>);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0.load(Ordering::Relaxed) { Ok(bytes.len()) } else { Err(io::ErrorKind::StorageFull.into()) }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (room, heard) = (Arc::new(AtomicBool::new(false)), std::cell::RefCell::new(Vec::new()));
+        let log = EventLog::to(Box::new(Full(Arc::clone(&room))), "lab");
+        let tell = |news: News<'_>| heard.borrow_mut().push(format!("{news:?}"));
+        let mut writer = Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell, failing: None, stuck: false };
+        for round in [1, 2] {
+            room.store(false, Ordering::Relaxed);
+            (0..4000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
+            assert!(!writer.flush());
+            room.store(true, Ordering::Relaxed);
+            assert!(writer.flush() && writer.flush());
+            assert_eq!(heard.borrow().len(), 2 * round, "{heard:?}");
+        }
+        let dropped = writer.dropped.load(Ordering::Relaxed) / 2;
+        assert_eq!(heard.borrow()[1], format!("Again({dropped})"));
+        assert_eq!(heard.borrow()[3], heard.borrow()[1]);
     }
 
     #[test]

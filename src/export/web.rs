@@ -248,3 +248,78 @@ impl<'a> Section<'a> {
         value.as_array().ok_or_else(wrong)?.iter().map(|item| item.as_str().ok_or_else(wrong)).collect()
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test writes the files that it reads")]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        parse(text, Path::new("/none"), &mut Files::default()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_unknown_or_not_kept_is_refused_by_name_and_without_its_value() {
+        for (text, word) in [
+            ("tls_server_confg: {}", "there is no setting `tls_server_confg`; did you mean `tls_server_config`?"),
+            ("tls_server_config: {cert_fil: s3cret}", "there is no setting `cert_fil` in `tls_server_config`; did you mean `cert_file`?"),
+            ("http_server_config: {headers: {X-Frame: deny}}", "did you mean `X-Frame-Options`?"),
+            (
+                "http_server_config: {headers: {X-Frame-Options: s3cret}}",
+                "`http_server_config.headers.X-Frame-Options` must be deny or sameorigin",
+            ),
+            ("http_server_config: {http2: true}", "HTTP/1.1"),
+            ("http_server_config: {http2: s3cret}", "must be true or false"),
+            ("rate_limit: {interval: 1s, burst: 2}", "`rate_limit` is not supported"),
+            ("basic_auth_users: {ann: s3cret}", "`ann` is no bcrypt hash"),
+            ("basic_auth_users: {ann: [s3cret]}", "`ann` is no text"),
+            ("basic_auth_users: {ann: $2b$19$abcdefghijklmnopqrstuubAvJmxpQuyV3jn7x.SUSPxe.DearCPe}", "the cost 19, at most 18"),
+            ("basic_auth_users: s3cret", "`basic_auth_users` is not a mapping"),
+            ("basic_auth_users:\n  ann: s3cret\n  ann: s3cret\n", "not YAML, line 3"),
+            ("a: b: s3cret", "not YAML, line 1"),
+            ("- s3cret", "not a mapping"),
+            ("tls_server_config: {cert_file: c.pem}", "cannot read the cert_file /none/c.pem"),
+            ("tls_server_config: {min_version: TLS12}", "neither `cert_file` nor `cert`"),
+            ("tls_server_config: {cert: s3cret}", "neither `key_file` nor `key`"),
+            ("tls_server_config: {cert: s3cret, key: s3cret}", "the server's certificate is not PEM"),
+            ("tls_server_config: {cert: s3cret, cert_file: x}", "both `cert` and `cert_file`"),
+            ("tls_server_config: {cert: 12, key: s3cret}", "`tls_server_config.cert` is no text"),
+        ] {
+            let told = told(text);
+            assert!(told.contains(word) && !told.contains("s3cret"), "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_plain_http_for_everybody() {
+        for text in
+            ["{}", "basic_auth_users:\nhttp_server_config:\n  http2: false\nrate_limit: {interval: 0s}", "tls_server_config: {}", ""]
+        {
+            let settings = parse(text, Path::new(""), &mut Files::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert!(settings.tls.is_none() && settings.users.is_empty() && settings.headers.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_a_broken_one_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web.yml");
+        let replace = |text: &str| {
+            std::fs::write(folder.path().join("new"), text).unwrap();
+            std::fs::rename(folder.path().join("new"), &path).unwrap();
+        };
+        replace("http_server_config: {headers: {X-Frame-Options: deny}}");
+        let web = Web::load(&path).unwrap();
+        let value = || web.current().headers.first().map(|(_, value)| value.to_str().unwrap().to_owned());
+        assert_eq!(value().as_deref(), Some("deny"));
+        replace("http_server_config: {headers: {X-Frame-Options: sameorigin}}");
+        assert_eq!(value().as_deref(), Some("sameorigin"));
+        replace("http_server_config: {headers: {X-Frame-Option: deny}}");
+        assert_eq!(value().as_deref(), Some("sameorigin"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(value().as_deref(), Some("sameorigin"));
+        replace("{}");
+        assert_eq!(value(), None);
+        assert!(Web::load(&folder.path().join("none.yml")).unwrap_err().starts_with("cannot read the web configuration"));
+    }
+}
