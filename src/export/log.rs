@@ -410,7 +410,8 @@ mod tests {
     #[test]
     fn a_full_disk_does_not_fill_the_memory() {
         let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
-        let mut writer = Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell: |_| {}, failing: None, stuck: false };
+        let mut writer =
+            Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell: |_: News<'_>| {}, failing: None, stuck: false };
         (0..6000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
         assert!(writer.log.buffer.len() < HELD + 1024, "{}", writer.log.buffer.len());
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
