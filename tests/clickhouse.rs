@@ -2,7 +2,7 @@
 //!
 //! The engine is `chdb-core` from PyPI, which `make deps` puts under `target/tools`; without it this says that it was skipped.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads files of its own")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types, reason = "a test reads files of its own")]
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

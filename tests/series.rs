@@ -66,13 +66,13 @@ fn a_flood_of_devices_places_and_names_stays_inside_the_bound() {
 /// A hello to somewhere, of one of many devices and names.
 fn visit(index: u32) -> [Vec<u8>; 2] {
     // Most from few, so that these meet the cap of one device; the others meet that of all.
-    let device = if index % 4 == 0 { index / 4 % 60_000 } else { index % 9 };
+    let device = if index.is_multiple_of(4) { index / 4 % 60_000 } else { index % 9 };
     let mac = [&[2, 0x66][..], &device.to_be_bytes()].concat();
     let from = [10, 1, device.to_be_bytes()[2], device.to_be_bytes()[3]];
     let mut to = index.wrapping_mul(0x9e37_79b1).to_be_bytes();
     to[0] = [5, 23, 41, 62, 80, 91, 103, 117, 133, 154, 177, 185, 190, 200, 212][to[0] as usize % 15];
-    let name = format!("n{index}.d{}.example.org", index % 5_000);
-    let hello = hello(if index % 3 == 0 { "www.example.org" } else { name.trim_start_matches('n') });
+    let name = format!("www.n{index}.example");
+    let hello = hello(if index.is_multiple_of(3) { "www.example.org" } else { &name });
     [(1_000, true, &[][..]), (1_001, false, &hello)].map(|(sequence, syn, payload)| {
         let packet = PacketBuilder::ethernet2(mac.clone().try_into().unwrap(), ROUTER).ipv4(from, to, 64);
         let packet = packet.tcp(1_024 + (index % 60_000) as u16, 443, sequence, 65_535);

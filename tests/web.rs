@@ -7,7 +7,6 @@
     clippy::panic,
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    clippy::indexing_slicing,
     reason = "a test talks to the program it started and should stop at the first surprise"
 )]
 
@@ -93,7 +92,7 @@ fn certificate(folder: &Path, name: &str, more: &[&str]) {
     openssl(
         folder,
         &[
-            &["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout"],
+            &["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout"][..],
             &[&*key, "-out", &*out, "-subj", &*subject],
             more,
         ]
