@@ -28,7 +28,7 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use rustls::ServerConfig;
@@ -50,7 +50,7 @@ struct Limits {
     head_time: Duration,
     /// From accept to the last byte of the answer. Stops: answers read a byte at a time, each holding its text.
     request_time: Duration,
-    /// Pages made, and passwords checked, at once. Stops: scrapes in parallel, each with a snapshot of its own.
+    /// Pages made at once. Stops: scrapes in parallel, each with a snapshot of its own, taking the processor from the capture.
     at_work: usize,
     /// Passwords of one peer that wait to be checked. Stops: one client's guesses keeping out all who come for the first time.
     checks: usize,
@@ -64,7 +64,7 @@ const LIMITS: Limits = Limits {
     head: 8 * 1024, // the least that hyper takes
     head_time: Duration::from_secs(5),
     request_time: Duration::from_secs(30),
-    at_work: 2,
+    at_work: 1,
     checks: 2,
     pause: Duration::from_secs(1),
 };
@@ -112,7 +112,7 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(limits.at_work)
+            .max_blocking_threads(limits.at_work.saturating_add(1)) // and a password
             .thread_name("http-page")
             .build()?;
         let listener = {
@@ -120,7 +120,7 @@ impl Server {
             TcpListener::from_std(self.listener)?
         };
         let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-        let door = Door { router: router(&scrape, &ready), web, checks: Checks::new(limits.checks, limits.pause), machine };
+        let door = Door { router: router(&scrape, &ready, limits.at_work), web, checks: Checks::new(limits.checks, limits.pause), machine };
         let door = Arc::new(door);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
@@ -307,23 +307,28 @@ fn site(peer: IpAddr) -> IpAddr {
     }
 }
 
-fn router(scrape: &Source, ready: &Arc<AtomicBool>) -> Router {
+fn router(scrape: &Source, ready: &Arc<AtomicBool>, at_work: usize) -> Router {
+    let turns = Arc::new(Semaphore::new(at_work));
     let add = |router: Router, route: &'static Route| {
-        let (scrape, ready) = (Arc::clone(scrape), Arc::clone(ready));
+        let (scrape, ready, turns) = (Arc::clone(scrape), Arc::clone(ready), Arc::clone(&turns));
         // `get` answers HEAD too, and everything else with 405 and Allow.
-        let page = get(move |headers: HeaderMap| answer(route, scrape, ready.load(Ordering::Relaxed), accepts_gzip(&headers)));
+        let page = get(move |headers: HeaderMap| answer(route, (scrape, turns), ready.load(Ordering::Relaxed), accepts_gzip(&headers)));
         router.route(route.path, page)
     };
     ROUTES.iter().fold(Router::new(), add).fallback(|| async { (StatusCode::NOT_FOUND, "No such page. / lists all.\n") })
 }
 
-async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool) -> Response {
+async fn answer(route: &'static Route, (scrape, turns): (Source, Arc<Semaphore>), ready: bool, gzip: bool) -> Response {
     let (status, body) = match route.page {
         Page::Fixed(text) => (StatusCode::OK, Body::from(text())),
         Page::Ready if ready => (StatusCode::OK, Body::from("whither is ready.\n".to_owned())),
         Page::Ready => (StatusCode::SERVICE_UNAVAILABLE, Body::from("No capture is open yet.\n".to_owned())),
         Page::Of(render) => {
-            let work = move || render(scrape()).map(|text| Body::from(text).packed(gzip));
+            let turn = turns.acquire_owned().await;
+            let work = move || {
+                let _turn = turn; // until it is made, even when the client has gone
+                render(scrape()).map(|text| Body::from(text).packed(gzip))
+            };
             match tokio::task::spawn_blocking(work).await {
                 Ok(Ok(body)) => (StatusCode::OK, body),
                 Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from(format!("The page could not be made: {error}\n"))),

@@ -147,9 +147,7 @@ fn parse(text: &str, folder: &Path, files: &mut Files) -> Result<Settings, Strin
     let rate = Section::of("rate_limit", whole.get("rate_limit"), &["interval", "burst"])?;
     let none = |value: &Value| matches!(value, Value::String(text) if text.trim_end_matches(char::is_alphabetic) == "0") || *value == 0;
     if rate.get("interval").is_some_and(|value| !none(value)) {
-        return Err(
-            "`rate_limit` is not supported: whither makes two pages at a time at most, and serves 8 connections of one client".to_owned()
-        );
+        return Err("`rate_limit` is not supported: whither makes one page at a time, and serves 8 connections of one client".to_owned());
     }
     Ok(settings)
 }
