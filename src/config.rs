@@ -38,6 +38,8 @@ pub enum Command {
     Watch(Watch),
     /// Read captures and print where each device sent its data
     Read(Read),
+    /// Tell the evidence behind one row of the table: which packets named it, located it and are counted in it
+    Explain(Explain),
     /// Write a simulated lab run of three phones, with its truth beside it: no phone was measured
     Simulate(Simulate),
 }
@@ -132,6 +134,33 @@ pub struct Read {
     /// After reading, keep pages and metrics up at --listen
     #[arg(long)]
     pub serve: bool,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `whither explain`.
+#[derive(Args, Debug)]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
+pub struct Explain {
+    /// The device: its label in the table, its MAC, one of its addresses, or its host name
+    pub device: String,
+    /// The destination: what stands in the table's DESTINATION column, an address, AS<n>, a country's code or name, or a full name.
+    /// What fits several is taken in this order: address, table, AS, country, full name
+    pub destination: String,
+    /// pcap or pcapng captures, plain or gzip-compressed; they are read more than once, so not standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Print the evidence as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write the packets that decide as a capture of their own, each with a comment that says what it shows
+    #[arg(long, value_name = "OUT.pcapng")]
+    pub evidence: Option<PathBuf>,
+    /// Tell every flow, and write every packet that is counted
+    #[arg(long)]
+    pub all: bool,
     /// The rest.
     #[command(flatten)]
     pub common: Common,

@@ -81,6 +81,46 @@ fn forged_initials() {
     alone("forged_initials", &[ALWAYS], |world| world.flood(MANY, initial));
 }
 
+/// DHCP, mDNS and SSDP with ever new names and identifiers, as long as they can be: from ever new MACs, and all from one.
+#[test]
+fn forged_identities() {
+    alone("forged_identities", &[ALWAYS], |world| {
+        world.flood(MANY / 4, |world, index| {
+            let [a, b, c, d] = index.to_be_bytes();
+            let forged = End { mac: [2, 0x68, a, b, c, d], address: [10, b, c, d], port: 50_000 };
+            let one = End { mac: FLOODER, address: FLOODER_ADDRESS, port: 50_000 };
+            for from in [forged, one] {
+                identities(world, from, index);
+            }
+        });
+        let snapshot = world.look();
+        let most = snapshot.devices.iter().map(|row| (row.identity.len(), row.same_as.len()));
+        assert!(most.clone().all(|(facts, same)| facts <= 32 && same <= 4), "{:?}", most.max());
+    });
+}
+
+fn identities(world: &mut World, from: End, index: u32) {
+    let long = format!("{index:08}-{:x>240}", "");
+    let option = |code: u8, value: &[u8]| [&[code, value.len() as u8][..], value].concat();
+    let head = [&[1, 1, 6, 0][..], &[0; 24], &from.mac, &[0; 202], &[99, 130, 83, 99, 53, 1, 3]].concat();
+    let options = [
+        option(12, long.as_bytes()),
+        option(60, long.as_bytes()),
+        option(55, &long.as_bytes()[..64]),
+        option(61, &long.as_bytes()[..32]),
+        option(81, format!("\0\0\0{long}").as_bytes()),
+    ];
+    let (client, server) = (End { address: [0; 4], port: 68, ..from }, End { mac: [0xff; 6], address: [255; 4], port: 67 });
+    world.udp(client, server, &[head, options.concat()].concat());
+    let name = [&[63][..], &[b'a'; 55], format!("{index:08}").as_bytes(), b"\x05local\0"].concat();
+    let answer = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &name, &[0, 1, 0, 1, 0, 0, 0, 60, 0, 4], &from.address].concat();
+    let group = End { mac: [1, 0, 0x5e, 0, 0, 0xfb], address: [224, 0, 0, 251], port: 5_353 };
+    world.udp(End { port: 5_353, ..from }, group, &answer);
+    let [a, b, c, d] = from.address;
+    let notify = format!("NOTIFY * HTTP/1.1\r\nLOCATION: http://{a}.{b}.{c}.{d}/\r\nSERVER: {long}\r\nUSN: uuid:{long}\r\n\r\n");
+    world.udp(End { port: 1_900, ..from }, End { port: 1_900, address: [239, 255, 255, 250], ..group }, notify.as_bytes());
+}
+
 /// One end of a packet.
 #[derive(Clone, Copy)]
 struct End {
@@ -301,9 +341,10 @@ fn peak() -> u64 {
 type Part = fn(&Limits) -> usize;
 
 /// The program, its databases as far as they are touched, and a snapshot; flows with their reading and the name they may bear;
-/// devices with ledger, addresses and texts; accounts with their label; address owners; events, of which DNS answers are the largest.
+/// devices with ledger, addresses and facts (32 of 256 bytes and their source, and proposals that repeat some); accounts with their
+/// label; address owners; events, of which those that repeat a device's facts are the largest.
 const ALWAYS: Part = |limits| {
-    (16 << 20) + 1_024 * limits.flows + 8_192 * limits.devices + 512 * limits.accounts + 128 * limits.neighbours + 2_048 * limits.events
+    (16 << 20) + 1_024 * limits.flows + 24_576 * limits.devices + 512 * limits.accounts + 128 * limits.neighbours + 4_096 * limits.events
 };
 /// Two bytes for one, as a growing vector may have; 512 for early pieces and the slot: 130 MiB by default.
 const STREAMS: Part = |limits| (2 * limits.stream_bytes + 512) * limits.streams;

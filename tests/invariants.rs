@@ -31,7 +31,8 @@ use whither::engine::event::{Detail, Event};
 use whither::engine::geo::{Country, GeoDb};
 use whither::engine::limits::Limits;
 use whither::engine::roster::{Entry, Roster};
-use whither::engine::snapshot::{Both, Snapshot};
+use whither::engine::snapshot::{Both, Class, Snapshot};
+use whither::engine::watchlist::Watchlist;
 use whither::export::{Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
 use whither::simulate::Plan;
@@ -403,7 +404,11 @@ fn tiny() -> impl Strategy<Value = Limits> {
 }
 
 fn engine(limits: Limits, by_address: bool) -> Engine {
-    Engine::new(limits, OurSide { by_address, ..OurSide::default() }, GeoDb::embedded().unwrap(), true)
+    let mut engine = Engine::new(limits, OurSide { by_address, ..OurSide::default() }, GeoDb::embedded().unwrap(), true);
+    let list =
+        "*.example.com\tExample\ttelemetry\t-\tfalse\tT\nexample.net\tExample\tpush\t-\tfalse\tT\n203.0.113.30\t-\tads\t-\ttrue\tT\n";
+    engine.watch_for(vec![Watchlist::parse("test", list).unwrap()]);
+    engine
 }
 
 /// Packets and bytes, up and down.
@@ -427,6 +432,14 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
             "{}: destinations and pending make the total",
             device.id
         );
+        let outside = device.visibility.iter().filter(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
+        let outside: u64 = outside.map(|(_, some)| some.transmit.bytes + some.receive.bytes).sum();
+        assert_eq!(device.services.iter().map(|(_, bytes)| bytes).sum::<u64>(), outside, "{}: services make what goes outside", device.id);
+        for (category, bytes) in device.services.iter().filter(|(category, _)| *category != "none") {
+            let rows = snapshot.destinations.iter().filter(|row| row.device == device.id).flat_map(|row| &row.services);
+            let of_rows: u64 = rows.filter(|row| row.category == *category && !row.ambiguous).map(|row| row.bytes).sum();
+            assert_eq!(of_rows, *bytes, "{}: {category}", device.id);
+        }
         assert!(device.first <= device.last);
         assert_ne!(device.total, Both::default(), "{}: a device without a frame", device.id);
     }
@@ -474,6 +487,8 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
     for device in after.devices.iter().filter(|_| all_stayed) {
         let Some(old) = before.devices.iter().find(|old| old.id == device.id) else { continue };
         assert!(not_less(&old.total, &device.total), "{}: {:?} then {:?}", device.id, old.total, device.total);
+        let services = old.services.iter().all(|old| device.services.iter().any(|now| old.0 == now.0 && old.1 <= now.1));
+        assert!(services && old.disputed <= device.disputed, "{}: {:?} then {:?}", device.id, old.services, device.services);
         assert!(old.flows.iter().zip(device.flows).all(|(before, after)| *before <= after), "{}", device.id);
         for row in before.countries.iter().filter(|row| row.device == device.id) {
             let now = after.countries.iter().find(|now| now.device == row.device && now.place == row.place);
@@ -748,6 +763,10 @@ fn a_year_later_everything_is_the_same() {
             let back = |time: &mut Timestamp| *time = Timestamp::from_nanos(time.as_nanos() - shift);
             snapshot.last_packet.as_mut().map(back);
             snapshot.devices.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            let facts = snapshot.devices.iter_mut().flat_map(|row| &mut row.identity);
+            facts.for_each(|fact| [&mut fact.first, &mut fact.last].into_iter().for_each(back));
+            let same = snapshot.devices.iter_mut().flat_map(|row| &mut row.same_as);
+            same.for_each(|same| [&mut same.silent, &mut same.begun, &mut same.told].into_iter().for_each(back));
             snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
             (snapshot, hosts(&events), events.len())
         };

@@ -27,6 +27,22 @@ fn the_picture_is_what_read_prints() {
 }
 
 #[test]
+fn the_evidence_is_what_explain_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("lab.pcap");
+    whither(&["simulate", capture.to_str().unwrap()]);
+    let section = section("Why: the evidence behind a row");
+    let mut lines = section.split("```text\n$ whither explain ").nth(1).unwrap().split("```").next().unwrap().lines();
+    let asked: Vec<&str> = lines.next().unwrap().split(" --evidence").next().unwrap().split(' ').collect();
+    let asked: Vec<&str> = asked.into_iter().map(|word| if word == "lab.pcap" { capture.to_str().unwrap() } else { word }).collect();
+    let printed = whither(&[&["explain"], &asked[..]].concat());
+    let mut rest = printed.lines();
+    for line in lines {
+        assert!(rest.any(|other| other.starts_with(line)), "in its place, `whither explain` does not print\n{line}\nbut\n{printed}");
+    }
+}
+
+#[test]
 fn every_metric_is_listed() {
     let whole = |series: String| {
         let name = series.trim_start_matches("whither_");
@@ -41,8 +57,8 @@ fn every_event_is_listed() {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         event["event.action"].as_str().unwrap().to_owned()
     };
-    // Nobody in the simulated run says another name than it was told, and nobody wrote down what to expect of it.
-    let others = ["name-conflict", "unexpected-country"].map(str::to_owned);
+    // Nobody in the simulated run says another name than it was told, or changes its MAC, and nobody wrote down what to expect of it.
+    let others = ["name-conflict", "same-device", "unexpected-country"].map(str::to_owned);
     let seen = read(&["--events", "-"]).lines().map(action).chain(others).collect();
     assert_eq!(first_cells("Events"), seen);
 }

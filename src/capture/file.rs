@@ -152,6 +152,14 @@ impl File {
     /// # Errors
     /// Where the capture breaks off, if it does.
     pub fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), Damage> {
+        self.read_linktypes(&mut |item, _| each(item))
+    }
+
+    /// The same, with the LINKTYPE number of each frame as the file has it.
+    ///
+    /// # Errors
+    /// Where the capture breaks off, if it does.
+    pub fn read_linktypes(&mut self, each: &mut dyn FnMut(Item<'_>, i32)) -> Result<(), Damage> {
         let mut wanted = BUFFER;
         loop {
             match self.reader.next() {
@@ -242,7 +250,7 @@ fn take(
     number: &mut u64,
     last: &mut Timestamp,
     block: &PcapBlockOwned<'_>,
-    each: &mut dyn FnMut(Item<'_>),
+    each: &mut dyn FnMut(Item<'_>, i32),
 ) -> Result<(), &'static str> {
     let (interface, time, wire_len, data) = match block {
         PcapBlockOwned::LegacyHeader(header) => {
@@ -285,9 +293,9 @@ fn take(
     match interface.link {
         Some(link) => {
             let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            each(Item::Frame(Frame { number: *number, time, link, wire_len: wire_len.max(captured), data }));
+            each(Item::Frame(Frame { number: *number, time, link, wire_len: wire_len.max(captured), data }), interface.linktype);
         }
-        None => each(Item::Unreadable(*number, interface.linktype)),
+        None => each(Item::Unreadable(*number, interface.linktype), interface.linktype),
     }
     Ok(())
 }

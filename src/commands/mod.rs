@@ -1,5 +1,6 @@
 //! One file for each command, and what they share.
 
+pub(crate) mod explain;
 pub(crate) mod read;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]
@@ -9,7 +10,11 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
+use whither::config::Common;
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
+use whither::engine::limits::Limits;
 use whither::engine::roster::Roster;
 use whither::engine::watchlist::{self, Watchlist};
 use whither::export::web::Web;
@@ -28,10 +33,20 @@ fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
     Ok(geo)
 }
 
-/// What to look out for: the embedded list and the person's.
+/// An engine for captures that looks out for nothing yet; `events` says whether anybody will take them.
+fn engine(common: &Common, events: bool) -> Result<Engine> {
+    let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
+    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, events);
+    if let Some(at) = common.location {
+        engine.stands_at(at.latitude, at.longitude);
+    }
+    engine.register(devices(common.devices.as_deref())?);
+    Ok(engine)
+}
+
+/// What to look out for: the person's lists, whose word on what a host is for goes first, and the embedded one.
 fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
-    let embedded = Watchlist::embedded().context("the embedded watchlist")?;
-    let mut lists = vec![embedded];
+    let mut lists = Vec::new();
     for path in files {
         let path = path.as_ref();
         let bytes = beginning(path, watchlist::LARGEST).with_context(|| format!("cannot read the watchlist {}", path.display()))?;
@@ -45,6 +60,7 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
         }
         lists.push(list);
     }
+    lists.push(Watchlist::embedded().context("the embedded watchlist")?);
     Ok(lists)
 }
 

@@ -10,19 +10,16 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
 use whither::config::{Cli, Common, Read};
-use whither::engine::Engine;
-use whither::engine::device::OurSide;
 use whither::engine::event::Event;
-use whither::engine::limits::Limits;
 use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
 use whither::export::web::Web;
-use whither::export::{Scrape, json, prometheus, table, visibility};
+use whither::export::{Scrape, identity, json, locations, noise, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{databases, devices, watchlists, web};
+use super::{engine, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -49,13 +46,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .as_ref()
         .map(|path| EventLog::create(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display())));
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
-    let side = OurSide { nets: common.local_net.clone(), by_address: common.by_address };
-    let mut engine = Engine::new(Limits::default(), side, databases(&common.geoip)?, told.wanted());
-    if let Some(at) = common.location {
-        engine.stands_at(at.latitude, at.longitude);
-    }
+    let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
-    engine.register(devices(common.devices.as_deref())?);
 
     let mut damages = Vec::new();
     for (path, file) in &mut files {
@@ -132,7 +124,8 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         writeln!(out, "{}", json::summary_json(&snapshot))?;
     } else if !stdout_taken {
         let width = out.is_terminal().then(|| std::env::var("COLUMNS").ok()?.parse().ok()).flatten();
-        write!(out, "{}{}", table::destinations(&snapshot, width), visibility::lines(&snapshot))?;
+        write!(out, "{}{}{}", table::destinations(&snapshot, width), identity::lines(&snapshot), visibility::lines(&snapshot))?;
+        write!(out, "{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot))?;
     }
     if let Some(path) = &asked.metrics {
         let scrape = Scrape { snapshot, capture: Vec::new(), sensor: common.sensor().to_owned() };
@@ -169,7 +162,7 @@ fn serve(server: Server, web: Web, common: &Common, snapshot: Snapshot) -> Resul
 }
 
 /// A filter over files: the language is libpcap's, so it needs libpcap.
-struct Filter {
+pub(super) struct Filter {
     #[cfg(feature = "live")]
     text: Option<String>,
     #[cfg(feature = "live")]
@@ -178,7 +171,7 @@ struct Filter {
 
 impl Filter {
     #[cfg(not(feature = "live"))]
-    fn new(text: Option<&str>) -> Result<Self> {
+    pub(super) fn new(text: Option<&str>) -> Result<Self> {
         match text {
             Some(_) => {
                 anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
@@ -188,12 +181,12 @@ impl Filter {
     }
 
     #[cfg(not(feature = "live"))]
-    fn takes(&mut self, _: &Frame<'_>) -> bool {
+    pub(super) fn takes(&mut self, _: &Frame<'_>) -> bool {
         true
     }
 
     #[cfg(feature = "live")]
-    fn new(text: Option<&str>) -> Result<Self> {
+    pub(super) fn new(text: Option<&str>) -> Result<Self> {
         let filter = Self { text: text.map(str::to_owned), programs: Vec::new() };
         if let Some(text) = text {
             filter.compile(1, text).map_err(|error| anyhow!("the filter `{text}` is not in tcpdump's language: {error}"))?;
@@ -207,7 +200,7 @@ impl Filter {
     }
 
     #[cfg(feature = "live")]
-    fn takes(&mut self, frame: &Frame<'_>) -> bool {
+    pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
         let Some(text) = &self.text else { return true };
         if !self.programs.iter().any(|(link, _)| *link == frame.link) {
             let program = self.compile(frame.link.linktype(), text).ok();

@@ -29,6 +29,7 @@ pub fn read(datagram: &[u8]) -> Verdict {
         vendor_class: Text::from_bytes(&options.vendor_class),
         parameters: options.parameters.into_iter().take(MAX_PARAMETERS).collect(),
         client_id: options.client_id.into_iter().take(MAX_CLIENT_ID).collect(),
+        max_message: options.max_message.first_chunk().map(|bytes| u16::from_be_bytes(*bytes)),
         fqdn: fqdn(&options.fqdn),
         resolvers: options.resolvers.as_chunks::<4>().0.iter().take(MAX_RESOLVERS).map(|bytes| Ipv4Addr::from(*bytes)).collect(),
     };
@@ -85,6 +86,7 @@ struct Options {
     overload: Vec<u8>,
     kind: Vec<u8>,
     parameters: Vec<u8>,
+    max_message: Vec<u8>,
     vendor_class: Vec<u8>,
     client_id: Vec<u8>,
     fqdn: Vec<u8>,
@@ -118,6 +120,7 @@ impl Options {
                 52 => Some(&mut self.overload),
                 53 => Some(&mut self.kind),
                 55 => Some(&mut self.parameters),
+                57 => Some(&mut self.max_message),
                 60 => Some(&mut self.vendor_class),
                 61 => Some(&mut self.client_id),
                 81 => Some(&mut self.fqdn),
@@ -137,6 +140,11 @@ fn fqdn(option: &[u8]) -> Option<Text> {
     if flags & 0x04 == 0 {
         return Text::from_bytes(name);
     }
+    dns_form(name)
+}
+
+/// A name in the form of DNS (RFC 1035, 3.1), whether or not it comes to its end, as DHCP options carry it.
+pub(super) fn dns_form(name: &[u8]) -> Option<Text> {
     let mut text = Vec::new();
     let mut reader = Reader::new(name);
     // A pointer (RFC 4702 forbids them) reads as a label that is too long, and ends the name.
@@ -181,8 +189,9 @@ mod tests {
         text.map(|text| text.as_str().to_owned()).unwrap_or_default()
     }
 
-    const REQUEST: [(u8, &[u8]); 7] = [
+    const REQUEST: [(u8, &[u8]); 8] = [
         (53, &[3]),
+        (57, &[5, 220]),
         (61, &[1, 2, 0, 0, 0, 0, 7]),
         (50, &[192, 0, 2, 9]),
         (60, b"android-dhcp-14"),
@@ -198,7 +207,7 @@ mod tests {
         let lease = lease(&bytes);
         assert_eq!((lease.mac, lease.kind, lease.address), ([2, 0, 0, 0, 0, 7], 3, None));
         assert_eq!(lease.parameters, [1, 3, 6, 15, 26, 28, 51, 58, 59, 43]);
-        assert_eq!(lease.client_id, [1, 2, 0, 0, 0, 0, 7]);
+        assert_eq!((&lease.client_id[..], lease.max_message), (&[1, 2, 0, 0, 0, 0, 7][..], Some(1_500)));
         assert_eq!((text(lease.hostname), text(lease.vendor_class)), ("Pixel-8".into(), "android-dhcp-14".into()));
         assert_eq!(text(lease.fqdn), "Pixel-8.example");
     }

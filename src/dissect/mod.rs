@@ -8,12 +8,14 @@
 
 pub mod certificate;
 pub mod dhcp;
+pub mod dhcp6;
 pub mod dns;
 pub mod http;
 mod ja4;
 pub mod observation;
 pub mod quic;
 mod reader;
+pub mod ssdp;
 pub mod starttls;
 pub mod tls;
 pub mod tunnel;
@@ -65,7 +67,7 @@ pub enum Verdict {
 }
 
 /// Every protocol that is read: one row each.
-pub const DISSECTORS: [Dissector; 11] = [
+pub const DISSECTORS: [Dissector; 13] = [
     tls::DISSECTOR,
     certificate::DISSECTOR,
     http::DISSECTOR,
@@ -74,6 +76,8 @@ pub const DISSECTORS: [Dissector; 11] = [
     dns::MDNS,
     dns::LLMNR,
     dhcp::DISSECTOR,
+    dhcp6::DISSECTOR,
+    ssdp::DISSECTOR,
     quic::DISSECTOR,
     tunnel::OVER_UDP,
     tunnel::OVER_TCP,

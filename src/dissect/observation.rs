@@ -3,7 +3,7 @@
 //! Everything here is owned, bounded and free of protocol state; `engine::learn` has the single exhaustive match over it.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Something a dissector read in a device's traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Observation {
     Request(Box<Request>),
     /// What a DHCPv4 client said of itself, or a server granted.
     Lease(Box<Lease>),
+    /// The same by DHCPv6.
+    Lease6(Box<Lease6>),
+    /// What a device announces of itself, or looks for, by SSDP.
+    Announcement(Box<Announcement>),
     /// The handshake of a tunnel, or of something else that hides what it carries.
     Tunnel(Tunnel),
     /// The certificate of a TLS server, in the clear up to TLS 1.2.
@@ -192,7 +196,8 @@ pub struct DnsMessage {
     pub questions: Vec<Question>,
     /// The answer section, in order, at most [`DnsMessage::MAX_ANSWERS`].
     pub answers: Vec<Record>,
-    /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do.
+    /// Addresses of the additional section (and HTTPS hints anywhere), which name a server as answers do, and its SRV and TXT records,
+    /// by which mDNS describes a service.
     pub additional: Vec<Record>,
     /// The message ended before its counts did or after them, was cut (TC), or had records that could not be read.
     pub partial: bool,
@@ -300,10 +305,65 @@ pub struct Lease {
     pub parameters: Vec<u8>,
     /// Option 61, at most 32 bytes.
     pub client_id: Vec<u8>,
+    /// Option 57: the longest message the client takes, bytes.
+    pub max_message: Option<u16>,
     /// Option 81, the name in it.
     pub fqdn: Option<Text>,
     /// Option 6: the resolvers that a server offers, at most 8.
     pub resolvers: Vec<Ipv4Addr>,
+}
+
+/// What a DHCPv6 message says of a client (RFC 8415).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lease6 {
+    /// msg-type: 1 Solicit, 7 Reply; of the innermost message where relays are between.
+    pub kind: u8,
+    /// A relay carried it: the frame's sender is not the one who speaks.
+    pub relayed: bool,
+    /// Option 1, the client's DUID, at most 130 bytes.
+    pub duid: Vec<u8>,
+    /// Option 39, the name in it (RFC 4704).
+    pub fqdn: Option<Text>,
+    /// Option 16, its strings joined by a space.
+    pub vendor_class: Option<Text>,
+    /// Option 16, the IANA enterprise number of whoever defined them.
+    pub enterprise: Option<u32>,
+    /// Option 6, the options asked for, as sent: at most [`Lease6::MAX_PARAMETERS`].
+    pub parameters: Vec<u16>,
+    /// The addresses of IA_NA and IA_TA: wished by a client, given by a server. At most [`Lease6::MAX_ADDRESSES`].
+    pub addresses: Vec<Ipv6Addr>,
+    /// The prefixes of IA_PD and their lengths in bits, at most as many.
+    pub prefixes: Vec<(Ipv6Addr, u8)>,
+    /// Option 23 (RFC 3646): the resolvers that a server offers, at most as many.
+    pub resolvers: Vec<Ipv6Addr>,
+}
+
+impl Lease6 {
+    /// Options asked for that are kept: the longest real list is about 15.
+    pub const MAX_PARAMETERS: usize = 32;
+    /// Addresses, prefixes and resolvers kept of one message: nobody has more than a few.
+    pub const MAX_ADDRESSES: usize = 8;
+
+    /// Whether a client says it (RFC 8415, 7.3); else a server does.
+    #[must_use]
+    pub const fn is_client(&self) -> bool {
+        !matches!(self.kind, 2 | 7 | 10)
+    }
+}
+
+/// An SSDP message (UPnP Device Architecture 2.0, 1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// It looks for others (M-SEARCH); else it tells of its sender.
+    pub search: bool,
+    /// SERVER, or USER-AGENT of a search: operating system, UPnP version, product.
+    pub product: Option<Text>,
+    /// NT or ST: the type of what is announced or looked for.
+    pub kind: Option<Text>,
+    /// The UUID in USN.
+    pub uuid: Option<Text>,
+    /// The address in LOCATION, where the announced device really is.
+    pub host: Option<IpAddr>,
 }
 
 /// A handshake after which only one peer is seen.

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use crate::engine::core::{Core, where_is};
+use crate::engine::charge::Told;
+use crate::engine::core::{Core, location, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, FlowEnd};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
-use crate::engine::ledger::Destination;
+use crate::engine::ledger::{Destination, Marks};
+use crate::engine::region::{Whose, region_of_name};
+use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
+use crate::engine::witness::{Claim, Witnesses};
 use crate::packet::{Datagram, Packet, TCP, Timestamp, UDP};
 
 const SIDES: [Side; 2] = [Side::Low, Side::High];
@@ -25,7 +29,7 @@ impl Core {
             if owed == Both::default() && self.devices.table().get(end.device).is_none() {
                 continue; // nothing to tell of a device that left: it is not opened anew for that
             }
-            let Some(mut end) = self.alive(end, now) else {
+            let Some(mut end) = self.alive(end, flow.packet, now) else {
                 self.health.skip("device-table-full");
                 *flow.ends.of_mut(side) = None;
                 continue;
@@ -37,7 +41,7 @@ impl Core {
                 device.last = device.last.max(now);
                 device.ledger.charge(flow.place, owed);
                 match end.account {
-                    Some(account) => device.ledger.give(account, flow.class, flow.verdict, owed, now),
+                    Some(account) => device.ledger.give(account, flow.marks(), owed, now),
                     None => end.pending.add(owed),
                 }
             }
@@ -53,13 +57,13 @@ impl Core {
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
         let candidates = self.name_by_dns(key, flow, now);
         flow.class = class(key, flow, candidates);
-        flow.verdict = (!matches!(flow.class, Class::Local | Class::Multicast)).then(|| self.judge(key, flow).verdict());
+        let witnesses = self.mark(key, flow, now);
         for side in SIDES {
             let Some(mut end) = flow.ends.of(side).clone() else { continue };
             let known = std::mem::take(&mut end.pending);
             let account = self.open_account(key, flow, side, end.device);
             if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, flow.class, flow.verdict, known, flow.last);
+                device.ledger.give(account, flow.marks(), known, flow.last);
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -68,11 +72,52 @@ impl Core {
                     *count = count.saturating_add(1);
                 }
             }
+            if let Some(witnesses) = witnesses {
+                self.keep_location(key, flow, (end.device, account), witnesses);
+            }
             end.account = Some(account);
             *flow.ends.of_mut(side) = Some(end);
         }
-        self.look_out(key, flow);
         self.expect(key, flow);
+    }
+
+    /// Fixes what is known of a flow's bytes beside their class; what the witnesses say of where its server is, if it is outside.
+    fn mark(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) -> Option<Witnesses> {
+        let service = self.look_out(key, flow);
+        if matches!(flow.class, Class::Local | Class::Multicast) {
+            (flow.verdict, flow.service, flow.claim, flow.disputed) = (None, None, None, false);
+            return None;
+        }
+        flow.service = service.or_else(|| Service::of_port(key.protocol(), key.endpoint(flow.client.other()).port()));
+        flow.claim = self.claim(key, flow, now);
+        let witnesses = self.witnesses(key, flow);
+        flow.verdict = Some(witnesses.finding.verdict());
+        flow.disputed = witnesses.agree == Some(false);
+        Some(witnesses)
+    }
+
+    /// The place that a flow's name claims, or an alias of it: a cloud's word before a vendor's. A name that may be another
+    /// server's, or is not the destination's, claims nothing.
+    fn claim(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Claim> {
+        let named = flow.name.as_ref().filter(|named| named.origin != Origin::Ech && flow.class != Class::DnsAmbiguous)?;
+        let own = region_of_name(&named.name).map(|region| Claim { region, alias: false });
+        let told =
+            |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.answer.name == named.name)?.answer.region;
+        let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
+        let alias = alias.map(|region| Claim { region, alias: true });
+        [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Whose::Vendor)
+    }
+
+    /// Keeps for an account the server whose location the witnesses contradict most.
+    fn keep_location(&mut self, key: &FlowKey, flow: &Flow, (device, account): (Id, u32), witnesses: Witnesses) {
+        let server = self.far(key, flow);
+        let known = self.devices.get_mut(device).and_then(|device| device.ledger.accounts.get_mut(account as usize));
+        let Some(known) = known else { return };
+        known.anycast |= witnesses.anycast;
+        let kept = known.location.as_ref().map(|kept| kept.witnesses.against());
+        if kept.is_none_or(|kept| kept < witnesses.against()) {
+            known.location = Some(Arc::new(location(&self.geo, server, flow, witnesses)));
+        }
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -83,6 +128,7 @@ impl Core {
         } else {
             self.settle(key, flow, now);
         }
+        self.audit(key, flow);
         flow.settled = false;
         flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
@@ -95,6 +141,7 @@ impl Core {
         } else {
             self.settle(key, &mut flow, now);
         }
+        self.audit(key, &flow);
         if !self.events.wanted() {
             return;
         }
@@ -118,6 +165,8 @@ impl Core {
             class: flow.class,
             rtt: flow.rtt,
             verdict: flow.verdict,
+            service: flow.service.clone(),
+            location: flow.verdict.map(|_| location(&self.geo, self.far(key, &flow), &flow, self.witnesses(key, &flow))),
             reason: self.reason(key, &flow),
             place,
         };
@@ -128,7 +177,7 @@ impl Core {
 
     /// Why the location of a flow is refuted, if it is.
     fn reason(&self, key: &FlowKey, flow: &Flow) -> Option<String> {
-        let finding = (flow.verdict == Some(Verdict::Refuted)).then(|| self.judge(key, flow))?;
+        let finding = (flow.verdict == Some(Verdict::Refuted)).then(|| self.witnesses(key, flow).finding)?;
         // By now the handshake that decided may have been pushed out.
         (finding.verdict() == Verdict::Refuted).then(|| finding.words())
     }
@@ -139,10 +188,11 @@ impl Core {
         let mut flow = Flow::new(datagram, packet.number, sender, now);
         self.place(&key, &mut flow, sender, packet, datagram, now);
         if let Some(end) = flow.ends.of(sender) {
-            self.charge_frame(end.device, flow.place, true, packet.wire_len, now);
+            self.speaks(end.device, (packet.number, packet.time), now);
+            self.charge_frame(end.device, flow.place, true, packet, now);
         }
         if let Some(end) = flow.ends.of(sender.other()) {
-            self.charge_frame(end.device, flow.place, false, packet.wire_len, now);
+            self.charge_frame(end.device, flow.place, false, packet, now);
         }
         self.expect(&key, &flow);
         if flow.ends.of(Side::Low).is_none() && flow.ends.of(Side::High).is_none() {
@@ -151,13 +201,13 @@ impl Core {
     }
 
     /// Charges a frame that belongs to no flow.
-    pub(super) fn charge_frame(&mut self, device: Id, place: Place, sent: bool, wire_len: u32, now: Timestamp) {
-        let tally = Tally { packets: 1, bytes: u64::from(wire_len) };
+    pub(super) fn charge_frame(&mut self, id: Id, place: Place, sent: bool, packet: &Packet<'_>, now: Timestamp) {
+        let tally = Tally { packets: 1, bytes: u64::from(packet.wire_len) };
         let some =
             if sent { Both { transmit: tally, receive: Tally::default() } } else { Both { transmit: Tally::default(), receive: tally } };
         let inside = matches!(place, Place::Local | Place::Multicast);
-        let room = self.has_room(device);
-        let Some(device) = self.devices.get_mut(device) else { return };
+        let room = self.has_room(id);
+        let Some(device) = self.devices.get_mut(id) else { return };
         device.last = device.last.max(now);
         device.ledger.charge(place, some);
         let before = device.ledger.named();
@@ -168,10 +218,12 @@ impl Core {
         };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
         let account = device.ledger.open(destination, inside && room, now);
-        device.ledger.give(account, class, (!inside).then_some(Verdict::Unmeasured), some, now);
+        let verdict = (!inside).then_some(Verdict::Unmeasured);
+        device.ledger.give(account, Marks { class, verdict, service: None, disputed: false }, some, now);
         if device.ledger.named() > before {
             self.devices.opened_account();
         }
+        self.audit_frame(id, account, some, packet);
     }
 
     fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
@@ -212,19 +264,25 @@ impl Core {
         let Some(side) = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some()) else { return 0 };
         let Some(end) = flow.ends.of(side) else { return 0 };
         let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), now);
+        if let Some(trail) = &mut flow.trail {
+            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), now).map(Told::from).collect();
+        }
         if let Some(candidate) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };
-            flow.name = Some(Named { name: Arc::clone(&candidate.name), origin, by: (flow.packet, flow.first) });
+            flow.name = Some(Named { name: Arc::clone(&candidate.answer.name), origin, by: candidate.answer.by });
         }
         count
     }
 
     /// The end with its device still there: a device that left and speaks again is opened anew.
-    fn alive(&mut self, end: End, now: Timestamp) -> Option<End> {
+    fn alive(&mut self, end: End, packet: u64, now: Timestamp) -> Option<End> {
         if self.devices.table().get(end.device).is_some() {
             return Some(end);
         }
-        let (device, _) = self.devices.open(&end.key, now, &self.limits)?;
+        let (device, new) = self.devices.open(&end.key, now, &self.limits)?;
+        if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
+            device.meet(packet, now);
+        }
         Some(End { device, account: None, pending: Both::default(), ..end })
     }
 }

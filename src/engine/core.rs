@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use crate::engine::anycast::is_anycast;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
@@ -13,12 +14,13 @@ use crate::engine::geo::GeoDb;
 use crate::engine::health::Health;
 use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
-use crate::engine::location::{Bench, Finding, Servers, judge};
+use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
 use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
+use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Datagram, Mac, Macs, Packet, TCP, Timestamp};
 
 /// Resolvers remembered as offered: a forger could offer without end. The first ones stay.
@@ -41,6 +43,8 @@ pub(super) struct Core {
     pub(super) bench: Option<Bench>,
     /// Resolvers that DHCP or Router Advertisements offered.
     pub(super) offered: ArrayVec<IpAddr, OFFERED>,
+    /// The label of the device whose accounts are audited.
+    pub(super) audited: Option<Arc<str>>,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
     pub(super) events: Events,
@@ -131,14 +135,20 @@ impl Core {
         key.endpoint(side).ip()
     }
 
-    /// Holds the country of a flow's other side against the least handshake time with it.
-    pub(super) fn judge(&self, key: &FlowKey, flow: &Flow) -> Finding {
+    /// What the witnesses say of the country of a flow's other side, among them the least handshake time with it.
+    pub(super) fn witnesses(&self, key: &FlowKey, flow: &Flow) -> Witnesses {
         let country = match flow.place {
             Place::Country(country) => Some(country),
             Place::Local | Place::Multicast | Place::Unknown => None,
         };
         let far = self.far(key, flow);
-        judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far))
+        Witnesses {
+            country,
+            agree: self.geo.locate(far).agree,
+            claim: flow.claim,
+            finding: judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far)),
+            anycast: is_anycast(far),
+        }
     }
 
     /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
@@ -165,11 +175,12 @@ impl Core {
             name: device.alias(),
             notes: entry.and_then(|entry| entry.notes.clone()),
             expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
-            hostname: device.hostname.clone(),
+            hostname: device.identity.hostname().cloned(),
             vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
-            vendor_class: device.vendor_class.clone(),
+            vendor_class: device.identity.vendor_class().cloned(),
             randomized: device.mac().is_some_and(Mac::is_local),
             addresses,
+            identity: device.identity.facts().to_vec(),
         };
         let event =
             Event { time, packet, device: Arc::clone(&device.label), mac: news.mac, ends: None, detail: Detail::Device(Box::new(news)) };
@@ -185,12 +196,23 @@ impl Core {
         };
         // Where it is told apart by address, the MAC is a router's or a repeater's.
         let own = mac.filter(|mac| self.devices.link_key(*mac) == key);
-        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address) | own.is_some_and(|mac| device.bears(mac)));
-        if new || news {
+        let other = self.devices.get_mut(device).is_some_and(|device| own.is_some_and(|mac| device.bears(mac)));
+        let news = self.devices.get_mut(device).is_some_and(|device| device.has(address));
+        if new || other {
+            self.meet(device, packet);
+        } else if news {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
         Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default() })
+    }
+
+    /// Takes in a device that is first seen.
+    pub(super) fn meet(&mut self, id: Id, packet: &Packet<'_>) {
+        if let Some(device) = self.devices.get_mut(id) {
+            device.meet(packet.number, packet.time);
+        }
+        self.tell_device(id, packet.number, packet.time);
     }
 
     /// Notes a resolver that was offered on our link.
@@ -255,10 +277,16 @@ impl Core {
     }
 }
 
+/// What all witnesses say of where a flow's server is, each database by itself.
+pub(super) fn location(geo: &GeoDb, server: IpAddr, flow: &Flow, witnesses: Witnesses) -> Location {
+    let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
+    Location { server, name, witnesses, opinions: geo.opinions(server) }
+}
+
 /// Where an address is, by the databases.
 pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
     let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation, anycast: is_anycast(address) }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

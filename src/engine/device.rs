@@ -13,12 +13,14 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
-use crate::dissect::observation::Text;
 use crate::engine::geo::Country;
+use crate::engine::identity::{Identity, Kind, Source};
 use crate::engine::ledger::Ledger;
+use crate::engine::likeness::Likeness;
 use crate::engine::limits::Limits;
 use crate::engine::roster::{Entry, Roster};
 use crate::engine::table::{Id, Table};
+use crate::engine::vendor::vendor;
 use crate::packet::{Mac, Macs, Timestamp};
 
 /// Addresses kept of one device: privacy addresses change daily, a forger's with every packet.
@@ -64,10 +66,12 @@ pub(super) struct Device {
     pub(super) macs: Vec<Mac>,
     /// Its addresses, in the order of their appearance.
     pub(super) addresses: ArrayVec<IpAddr, ADDRESSES>,
-    /// The name it gave.
-    pub(super) hostname: Option<Text>,
-    /// Its DHCP vendor class.
-    pub(super) vendor_class: Option<Text>,
+    /// What it says of itself.
+    pub(super) identity: Identity,
+    /// The address for which multicast DNS gave its name.
+    pub(super) named_at: Option<IpAddr>,
+    /// Which others it may be.
+    pub(super) likeness: Likeness,
     /// Resolvers it asked that nobody offered.
     pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
     /// Countries outside its expected ones that were told: bounded by the number of countries.
@@ -76,6 +80,8 @@ pub(super) struct Device {
     pub(super) first: Timestamp,
     /// Last packet.
     pub(super) last: Timestamp,
+    /// Last packet that it sent.
+    pub(super) spoke: Timestamp,
     /// What it sent where.
     pub(super) ledger: Ledger,
 }
@@ -259,6 +265,13 @@ impl Devices {
         }
     }
 
+    /// Whether a device still has the key that its MAC gives: a devices file that was read since may have given it an alias, and then
+    /// this is what was counted before.
+    #[must_use]
+    pub(super) fn is_current(&self, device: &Device) -> bool {
+        device.mac().is_none_or(|mac| self.link_key(mac) == device.key)
+    }
+
     /// Whether the devices file says that several devices stand behind a MAC.
     #[must_use]
     pub(super) fn is_split(&self, mac: Mac) -> bool {
@@ -300,18 +313,20 @@ impl Devices {
         if let Some((_, gone)) = self.table.make_room(now, |_, silent| silent >= limits.device_stale) {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
-        let (hostname, vendor_class) = self.forebear(key).map(|old| (old.hostname.clone(), old.vendor_class.clone())).unwrap_or_default();
+        let identity = self.forebear(key).map(|old| old.identity.clone()).unwrap_or_default();
         let device = Device {
             label: key.label(),
             macs: if let DeviceKey::Mac(mac) = key { vec![*mac] } else { Vec::new() },
             key: key.clone(),
             addresses: ArrayVec::new(),
-            hostname,
-            vendor_class,
+            identity,
+            named_at: None,
+            likeness: Likeness::default(),
             unexpected: Vec::new(),
             strangers: ArrayVec::new(),
             first: now,
             last: now,
+            spoke: now,
             ledger: Ledger::default(),
         };
         self.table.insert(key.clone(), device, now).map(|id| (id, true))
@@ -344,6 +359,18 @@ impl Devices {
 }
 
 impl Device {
+    /// Notes what its MACs tell, when the first packet of each is seen.
+    pub(super) fn meet(&mut self, packet: u64, time: Timestamp) {
+        for mac in &self.macs {
+            if let Some(vendor) = vendor(*mac) {
+                self.identity.note(Kind::Vendor, Source::Ieee, vendor, packet, time);
+            }
+            if mac.is_local() {
+                self.identity.note(Kind::RandomizedMac, Source::Mac, &mac.to_string(), packet, time);
+            }
+        }
+    }
+
     /// Notes an address of the device; true when it is new.
     pub(super) fn has(&mut self, address: IpAddr) -> bool {
         let address = address.to_canonical();

@@ -5,9 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::dissect::observation::{ClientHello, DnsMessage, Question, Record, RecordData, Request, Text};
+pub use crate::engine::charge::{Charge, Facts, Located, Spot, Told};
 use crate::engine::geo::Country;
+pub use crate::engine::identity::Fact;
+pub use crate::engine::likeness::SameAs;
+pub use crate::engine::location::Least;
+pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
+use crate::engine::witness::Location;
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -68,10 +74,14 @@ pub enum Detail {
         /// Those that were offered.
         offered: Vec<IpAddr>,
     },
+    /// `same-device`: this device may be another one, with another MAC. A proposal, never a merge.
+    SameDevice(Box<SameAs>),
     /// `flow`.
     Flow(Box<FlowEnd>),
     /// `watchlist`: a flow to what a list carries. Told of the packet that named it, else of its first.
     Watchlist(Box<Watched>),
+    /// What was put on an account of the audited device. No line in the log: `explain` asks for it.
+    Charge(Box<Charge>),
     /// `unexpected-country`: a device first met a country outside those that its owner expects. Told like a watchlist's hit.
     UnexpectedCountry(Box<Unexpected>),
 }
@@ -88,6 +98,8 @@ pub struct Where {
     pub asn: Option<u32>,
     /// The organisation of that.
     pub organisation: Option<Arc<str>>,
+    /// Its operator announces the address from many places, so the country is the database's word and no place.
+    pub anycast: bool,
 }
 
 /// A device first seen, or something new learnt of it.
@@ -104,15 +116,17 @@ pub struct DeviceNews {
     /// Countries that its owner expects, sorted.
     pub expected: Vec<Country>,
     /// Its host name.
-    pub hostname: Option<Text>,
+    pub hostname: Option<Arc<str>>,
     /// The maker of its MAC.
     pub vendor: Option<Arc<str>>,
     /// Its DHCP vendor class.
-    pub vendor_class: Option<Text>,
+    pub vendor_class: Option<Arc<str>>,
     /// Its MAC is locally administered.
     pub randomized: bool,
     /// Its addresses, sorted.
     pub addresses: Vec<IpAddr>,
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
 }
 
 /// A flow to what a watchlist carries.
@@ -156,7 +170,7 @@ pub struct FlowEnd {
     pub domain: Option<Arc<str>>,
     /// What named it.
     pub origin: Origin,
-    /// The packet that named it, and its time; for a name from DNS, the flow's first packet.
+    /// The packet that named it, and its time; for a name from DNS, the answer's, which came before the flow.
     pub named: Option<(u64, Timestamp)>,
     /// What is known of its destination.
     pub class: Class,
@@ -164,6 +178,10 @@ pub struct FlowEnd {
     pub rtt: Option<Duration>,
     /// Whether the least handshake time with the server allows its country; none where it is of our side, or a group.
     pub verdict: Option<Verdict>,
+    /// What it is for, as far as lists and ports say.
+    pub service: Option<Service>,
+    /// What all witnesses say of where its server is; none where it is of our side, or a group.
+    pub location: Option<Location>,
     /// Why, in a sentence, where it does not.
     pub reason: Option<String>,
     /// Where it is.

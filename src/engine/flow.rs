@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use crate::dissect::quic::{self, Form};
 use crate::engine::device::DeviceKey;
+use crate::engine::ledger::Marks;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
+use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
 use crate::engine::table::Id;
+use crate::engine::trail::Trail;
+use crate::engine::witness::Claim;
 use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
@@ -79,10 +83,18 @@ pub(super) struct Flow {
     pub(super) asked: Option<Timestamp>,
     /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
     pub(super) verdict: Option<Verdict>,
+    /// What its destination is for; meant once it is settled.
+    pub(super) service: Option<Service>,
+    /// The place that its server's name claims; meant once it is settled.
+    pub(super) claim: Option<Claim>,
+    /// The databases disagree on its server's country; meant once it is settled.
+    pub(super) disputed: bool,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
+    /// The packets behind it, where somebody audits.
+    pub(super) trail: Option<Box<Trail>>,
 }
 
 /// A side that is ours.
@@ -109,7 +121,7 @@ pub(super) struct Named {
     pub(super) name: Arc<str>,
     /// What gave it.
     pub(super) origin: Origin,
-    /// The packet that did, and its time; for a name from DNS, the flow's first.
+    /// The packet that did, and its time; for a name from DNS, the answer's, which came before the flow.
     pub(super) by: (u64, Timestamp),
 }
 
@@ -220,9 +232,19 @@ impl Flow {
             rtt: None,
             asked: None,
             verdict: None,
+            service: None,
+            claim: None,
+            disputed: false,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
+            trail: None,
         }
+    }
+
+    /// What is known of its bytes.
+    #[must_use]
+    pub(super) fn marks(&self) -> Marks<'_> {
+        Marks { class: self.class, verdict: self.verdict, service: self.service.as_ref(), disputed: self.disputed }
     }
 
     /// Whether one of ours opened it to a server that is not ours.

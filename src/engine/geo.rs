@@ -103,6 +103,17 @@ pub struct Located {
     pub asn: Option<u32>,
     /// The organisation of that: at most 128 bytes, control characters replaced.
     pub organisation: Option<Arc<str>>,
+    /// Whether the databases agree on its country; none where fewer than two know one.
+    pub agree: Option<bool>,
+}
+
+/// What one database says of an address's country.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opinion {
+    /// The database, and its age.
+    pub database: DatabaseRow,
+    /// What it says; none where it does not know.
+    pub country: Option<Country>,
 }
 
 /// Address databases, the most trusted first.
@@ -175,14 +186,30 @@ impl GeoDb {
         for database in &self.databases {
             database.tell(ip, &mut located);
         }
+        if self.databases.iter().filter(|database| database.keys.country.is_some()).count() > 1 {
+            let mut others = self.databases.iter().filter_map(|database| database.country(ip)).skip(1).peekable();
+            located.agree = others.peek().is_some().then(|| others.all(|country| Some(country) == located.country));
+        }
         located
+    }
+
+    /// What each database that knows countries says of an address, in the order in which they are asked. Where there are several,
+    /// one descent for each: for what is told of a server, not for each packet.
+    #[must_use]
+    pub fn opinions(&self, ip: IpAddr) -> Vec<Opinion> {
+        let mut knowing = self.databases.iter().filter(|database| database.keys.country.is_some());
+        if let (Some(only), None) = (knowing.next(), knowing.next()) {
+            return vec![Opinion { database: only.row(), country: self.locate(ip).country }];
+        }
+        let ip = embedded_v4(ip);
+        let ask = |database: &Database| Opinion { database: database.row(), country: database.country(ip) };
+        self.databases.iter().filter(|database| database.keys.country.is_some()).map(ask).collect()
     }
 
     /// The databases in use, in the order in which they are asked.
     #[must_use]
     pub fn databases(&self) -> Vec<DatabaseRow> {
-        let row = |database: &Database| DatabaseRow { database: Arc::clone(&database.name), built: database.reader.metadata().build_epoch };
-        self.databases.iter().map(row).collect()
+        self.databases.iter().map(Database::row).collect()
     }
 
     /// A name that no database has yet: it becomes a metric's label.
@@ -202,6 +229,21 @@ struct Database {
 }
 
 impl Database {
+    fn row(&self) -> DatabaseRow {
+        DatabaseRow { database: Arc::clone(&self.name), built: self.reader.metadata().build_epoch }
+    }
+
+    fn record(&self, ip: IpAddr) -> Option<Record<'_>> {
+        if ip.is_ipv6() && self.reader.metadata().ip_version == 4 {
+            return None;
+        }
+        self.reader.lookup(ip).ok()
+    }
+
+    fn country(&self, ip: IpAddr) -> Option<Country> {
+        country(&self.record(ip)?, self.keys.country?)
+    }
+
     /// Fills what is still open and known here.
     fn tell(&self, ip: IpAddr, located: &mut Located) {
         let keys = Keys {
@@ -209,10 +251,10 @@ impl Database {
             number: self.keys.number.filter(|_| located.asn.is_none()),
             organisation: self.keys.organisation,
         };
-        if (keys.country.is_none() && keys.number.is_none()) || (ip.is_ipv6() && self.reader.metadata().ip_version == 4) {
+        if keys.country.is_none() && keys.number.is_none() {
             return;
         }
-        let Ok(record) = self.reader.lookup(ip) else { return };
+        let Some(record) = self.record(ip) else { return };
         if let Some(path) = keys.country {
             located.country = country(&record, path);
         }
@@ -494,6 +536,32 @@ mod tests {
             reader.verify().unwrap();
             assert!(bytes.len() <= 6_000_000, "{name}");
         }
+    }
+
+    #[test]
+    fn each_database_has_its_own_word_and_silence_is_no_disagreement() {
+        let country = |code: &str| file(true, &[("192.0.2.0", "192.0.2.127", Value::Map(vec![iso(code)]))]);
+        let geo = |files: &[Vec<u8>]| {
+            let mut geo = GeoDb::of(Vec::new());
+            files.iter().for_each(|file| geo.add("x", file.clone()).unwrap());
+            geo
+        };
+        let system = singapore(vec![("autonomous_system_number", Value::Number(64496))]);
+        let wide = file(false, &[("192.0.2.0", "192.0.2.255", Value::Map(vec![iso("SG")]))]);
+        let told = |geo: &GeoDb, ip: &str| {
+            let ip = ip.parse().unwrap();
+            let code = |opinion: &Opinion| opinion.country.map_or("-".to_owned(), |code| code.as_str().to_owned());
+            (geo.opinions(ip).iter().map(code).collect::<Vec<_>>().join(" "), geo.locate(ip).agree)
+        };
+        let three = geo(&[country("SG"), system.clone(), country("DE"), wide.clone()]);
+        assert_eq!(told(&three, "192.0.2.1"), ("SG DE SG".to_owned(), Some(false)), "a database of ASs alone has no word on it");
+        assert_eq!(told(&three, "::ffff:192.0.2.1").0, "SG DE SG");
+        assert_eq!(told(&three, "192.0.2.200"), ("- - SG".to_owned(), None));
+        assert_eq!(told(&three, "2001:db8::1"), ("- - -".to_owned(), None));
+        assert_eq!(told(&geo(&[country("SG"), wide]), "192.0.2.1"), ("SG SG".to_owned(), Some(true)));
+        assert_eq!(told(&geo(&[country("SG"), system]), "192.0.2.1"), ("SG".to_owned(), None));
+        let row = three.opinions("192.0.2.1".parse().unwrap()).remove(1).database;
+        assert_eq!((&*row.database, row.built), ("x-3", EXAMPLE_DATE));
     }
 
     #[test]

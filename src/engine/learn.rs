@@ -13,6 +13,8 @@ use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::lane::{Harvest, Part};
+use crate::engine::names::Answer;
+use crate::engine::region::{Region, Whose, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
@@ -79,6 +81,8 @@ impl Core {
             Observation::Hello(hello) => self.hello(hello, flow, context),
             Observation::Request(request) => self.request(request, flow, context),
             Observation::Lease(lease) => self.lease(&lease, context),
+            Observation::Lease6(lease) => self.lease6(&lease, flow, context),
+            Observation::Announcement(seen) => self.announcement(&seen, flow, context),
             Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
             Observation::Certificate(certificate) => certified(&certificate, flow, context),
         }
@@ -97,35 +101,39 @@ impl Core {
             // Who answers without being asked, from the port of a resolver, must not name anything.
             (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
                 if let Some(end) = flow.ends.of(client) {
-                    self.answers(end.device, &message, context.now);
+                    self.answers(end.device, &message, context);
                 }
             }
             _ => {}
+        }
+        if protocol == "mdns" {
+            self.own_names(&message, flow, context);
         }
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
     }
 
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
-    fn answers(&mut self, device: Id, message: &DnsMessage, now: Timestamp) {
+    fn answers(&mut self, device: Id, message: &DnsMessage, context: Context<'_>) {
         let asked = message.questions.first().map(|question| &question.name);
+        let region = region_of_aliases(&message.answers);
         for record in &message.answers {
-            self.address(device, asked.unwrap_or(&record.name), record, now);
+            self.address(device, asked.unwrap_or(&record.name), region, record, context);
         }
         for record in &message.additional {
-            self.address(device, &record.name, record, now);
+            self.address(device, &record.name, None, record, context);
         }
     }
 
-    fn address(&mut self, device: Id, name: &Name, record: &Record, now: Timestamp) {
+    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, context: Context<'_>) {
         let addresses: &[IpAddr] = match &record.data {
             RecordData::Address(address) => std::slice::from_ref(address),
             RecordData::Service { hints, .. } => hints,
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
-        let name: Arc<str> = Arc::from(name.as_str());
         let ttl = Duration::from_secs(u64::from(record.ttl));
+        let answer = Answer { name: Arc::from(name.as_str()), region, ttl, by: (context.number, context.time) };
         for address in addresses {
-            self.names.learn(device, *address, &name, ttl, now, &self.limits);
+            self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
         }
     }
 
@@ -154,7 +162,7 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.name)).collect();
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
         }
@@ -232,19 +240,9 @@ impl Core {
         }
         // What the client says of itself counts; servers only repeat it, or what they were told to call it.
         if by_client {
-            for (known, said) in [
-                (&mut device.hostname, lease.hostname.as_ref().or(lease.fqdn.as_ref())),
-                (&mut device.vendor_class, lease.vendor_class.as_ref()),
-            ] {
-                if said.is_some() && known.as_ref() != said {
-                    *known = said.cloned();
-                    news = true;
-                }
-            }
+            news |= self.by_dhcp(id, lease, context);
         }
-        if news {
-            self.tell_device(id, context.number, context.time);
-        }
+        self.news(id, news, context);
     }
 
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {
@@ -281,6 +279,22 @@ impl Core {
         }
     }
 }
+
+/// The place that the aliases of an answer claim: a cloud's word before a vendor's.
+fn region_of_aliases(answers: &[Record]) -> Option<Region> {
+    let aliases = answers.iter().filter(|record| record.rtype == CNAME).take(ALIASES);
+    let target = |record: &Record| match &record.data {
+        RecordData::Name(target) => region_of_name(target.as_str()),
+        _ => None,
+    };
+    let regions = || aliases.clone().filter_map(target);
+    regions().find(|region| region.kind == Whose::Cloud).or_else(|| regions().next())
+}
+
+/// The type of an alias (RFC 1035, 3.2.2).
+const CNAME: u16 = 5;
+/// Aliases looked at in one answer: resolvers give up on longer chains, and a forged answer may hold thousands.
+const ALIASES: usize = 16;
 
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
 fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {

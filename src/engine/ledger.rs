@@ -9,8 +9,10 @@ use std::sync::Arc;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
+use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, CLASSES, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
-use crate::engine::watchlist::Category;
+use crate::engine::watchlist::{CATEGORIES, Category};
+use crate::engine::witness::Location;
 use crate::packet::Timestamp;
 
 /// The tallies of one device.
@@ -26,6 +28,10 @@ pub(super) struct Ledger {
     pub(super) classes: [Both; CLASSES.len()],
     /// Bytes, both directions, by whether the location holds: adds up to what the classes outside hold.
     pub(super) verdicts: [u64; VERDICTS.len()],
+    /// Bytes, both directions, by what their destination is for, [`Category::Unclassified`] where nobody says: adds up to the same.
+    pub(super) services: [u64; CATEGORIES],
+    /// Bytes, both directions, with servers whose country the databases disagree on.
+    pub(super) disputed: u64,
     /// Flows begun, by protocol.
     pub(super) flows: [u64; PROTOCOLS.len()],
     /// Flows to what a watchlist carries, by list and category: bounded by the lists given times a closed set.
@@ -45,6 +51,13 @@ pub(super) struct Account {
     pub(super) organisation: Option<Arc<str>>,
     /// Bytes, both directions, by whether the location holds.
     pub(super) verdicts: [u64; VERDICTS.len()],
+    /// What it is for, as far as lists and ports say, and bytes, both directions: one for each category, and one more for its
+    /// ambiguous hosts.
+    pub(super) services: Vec<(Service, u64)>,
+    /// The server whose location the witnesses contradict most; while they contradict none, the first.
+    pub(super) location: Option<Arc<Location>>,
+    /// Some of its servers are announced from many places.
+    pub(super) anycast: bool,
     /// Flows that went there.
     pub(super) flows: u64,
     /// First packet.
@@ -53,6 +66,19 @@ pub(super) struct Account {
     pub(super) last: Timestamp,
     /// How much.
     pub(super) total: Both,
+}
+
+/// What is known of bytes that are given to an account.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marks<'a> {
+    /// What is known of their destination.
+    pub(super) class: Class,
+    /// Whether its location holds; none on our side, which has no services either.
+    pub(super) verdict: Option<Verdict>,
+    /// What it is for.
+    pub(super) service: Option<&'a Service>,
+    /// The databases disagree on its country.
+    pub(super) disputed: bool,
 }
 
 /// A destination as an account knows it.
@@ -112,6 +138,9 @@ impl Ledger {
             destination,
             organisation: None,
             verdicts: [0; VERDICTS.len()],
+            services: Vec::new(),
+            location: None,
+            anycast: false,
             flows: 0,
             first: now,
             last: now,
@@ -129,22 +158,27 @@ impl Ledger {
         }
     }
 
-    /// Adds to an account, to a class, and to the verdict on its location where that is a question.
-    pub(super) fn give(&mut self, account: u32, class: Class, verdict: Option<Verdict>, some: Both, now: Timestamp) {
-        if let Some(account) = self.accounts.get_mut(account as usize) {
-            account.total.add(some);
-            account.last = account.last.max(now);
-            if let Some(total) = self.classes.get_mut(class as usize) {
-                total.add(some);
-            }
-            if let Some(verdict) = verdict {
-                let bytes = some.transmit.bytes.saturating_add(some.receive.bytes);
-                for totals in [&mut account.verdicts, &mut self.verdicts] {
-                    if let Some(total) = totals.get_mut(verdict as usize) {
-                        *total = total.saturating_add(bytes);
-                    }
-                }
-            }
+    /// Adds to an account and to a class; outside also to the verdict on the location and to what the destination is for.
+    pub(super) fn give(&mut self, account: u32, marks: Marks<'_>, some: Both, now: Timestamp) {
+        let Some(account) = self.accounts.get_mut(account as usize) else { return };
+        account.total.add(some);
+        account.last = account.last.max(now);
+        if let Some(total) = self.classes.get_mut(marks.class as usize) {
+            total.add(some);
+        }
+        let Some(verdict) = marks.verdict else { return };
+        let bytes = some.transmit.bytes.saturating_add(some.receive.bytes);
+        let category = marks.service.and_then(Service::counted).unwrap_or_default();
+        let totals =
+            [account.verdicts.get_mut(verdict as usize), self.verdicts.get_mut(verdict as usize), self.services.get_mut(category as usize)];
+        for total in totals.into_iter().flatten() {
+            *total = total.saturating_add(bytes);
+        }
+        if marks.disputed {
+            self.disputed = self.disputed.saturating_add(bytes);
+        }
+        if let Some(service) = marks.service {
+            account.serves(service, bytes);
         }
     }
 
@@ -159,6 +193,16 @@ impl Ledger {
     fn find(&self, destination: &Destination) -> Option<u32> {
         let is_it = |&index: &u32| self.accounts.get(index as usize).is_some_and(|account| account.destination == *destination);
         self.index.find(self.hasher.hash_one(destination), is_it).copied()
+    }
+}
+
+impl Account {
+    fn serves(&mut self, service: &Service, bytes: u64) {
+        let same = |other: &Service| (other.category, other.ambiguous) == (service.category, service.ambiguous);
+        match self.services.iter_mut().find(|(other, _)| same(other)) {
+            Some((_, total)) => *total = total.saturating_add(bytes),
+            None => self.services.push((service.clone(), bytes)),
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Which flows go to what a watchlist carries: asked once for each flow, when its account is fixed, for its full name, else for
-//! its address. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
+//! its address. The first that says what for says what the flow's destination is for. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
 
 use std::sync::Arc;
 
@@ -7,25 +7,30 @@ use crate::engine::core::{Core, where_is};
 use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
-use crate::engine::snapshot::Place;
+use crate::engine::service::Service;
+use crate::engine::snapshot::{Origin, Place};
 
 impl Core {
-    /// Counts and tells what the lists say of a flow.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) {
+    /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so.
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> Option<Service> {
+        let mut service = None;
         if flow.place == Place::Multicast {
-            return;
+            return service;
         }
         let far = self.far(key, flow);
         for index in 0..self.watchlists.len() {
             let Some(list) = self.watchlists.get(index) else { continue };
             let by_name = flow.name.as_ref().and_then(|named| list.lookup_name(&named.name));
             let (hit, by) = match (by_name, &flow.name) {
-                (Some(hit), Some(named)) => (hit, named.by),
+                // An answer from DNS came before the flow: who asks has not gone there yet.
+                (Some(hit), Some(named)) if !matches!(named.origin, Origin::Dns | Origin::Ech) => (hit, named.by),
+                (Some(hit), Some(_)) => (hit, (flow.packet, flow.first)),
                 _ => match list.lookup_address(far) {
                     Some(hit) => (hit, (flow.packet, flow.first)),
                     None => continue,
                 },
             };
+            service = service.or_else(|| Service::of_hit(&hit));
             for side in [Side::Low, Side::High] {
                 if let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) {
                     device.ledger.sighted(&hit.ruleset, hit.category);
@@ -49,5 +54,6 @@ impl Core {
             };
             self.events.push(event, &mut self.health);
         }
+        service
     }
 }

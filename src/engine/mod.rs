@@ -1,12 +1,14 @@
 //! All the memory there is. [`Engine::ingest`] is the one line of flow, to be read aloud.
 //!
-//! Road taken: one owner of every table, time as an argument. A packet costs one look-up and two additions; ledgers are told
+//! Road taken: one owner of every table, time as an argument. A packet costs two look-ups (its flow, its sender) and two additions; ledgers are told
 //! what a flow carried when its account is fixed, when it ends, and at a snapshot. Road not taken: charging five counters on
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
 pub mod anycast;
+mod audit;
 pub mod border;
+mod charge;
 mod clock;
 mod core;
 pub mod device;
@@ -18,9 +20,12 @@ mod flow;
 pub mod geo;
 mod health;
 mod hidden;
+pub mod identity;
+mod introduction;
 mod lane;
 mod learn;
 mod ledger;
+pub mod likeness;
 pub mod limits;
 pub mod location;
 mod lookout;
@@ -29,14 +34,17 @@ mod neighbour;
 mod reading;
 pub mod region;
 pub mod roster;
+pub mod service;
 pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod vendor;
 pub mod watchlist;
+pub mod witness;
 
 use clock::Clock;
 use core::Core;
@@ -53,6 +61,8 @@ use names::NameTable;
 use roster::Roster;
 use table::{Id, Table};
 use watchlist::Watchlist;
+
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use ipnet::IpNet;
@@ -89,6 +99,7 @@ impl Engine {
                 servers: Servers::new(limits.servers),
                 bench: None,
                 offered: ArrayVec::new(),
+                audited: None,
                 refused_accounts: 0,
                 events: Events::new(events, limits.events),
                 health: Health::default(),
@@ -127,9 +138,13 @@ impl Engine {
             // What was seen while nobody's side was known was counted as skipped.
             flow.told = flow.seen;
             self.core.place(&key, flow, sender, &packet, &datagram, now);
+            flow.begin_trail(&packet);
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
+        }
+        if let Some(end) = flow.ends.of(sender) {
+            self.core.speaks(end.device, (packet.number, packet.time), now);
         }
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);
@@ -144,9 +159,16 @@ impl Engine {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
             self.core.read(id, flow, &datagram, context);
         }
+        flow.extend_trail(&packet, flow.rtt != timed);
         if !flow.settled && flow.is_due(key.protocol(), now, &self.core.limits) {
             self.core.settle(&key, flow, now);
         }
+    }
+
+    /// Tells what each account of a device, given by its label, is charged with, and by which packets. To be called before the
+    /// first frame; only who takes events is told.
+    pub fn audit(&mut self, device: &str) {
+        self.core.audited = Some(Arc::from(device));
     }
 
     /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
@@ -252,6 +274,10 @@ impl Engine {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }
-        self.flows.insert(*key, Flow::new(datagram, packet.number, sender, now), now)
+        let mut flow = Flow::new(datagram, packet.number, sender, now);
+        if self.core.audited.is_some() {
+            flow.leave_trail(packet);
+        }
+        self.flows.insert(*key, flow, now)
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 use crate::engine::limits::Limits;
+use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
 use crate::packet::Timestamp;
@@ -24,15 +25,26 @@ pub(super) struct NameTable {
     table: Table<(Id, IpAddr), ArrayVec<Candidate, CANDIDATES>>,
 }
 
+/// What an answer says of an address.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// The name that was asked for.
+    pub(super) name: Arc<str>,
+    /// The place that an alias of it claims.
+    pub(super) region: Option<Region>,
+    /// Its lifetime as answered.
+    pub(super) ttl: Duration,
+    /// The packet that held the answer, and its own time.
+    pub(super) by: (u64, Timestamp),
+}
+
 /// A name that an address was given for.
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
-    /// The name that was asked for.
-    pub(super) name: Arc<str>,
-    /// When it was last answered.
+    /// The latest answer with it.
+    pub(super) answer: Answer,
+    /// When that came.
     pub(super) seen: Timestamp,
-    /// Its lifetime as answered.
-    pub(super) ttl: Duration,
     /// How long it is used.
     pub(super) life: Duration,
 }
@@ -44,17 +56,18 @@ impl NameTable {
         Self { table: Table::new("names", limits.names) }
     }
 
-    /// Notes that `device` was told that `name` is at `address`, for `ttl`.
-    pub(super) fn learn(&mut self, device: Id, address: IpAddr, name: &Arc<str>, ttl: Duration, now: Timestamp, limits: &Limits) {
-        if name.is_empty() || name.parse::<IpAddr>().is_ok() {
+    /// Notes what `device` was told of `address`.
+    pub(super) fn learn(&mut self, device: Id, address: IpAddr, answer: Answer, now: Timestamp, limits: &Limits) {
+        if answer.name.is_empty() || answer.name.parse::<IpAddr>().is_ok() {
             return; // the root, or an address: no name to tell
         }
-        let candidate = Candidate { name: Arc::clone(name), seen: now, ttl, life: ttl.max(limits.name_life) };
+        let life = answer.ttl.max(limits.name_life);
+        let candidate = Candidate { answer, seen: now, life };
         let key = (device, address.to_canonical());
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                known.retain(|other| other.name != candidate.name);
+                known.retain(|other| other.answer.name != candidate.answer.name);
                 if known.is_full() {
                     known.remove(0);
                 }
@@ -76,11 +89,17 @@ impl NameTable {
 
     /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
     pub(super) fn best(&self, device: Id, address: IpAddr, now: Timestamp) -> (Option<&Candidate>, usize) {
-        let fresh = || self.of(device, address, now).filter(|candidate| now.since(candidate.seen) <= candidate.ttl);
+        let fresh = || self.of(device, address, now).filter(|candidate| candidate.is_fresh(now));
         match fresh().next() {
             Some(latest) => (Some(latest), fresh().count()),
             None => (self.of(device, address, now).next(), self.of(device, address, now).count()),
         }
+    }
+
+    /// The names that [`NameTable::best`] counts.
+    pub(super) fn fitting(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
+        let fresh = self.best(device, address, now).0.is_some_and(|latest| latest.is_fresh(now));
+        self.of(device, address, now).filter(move |candidate| !fresh || candidate.is_fresh(now))
     }
 
     /// Lets a name go whose time is over; called once per packet.
@@ -93,5 +112,12 @@ impl NameTable {
     #[must_use]
     pub(super) fn row(&self) -> TableRow {
         self.table.row()
+    }
+}
+
+impl Candidate {
+    /// Whether its lifetime as answered still runs.
+    fn is_fresh(&self, now: Timestamp) -> bool {
+        now.since(self.seen) <= self.answer.ttl
     }
 }

@@ -27,8 +27,9 @@ impl Core {
             self.devices.open(&self.devices.link_key(macs.source), now, &self.limits).map(|(id, new)| {
                 let other = self.devices.get_mut(id).is_some_and(|device| device.bears(macs.source));
                 if new || other {
-                    self.tell_device(id, packet.number, packet.time);
+                    self.meet(id, packet);
                 }
+                self.speaks(id, (packet.number, packet.time), now);
                 id
             })
         } else {
@@ -37,10 +38,10 @@ impl Core {
         let target = self.devices.table().find(&self.devices.link_key(macs.target));
         let place = if macs.target.is_group() { Place::Multicast } else { Place::Local };
         if let Some(device) = source {
-            self.charge_frame(device, place, true, packet.wire_len, now);
+            self.charge_frame(device, place, true, packet, now);
         }
         if let Some(device) = target {
-            self.charge_frame(device, place, false, packet.wire_len, now);
+            self.charge_frame(device, place, false, packet, now);
         }
         if source.is_none() && target.is_none() {
             self.health.skip("no-ip");

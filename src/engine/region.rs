@@ -15,7 +15,7 @@ pub struct Region {
     /// What says so.
     pub token: &'static str,
     /// Whose word it is.
-    pub kind: Kind,
+    pub kind: Whose,
 }
 
 /// Where a token points.
@@ -35,7 +35,7 @@ pub enum Area {
 
 /// Whose word a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Whose {
     /// The phone's maker wrote it into its own name.
     Vendor,
     /// The cloud provider's region: it stands in a building there.
@@ -61,7 +61,7 @@ impl Area {
             Self::Europe => "Europe",
             Self::Asia => "Asia",
             Self::South => "Asia, Africa and Latin America",
-            Self::International => "outside the vendor's home",
+            Self::International => "places outside the vendor's home",
         }
     }
 }
@@ -73,16 +73,16 @@ pub fn region_of_name(name: &str) -> Option<Region> {
     let of_cloud = CLOUDS.iter().find_map(|cloud| {
         let labels = under(name, cloud.suffixes)?;
         let rule = cloud.regions.iter().find(|(region, _)| labels.split('.').any(|label| is_region(label, region)))?;
-        Some(region(rule.0, rule.1, Kind::Cloud))
+        Some(region(rule.0, rule.1, Whose::Cloud))
     });
     of_cloud.or_else(|| {
         let vendor = VENDORS.iter().find_map(|vendor| Some((vendor.rules, under(name, vendor.suffixes)?)));
         let (rules, labels) = vendor?;
-        rules.iter().find(|rule| rule.form.fits(labels, rule.token)).map(|rule| region(rule.token, rule.area, Kind::Vendor))
+        rules.iter().find(|rule| rule.form.fits(labels, rule.token)).map(|rule| region(rule.token, rule.area, Whose::Vendor))
     })
 }
 
-fn region(token: &'static str, area: &str, kind: Kind) -> Region {
+fn region(token: &'static str, area: &str, kind: Whose) -> Region {
     let area = match area {
         "europe" => Area::Europe,
         "asia" => Area::Asia,
@@ -318,7 +318,7 @@ mod tests {
                     Area::Country(country) => country.as_str().to_owned(),
                     wide => format!("{wide:?}"),
                 };
-                format!("{area} {}{}", region.token, if region.kind == Kind::Cloud { " (cloud)" } else { "" })
+                format!("{area} {}{}", region.token, if region.kind == Whose::Cloud { " (cloud)" } else { "" })
             }
         }
     }

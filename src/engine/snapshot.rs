@@ -4,6 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::geo::Country;
+pub use crate::engine::geo::Opinion;
+pub use crate::engine::identity::{Fact, Kind, Source};
+pub use crate::engine::likeness::SameAs;
+pub use crate::engine::location::Finding;
+pub use crate::engine::region::Whose;
+pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
 /// Frames and bytes on the wire of one direction.
@@ -226,7 +232,7 @@ pub struct DeviceRow {
     pub expected: Vec<Country>,
     /// Its addresses, sorted, at most 16.
     pub addresses: Vec<IpAddr>,
-    /// The name it gave by DHCP or mDNS.
+    /// The name it gave: of DHCPv4, DHCPv6 and mDNS the first that it used.
     pub hostname: Option<Arc<str>>,
     /// The maker of its MAC, by the IEEE registry.
     pub vendor: Option<Arc<str>>,
@@ -234,6 +240,12 @@ pub struct DeviceRow {
     pub randomized: bool,
     /// It forwards for others: it sends Router Advertisements or packets from addresses that are not ours.
     pub router: bool,
+    /// Everything that was said of who it is, in the order in which it was learnt.
+    pub identity: Vec<Fact>,
+    /// Facts of that kind which found no room.
+    pub identity_forgotten: u64,
+    /// Earlier devices that it may be.
+    pub same_as: Vec<SameAs>,
     /// First packet.
     pub first: Timestamp,
     /// Last packet.
@@ -246,6 +258,10 @@ pub struct DeviceRow {
     pub visibility: Vec<(Class, Both)>,
     /// Bytes, both directions, that went outside and have a destination, by whether its location holds, in the order of [`VERDICTS`].
     pub verdicts: [u64; VERDICTS.len()],
+    /// The same bytes by what their destination is for; `none` where no list or port says, or only ambiguously. Only what occurs.
+    pub services: Vec<(&'static str, u64)>,
+    /// Of the same bytes, those with servers whose country the databases disagree on.
+    pub disputed: u64,
     /// Flows begun, by protocol, in the order of [`PROTOCOLS`].
     pub flows: [u64; PROTOCOLS.len()],
 }
@@ -265,7 +281,7 @@ pub struct CountryRow {
 }
 
 /// A device's traffic with one destination.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DestinationRow {
     /// The device's label.
     pub device: Arc<str>,
@@ -281,6 +297,12 @@ pub struct DestinationRow {
     pub organisation: Option<Arc<str>>,
     /// Bytes, both directions, by whether the location holds, in the order of [`VERDICTS`]; none on our side.
     pub verdicts: [u64; VERDICTS.len()],
+    /// What it is for, as far as lists and ports say, the most bytes first.
+    pub services: Vec<ServiceRow>,
+    /// Of its servers outside the one whose location the witnesses contradict most; while they contradict none, the first.
+    pub location: Option<Arc<Location>>,
+    /// Some of its servers are announced from many places at once: the country is no place.
+    pub anycast: bool,
     /// Flows that went there.
     pub flows: u64,
     /// First packet.
@@ -289,6 +311,21 @@ pub struct DestinationRow {
     pub last: Timestamp,
     /// How much.
     pub total: Both,
+}
+
+/// What a destination is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRow {
+    /// A category of the watchlist.
+    pub category: &'static str,
+    /// What any phone does in the background: checks for a captive portal, time, push.
+    pub noise: bool,
+    /// Whose hosts they are.
+    pub vendor: Option<Arc<str>>,
+    /// The hosts serve other purposes too, or theirs was inferred: not counted as the category, nor as noise.
+    pub ambiguous: bool,
+    /// Bytes, both directions.
+    pub bytes: u64,
 }
 
 /// A device's flows to what a watchlist carries.

@@ -1,14 +1,20 @@
 //! The state of everything, as plain sorted rows.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::device::Device;
 use crate::engine::flow::Side;
+use crate::engine::likeness::SameAs;
 use crate::engine::roster::Entry;
-use crate::engine::snapshot::{Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, SightingRow, Snapshot, TableRow};
+use crate::engine::service::Service;
+use crate::engine::snapshot::{
+    Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, ServiceRow, SightingRow, Snapshot, TableRow,
+};
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
+use crate::engine::watchlist::Category;
 use crate::packet::Mac;
 
 impl Engine {
@@ -49,7 +55,9 @@ impl Engine {
                 owed.add(*some);
             }
             let router = device.macs.iter().any(|mac| self.core.devices.is_router(*mac));
-            tell(device, self.core.devices.entry(device), owed, router, &mut snapshot);
+            let spoke = |id: Id| self.core.devices.table().get(id).map(|device| device.spoke);
+            let same_as = if self.core.devices.is_current(device) { device.likeness.holding(spoke) } else { Vec::new() };
+            tell(device, self.core.devices.entry(device), owed, (router, same_as), &mut snapshot);
         }
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
@@ -85,7 +93,25 @@ fn order(row: &DestinationRow) -> (&str, &str, Origin, Place, Option<u32>) {
     (&row.device, &row.destination, row.origin, row.place, row.asn)
 }
 
-fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, snapshot: &mut Snapshot) {
+/// The label of what is counted under a category.
+fn counted(category: Category) -> &'static str {
+    if category == Category::Unclassified { "none" } else { category.as_str() }
+}
+
+fn services(known: &[(Service, u64)]) -> Vec<ServiceRow> {
+    let row = |(service, bytes): &(Service, u64)| ServiceRow {
+        category: service.category.as_str(),
+        noise: service.category.is_noise() && !service.ambiguous,
+        vendor: service.vendor.clone(),
+        ambiguous: service.ambiguous,
+        bytes: *bytes,
+    };
+    let mut rows: Vec<ServiceRow> = known.iter().map(row).collect();
+    rows.sort_by_key(|row| (Reverse(row.bytes), row.category, row.ambiguous));
+    rows
+}
+
+fn tell(device: &Device, entry: Option<&Entry>, pending: Both, (router, same_as): (bool, Vec<SameAs>), snapshot: &mut Snapshot) {
     let ledger = &device.ledger;
     let mut addresses = device.addresses.to_vec();
     addresses.sort_unstable();
@@ -97,16 +123,25 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         notes: entry.and_then(|entry| entry.notes.clone()),
         expected: entry.map(|entry| entry.expected.clone()).unwrap_or_default(),
         addresses,
-        hostname: device.hostname.as_ref().map(|name| Arc::from(name.as_str())),
+        hostname: device.identity.hostname().cloned(),
         vendor: device.macs.iter().find_map(|mac| vendor(*mac)).map(Arc::from),
         randomized: device.mac().is_some_and(Mac::is_local),
         router,
+        identity: device.identity.facts().to_vec(),
+        identity_forgotten: device.identity.forgotten(),
+        same_as,
         first: device.first,
         last: device.last,
         total: ledger.total,
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         verdicts: ledger.verdicts,
+        services: Category::all()
+            .zip(ledger.services)
+            .filter(|(_, bytes)| *bytes > 0)
+            .map(|(category, bytes)| (counted(category), bytes))
+            .collect(),
+        disputed: ledger.disputed,
         flows: ledger.flows,
     });
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
@@ -128,6 +163,9 @@ fn tell(device: &Device, entry: Option<&Entry>, pending: Both, router: bool, sna
         asn: account.destination.asn,
         organisation: account.organisation.clone(),
         verdicts: account.verdicts,
+        services: services(&account.services),
+        location: account.location.clone(),
+        anycast: account.anycast,
         flows: account.flows,
         first: account.first,
         last: account.last,

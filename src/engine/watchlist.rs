@@ -17,7 +17,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use category::Category;
+pub use category::{CATEGORIES, Category};
 use names::Names;
 use prefixes::Prefixes;
 

@@ -7,7 +7,9 @@ use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{community, dns, rfc3339};
+mod location;
+
+use super::{community, dns, identity, rfc3339};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Ends, Event, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched, Where,
 };
@@ -49,11 +51,17 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.list("whither.offered_resolvers", offered, |address, line| line.shown(address));
             line.end();
         }
+        Detail::SameDevice(same) => {
+            let mut line = Line::begin(event, "same-device", sensor, out);
+            identity::same_device(same, &mut line);
+            line.end();
+        }
         Detail::Watchlist(seen) => {
             let mut line = Line::begin(event, "watchlist", sensor, out);
             watched(seen, &mut line);
             line.end();
         }
+        Detail::Charge(_) => {}
         Detail::UnexpectedCountry(seen) => {
             let mut line = Line::begin(event, "unexpected-country", sensor, out);
             unexpected(seen, &mut line);
@@ -207,15 +215,16 @@ fn device(news: &DeviceNews, line: &mut Line<'_>) {
         line.flag("device.randomized_mac", news.randomized);
     }
     line.maybe("device.name", news.name.as_deref());
-    line.maybe("device.hostname", news.hostname.as_ref().map(|name| name.as_str()));
+    line.maybe("device.hostname", news.hostname.as_deref());
     line.maybe("device.vendor", news.vendor.as_deref());
-    line.maybe("device.vendor_class", news.vendor_class.as_ref().map(|class| class.as_str()));
+    line.maybe("device.vendor_class", news.vendor_class.as_deref());
     line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
     if news.macs.len() > 1 {
         line.list("whither.macs", &news.macs, |mac, line| line.shown(mac));
     }
     line.maybe("whither.notes", news.notes.as_deref());
     line.list("whither.expected", &news.expected, |country, line| line.value(country.as_str()));
+    line.list("whither.identity", &news.identity, identity::fact);
 }
 
 fn watched(seen: &Watched, line: &mut Line<'_>) {
@@ -254,6 +263,7 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
         line.number("whither.rtt_ns", nanos(rtt));
     }
     line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    location::fields(flow, line);
     line.maybe("event.reason", flow.reason.as_deref());
 }
 
@@ -264,14 +274,17 @@ fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
         line.number("destination.as.number", asn);
     }
     line.maybe("destination.as.organization.name", place.organisation.as_deref());
+    if place.anycast {
+        line.flag("whither.anycast", true);
+    }
 }
 
-fn nanos(span: std::time::Duration) -> u64 {
+pub(super) fn nanos(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The transport by its IANA keyword, lower case; by number where few would know the word.
-fn transport(protocol: u8) -> String {
+pub(super) fn transport(protocol: u8) -> String {
     match protocol {
         1 => "icmp".to_owned(),
         2 => "igmp".to_owned(),
@@ -296,7 +309,7 @@ fn decimal(octet: u8, out: &mut Vec<u8>) {
 }
 
 /// A line in the making: fields in order, commas between them.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
     /// Nothing stands yet before the next field or item.
     fresh: bool,
@@ -350,12 +363,12 @@ impl<'a> Line<'a> {
         self.out.push(b'\n');
     }
 
-    fn open(&mut self) {
+    pub(super) fn open(&mut self) {
         self.out.push(b'{');
         self.fresh = true;
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.out.push(b'}');
         self.fresh = false;
     }
@@ -387,7 +400,7 @@ impl<'a> Line<'a> {
         let _ = write!(self.out, "\"{value}\"");
     }
 
-    fn text(&mut self, name: &str, value: &str) {
+    pub(super) fn text(&mut self, name: &str, value: &str) {
         self.field(name);
         self.value(value);
     }
@@ -398,18 +411,18 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn number(&mut self, name: &str, value: impl Into<u64>) {
+    pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
         let _ = write!(self.out, "{}", value.into());
     }
 
-    fn flag(&mut self, name: &str, value: bool) {
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
         self.field(name);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// A list, left out when it is empty.
-    fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&T, &mut Self)) {
+    pub(super) fn list<T>(&mut self, name: &str, items: &[T], mut write: impl FnMut(&T, &mut Self)) {
         if items.is_empty() {
             return;
         }
@@ -434,6 +447,7 @@ mod tests {
     use crate::engine::geo::Country;
     use crate::engine::snapshot::Class;
     use crate::engine::snapshot::{Origin, Tally, Verdict};
+    use crate::export::fixture;
     use crate::packet::{Mac, Timestamp};
     use std::time::Duration;
 
@@ -484,7 +498,7 @@ mod tests {
 
     fn place() -> Where {
         let country = Country::from_code("SG");
-        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()) }
+        Where { domain: Some("example.org".into()), country, asn: Some(64_496), organisation: Some("Example Net".into()), anycast: false }
     }
 
     const PLACE: &str = concat!(
@@ -618,16 +632,17 @@ mod tests {
             notes: Some("bench 1".into()),
             expected: vec![Country::from_code("DE").unwrap()],
             name: Some("phone".into()),
-            hostname: Some(text("Redmi-Note")),
+            hostname: Some("Redmi-Note".into()),
             vendor: Some("Xiaomi".into()),
-            vendor_class: Some(text("android-dhcp-13")),
+            vendor_class: Some("android-dhcp-13".into()),
             randomized: true,
             addresses: vec!["192.168.1.10".parse().unwrap(), "fe80::1".parse().unwrap()],
+            identity: vec![fixture::fact(crate::engine::snapshot::Kind::Hostname, "Redmi-Note")],
         };
         let bare = |detail| Event { ends: None, ..event(6, detail) };
         assert_eq!(
             own(&bare(Detail::Device(Box::new(news))), "device", r#""whither.packet":7"#),
-            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.macs":["02:00:00:00:00:0a","02:00:00:00:00:0b"],"whither.notes":"bench 1","whither.expected":["DE"]}"#
+            r#","device.mac":"02:00:00:00:00:0a","device.randomized_mac":true,"device.name":"phone","device.hostname":"Redmi-Note","device.vendor":"Xiaomi","device.vendor_class":"android-dhcp-13","device.addresses":["192.168.1.10","fe80::1"],"whither.macs":["02:00:00:00:00:0a","02:00:00:00:00:0b"],"whither.notes":"bench 1","whither.expected":["DE"],"whither.identity":[{"kind":"hostname","value":"Redmi-Note","source":"dhcp","packet":3,"first":"2021-09-21T04:53:22.000000000Z","last":"2021-09-21T04:53:29.000000000Z"}]}"#
         );
         assert_eq!(own(&bare(Detail::Association), "association", r#""whither.packet":7"#), "}");
     }
@@ -677,6 +692,8 @@ mod tests {
             origin: Origin::Sni,
             rtt: Some(Duration::from_micros(12_500)),
             verdict: Some(Verdict::Refuted),
+            service: None,
+            location: None,
             reason: Some("too near".to_owned()),
             place: Where { domain: None, ..place() },
         }
@@ -711,12 +728,12 @@ mod tests {
             agent: Text::from_bytes(evil),
         };
         let mut one = event(6, Detail::Request(Box::new(seen), Where::default()));
-        one.device = crate::export::fixture::HOSTILE.into();
+        one.device = fixture::HOSTILE.into();
         let lines = written(&one);
         assert_eq!(lines.len(), 1);
         assert!(!lines[0].contains(char::is_control), "{lines:?}");
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["event.action"], "http-request");
-        assert_eq!(value["device.id"], crate::export::fixture::HOSTILE);
+        assert_eq!(value["device.id"], fixture::HOSTILE);
     }
 }

@@ -4,8 +4,8 @@ use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, PROTOCOLS, Place, RTT_BUCKETS, RttRow, SightingRow, Snapshot,
-    TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Finding, Kind, Location, Opinion, Origin, PROTOCOLS, Place,
+    RTT_BUCKETS, RttRow, SameAs, SightingRow, Snapshot, Source, TableRow, Tally, Witnesses,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -38,14 +38,29 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         vendor: Some("Xiaomi".into()),
         randomized: true,
         router: false,
+        identity: Vec::new(),
+        identity_forgotten: 0,
+        same_as: Vec::new(),
         first: at(0),
         last: at(90),
         total,
         pending,
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: vec![("none", total.transmit.bytes + total.receive.bytes)],
+        disputed: 0,
         flows,
     }
+}
+
+pub(super) fn fact(kind: Kind, value: &str) -> Fact {
+    Fact { kind, value: value.into(), source: Source::Dhcp, packet: 3, first: at(2), last: at(9) }
+}
+
+/// A proposal that rests on a host name, a parameter list and `third`.
+pub(super) fn same_as(device: &str, name: &str, third: Fact) -> SameAs {
+    let evidence = vec![fact(Kind::Hostname, name), fact(Kind::Parameters, "1,3,6"), third];
+    SameAs { device: device.into(), evidence, unique: false, together: false, silent: at(1), begun: at(60), packet: 9, told: at(700) }
 }
 
 pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place, total: Both) -> DestinationRow {
@@ -57,10 +72,29 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         asn: Some(64_496),
         organisation: Some("Example Net".into()),
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
         flows: 2,
         first: at(1),
         last: at(60),
         total,
+    }
+}
+
+/// A server that two databases disagree on, with a name that was chosen to do harm.
+pub(super) fn disputed() -> Location {
+    let opinion = |name: &str, code| Opinion {
+        database: DatabaseRow { database: name.into(), built: 1_780_272_000 },
+        country: Country::from_code(code),
+    };
+    let witnesses =
+        Witnesses { country: Country::from_code("SG"), agree: Some(false), claim: None, finding: Finding::NoHandshake, anycast: false };
+    Location {
+        server: "203.0.113.7".parse().unwrap(),
+        name: Some(HOSTILE.into()),
+        witnesses,
+        opinions: vec![opinion("first", "SG"), opinion("second", "DE")],
     }
 }
 

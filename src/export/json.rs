@@ -3,9 +3,14 @@
 //! Road taken: structs of borrowed fields beside the rows, so that the engine's types can change without the API changing.
 //! Road not taken: `Serialize` on the rows themselves.
 
+mod witness;
+
+pub(super) use witness::Place;
+
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
+use super::identity::{FactPart, SameAsPart};
 use super::{ATTRIBUTION, Scrape, VERSION, day, rfc3339};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
@@ -88,7 +93,7 @@ fn last_packet(snapshot: &Snapshot) -> Option<String> {
 }
 
 #[derive(Serialize)]
-struct Device<'a> {
+pub(super) struct Device<'a> {
     device: &'a str,
     alias: Option<&'a str>,
     notes: Option<&'a str>,
@@ -100,11 +105,15 @@ struct Device<'a> {
     hostname: Option<&'a str>,
     addresses: Vec<String>,
     router: bool,
+    identity: Vec<FactPart<'a>>,
+    identity_forgotten: u64,
+    same_as: Vec<SameAsPart<'a>>,
     first_seen: String,
     last_seen: String,
     #[serde(flatten)]
     total: Total,
     pending_bytes: u64,
+    service_bytes: Counts,
     flows: Counts,
 }
 
@@ -122,10 +131,14 @@ impl<'a> From<&'a DeviceRow> for Device<'a> {
             hostname: row.hostname.as_deref(),
             addresses: row.addresses.iter().map(ToString::to_string).collect(),
             router: row.router,
+            identity: row.identity.iter().map(FactPart::from).collect(),
+            identity_forgotten: row.identity_forgotten,
+            same_as: row.same_as.iter().map(SameAsPart::from).collect(),
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),
             total: Total::from(&row.total),
             pending_bytes: row.pending.transmit.bytes.saturating_add(row.pending.receive.bytes),
+            service_bytes: Counts(row.services.clone()),
             flows: Counts(PROTOCOLS.into_iter().zip(row.flows).collect()),
         }
     }
@@ -146,7 +159,7 @@ impl<'a> From<&'a CountryRow> for Country<'a> {
 }
 
 #[derive(Serialize)]
-struct Destination<'a> {
+pub(super) struct Destination<'a> {
     device: &'a str,
     destination: &'a str,
     origin: &'a str,
@@ -154,6 +167,11 @@ struct Destination<'a> {
     asn: Option<u32>,
     organization: Option<&'a str>,
     location_bytes: Counts,
+    location: Option<Place<'a>>,
+    anycast: bool,
+    services: Vec<witness::Service<'a>>,
+    noise: Option<&'static str>,
+    noise_bytes: u64,
     flows: u64,
     first_seen: String,
     last_seen: String,
@@ -171,6 +189,11 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
             asn: row.asn,
             organization: row.organisation.as_deref(),
             location_bytes: Counts(VERDICTS.map(Verdict::as_str).into_iter().zip(row.verdicts).collect()),
+            location: row.location.as_deref().map(Place::from),
+            anycast: row.anycast,
+            services: row.services.iter().map(witness::Service::from).collect(),
+            noise: witness::noise(row),
+            noise_bytes: witness::noise_bytes(row),
             flows: row.flows,
             first_seen: rfc3339(row.first.as_nanos(), 9),
             last_seen: rfc3339(row.last.as_nanos(), 9),
@@ -181,7 +204,7 @@ impl<'a> From<&'a DestinationRow> for Destination<'a> {
 
 /// Both directions, in the words of the metrics.
 #[derive(Serialize)]
-struct Total {
+pub(super) struct Total {
     transmit_bytes: u64,
     receive_bytes: u64,
     transmit_packets: u64,
@@ -200,7 +223,7 @@ impl From<&Both> for Total {
 }
 
 #[derive(Serialize)]
-struct Database<'a> {
+pub(super) struct Database<'a> {
     database: &'a str,
     built: String,
 }
@@ -212,7 +235,7 @@ impl<'a> From<&'a DatabaseRow> for Database<'a> {
 }
 
 /// Named counts, as an object in the order given.
-struct Counts(Vec<(&'static str, u64)>);
+pub(super) struct Counts(pub(super) Vec<(&'static str, u64)>);
 
 impl Serialize for Counts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,4 +1,4 @@
-//! The only way out: metrics, pages, event lines and the table of `read`.
+//! The only way out: metrics, pages, event lines, the table of `read` and the evidence of `explain`.
 //!
 //! Pulled: a page is a function of a [`Scrape`], which owns its data, and one row in [`ROUTES`]. Pushed: [`log::EventLog`]
 //! writes each event as a line. Neither sees the engine, so nothing here can hold its lock while it formats.
@@ -13,12 +13,17 @@ mod auth;
 mod community;
 mod dns;
 pub mod events;
+pub mod explain;
 mod host;
 pub mod http;
+pub mod identity;
 pub mod json;
+pub mod locations;
 pub mod log;
 pub mod names;
+pub mod noise;
 mod page;
+pub mod pcapng;
 pub mod prometheus;
 pub mod rotate;
 pub mod table;

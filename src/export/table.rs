@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{ATTRIBUTION, day, printable, rfc3339};
-use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
+use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, ServiceRow, Snapshot};
 
 /// The table, made to fit `width` columns where one is given.
 #[must_use]
@@ -63,7 +63,7 @@ fn line(device: &str, row: &DestinationRow, all: &[&DestinationRow]) -> [Cell; 9
     [
         cell(device),
         cell(&country(row)),
-        cell(&destination),
+        cell(&format!("{destination}{}", services(row))),
         cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() }),
         cell(&size(row.total.transmit.bytes)),
         cell(&size(row.total.receive.bytes)),
@@ -121,6 +121,10 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     if snapshot.destinations.iter().any(|row| matches!(row.verdicts, [_, _, bytes] if bytes > 0)) {
         text.push_str(&format!("{REFUTED}: a handshake was too short for a server in the country that the databases give\n"));
     }
+    let shown = snapshot.destinations.iter().map(country).any(|country| country.ends_with(DISPUTED));
+    if shown {
+        text.push_str(&format!("{DISPUTED}: the databases disagree, or the server's name claims another place\n"));
+    }
     if !snapshot.databases.is_empty() {
         let dated = snapshot.databases.iter().map(|row| format!("{} of {}", printable(&row.database), day(row.built)));
         text.push_str(&format!("{ATTRIBUTION}; databases: {}\n", dated.collect::<Vec<_>>().join(", ")));
@@ -153,14 +157,32 @@ fn country(row: &DestinationRow) -> String {
         Place::Country(country) => country.name(),
         place @ (Place::Local | Place::Multicast | Place::Unknown) => place.as_str(),
     };
+    let anycast = if row.anycast { " (anycast)" } else { "" };
     match row.verdicts {
-        [_, _, 0] => place.to_owned(),
-        [_, 0, _] => format!("{place}, {REFUTED}"),
-        _ => format!("{place}, part {REFUTED}"),
+        [_, _, 0] if is_disputed(row) => format!("{place}{anycast}, {DISPUTED}"),
+        [_, _, 0] => format!("{place}{anycast}"),
+        [_, 0, _] => format!("{place}{anycast}, {REFUTED}"),
+        _ => format!("{place}{anycast}, part {REFUTED}"),
     }
 }
 
+/// What it is for: the two categories with the most bytes, `?` behind a host that serves other purposes too.
+fn services(row: &DestinationRow) -> String {
+    let category = |service: &ServiceRow| format!("{}{}", service.category, if service.ambiguous { "?" } else { "" });
+    let mut told: Vec<String> = row.services.iter().take(2).map(category).collect();
+    if row.services.len() > 2 {
+        told.push("…".to_owned());
+    }
+    if told.is_empty() { String::new() } else { format!(" [{}]", told.join(", ")) }
+}
+
+/// Whether databases disagree, or a name claims another place.
+fn is_disputed(row: &DestinationRow) -> bool {
+    row.location.as_ref().is_some_and(|location| location.witnesses.against() > 0)
+}
+
 const REFUTED: &str = "refuted";
+const DISPUTED: &str = "disputed";
 
 /// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
 fn cell(text: &str) -> Cell {
@@ -183,7 +205,7 @@ fn seconds(nanos: u64) -> String {
 }
 
 /// Bytes as a person says them: `532 B`, `1.2 MB`; decimal, rounded down so that no share exceeds its whole.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     let mut unit = 1_u64;
     let mut name = "B";
     for (next, larger) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB"), (1_000_000_000_000, "TB")] {
@@ -262,6 +284,31 @@ IP Geolocation by DB-IP (https://db-ip.com); databases: dbip-country of 2026-06-
         assert_eq!((told(&snapshot, "Singapore, refuted"), told(&snapshot, "refuted: ")), (1, 1));
         snapshot.destinations[0].verdicts = [5, 1, 7];
         assert_eq!((told(&snapshot, "Singapore, part refuted"), told(&snapshot, "refuted: ")), (1, 1));
+    }
+
+    #[test]
+    fn what_a_destination_is_for_stands_behind_its_name() {
+        let mut snapshot = fixture::scrape().snapshot;
+        let service = |category, ambiguous| ServiceRow { category, noise: false, vendor: None, ambiguous, bytes: 1 };
+        snapshot.destinations[1].services = vec![service("ads", false)];
+        assert!(destinations(&snapshot, None).contains(" example.org [ads] "));
+        snapshot.destinations[1].services = vec![service("ads", true), service("push", false), service("time", false)];
+        assert!(destinations(&snapshot, None).contains(" example.org [ads?, push, …] "));
+    }
+
+    #[test]
+    fn a_country_that_is_no_place_or_that_a_witness_contradicts_is_marked() {
+        let mut snapshot = fixture::scrape().snapshot;
+        snapshot.destinations[0].location = Some(fixture::disputed().into());
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore, disputed ") && text.contains("\ndisputed: "), "{text}");
+        snapshot.destinations[0].verdicts = [5, 0, 7];
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore, refuted ") && !text.contains("disputed"), "the stronger witness speaks: {text}");
+        snapshot.destinations[0] =
+            DestinationRow { anycast: true, verdicts: [12, 0, 0], location: None, ..snapshot.destinations[0].clone() };
+        let text = destinations(&snapshot, None);
+        assert!(text.contains(" Singapore (anycast) ") && !text.contains("disputed"), "{text}");
     }
 
     #[test]

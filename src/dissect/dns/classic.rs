@@ -19,7 +19,12 @@ pub(super) fn read(message: &[u8], header: &Header) -> Option<DnsMessage> {
         rcode: packet.header.response_code.into(),
         questions: packet.questions.iter().map(|asked| Question { name: name(&asked.qname), qtype: asked.qtype as u16 }).collect(),
         answers: packet.answers.iter().map(record).collect::<Option<_>>()?,
-        additional: packet.additional.iter().filter(|raw| matches!(raw.data, RData::A(_) | RData::AAAA(_))).filter_map(record).collect(),
+        additional: packet
+            .additional
+            .iter()
+            .filter(|raw| matches!(raw.data, RData::A(_) | RData::AAAA(_) | RData::SRV(_) | RData::TXT(_)))
+            .filter_map(record)
+            .collect(),
         partial: packet.header.truncated,
     })
 }

@@ -55,7 +55,7 @@ fn read_sections(bytes: &[u8], header: &Header, seen: &mut DnsMessage) -> Result
     let authority = answers.next_section().map_err(|_| CUT)?.ok_or(CUT)?;
     let mut additional = authority.next_section().map_err(|_| CUT)?.ok_or(CUT)?;
     let done = reader.records(header.additional, &mut additional, &mut seen.additional, |rtype| {
-        matches!(rtype, rtype::A | rtype::AAAA | rtype::SVCB | rtype::HTTPS)
+        matches!(rtype, rtype::A | rtype::AAAA | rtype::SRV | rtype::TXT | rtype::SVCB | rtype::HTTPS)
     });
     // Bytes behind the last record: a count is wrong, or the sender is.
     seen.partial |= reader.damaged || additional.pos() < bytes.len();

@@ -44,7 +44,10 @@ pub enum Category {
     Iot,
 }
 
-/// Every category and its label value.
+/// How many categories there are.
+pub const CATEGORIES: usize = ALL.len();
+
+/// Every category and its label value, in the order of their numbers.
 const ALL: [(Category, &str); 19] = [
     (Category::Unclassified, "unclassified"),
     (Category::Telemetry, "telemetry"),
@@ -68,6 +71,11 @@ const ALL: [(Category, &str); 19] = [
 ];
 
 impl Category {
+    /// Every category, in the order of their numbers: [`Category::Unclassified`] first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter().map(|(category, _)| category)
+    }
+
     /// The label value.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -19,6 +19,7 @@ fn main() {
     from_frames(&capture, &mut seeds);
     captures(&capture, &mut seeds);
     tunnels(&mut seeds);
+    identities(&mut seeds);
     texts(&mut seeds);
     engine(&mut seeds);
     println!("{} files, {} bytes", seeds.files, seeds.bytes);
@@ -122,6 +123,34 @@ fn packets(frame: &Frame<'_>, length: usize, seeds: &mut Seeds) {
     }
     let vlan = [&[0], &frame.data[..12], &[0x81, 0, 0, 7], &frame.data[12..]].concat();
     seeds.put("packet", &format!("{length}-vlan"), &vlan);
+}
+
+/// What devices say of themselves by DHCPv6 and SSDP; the simulated phones do neither.
+fn identities(seeds: &mut Seeds) {
+    let option = |code: u16, value: &[u8]| {
+        [&code.to_be_bytes()[..], &u16::try_from(value.len()).expect("short").to_be_bytes(), value].concat()
+    };
+    let address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
+    let given = option(5, &[&address[..], &[0, 0, 0, 9, 0, 0, 0, 9]].concat());
+    let prefix = option(26, &[&[0, 0, 0, 9, 0, 0, 0, 9, 56][..], &address].concat());
+    let client = option(1, &[0, 1, 0, 1, 0x2a, 0x2b, 0x2c, 0x2d, 2, 0, 0, 0, 0, 7]);
+    let class = option(16, b"\x00\x00\x01\x37\x00\x08MSFT 5.0");
+    let wish = option(3, &[&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0][..], &given].concat());
+    let asked = [client.clone(), option(6, &[0, 23, 0, 24, 0, 39]), class, option(39, b"\x01\x05phone\x07example\x00"), wish.clone()];
+    let solicit = [&[1, 1, 2, 3][..], &asked.concat()].concat();
+    let delegated = option(25, &[&[0; 12][..], &prefix].concat());
+    let reply = [&[7, 1, 2, 3][..], &[client, wish, delegated, option(23, &[address, address].concat())].concat()].concat();
+    let relayed = [&[12, 0][..], &[0; 32], &option(18, b"port"), &option(9, &solicit)].concat();
+    for (name, bytes) in [("solicit", solicit), ("reply", reply), ("relayed", relayed)] {
+        seeds.put("dhcp6", name, &bytes);
+    }
+    let notify = "NOTIFY * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\nLOCATION: http://192.0.2.7:80/d.xml\r\nNT: upnp:rootdevice\r\n\
+        NTS: ssdp:alive\r\nSERVER: Os/1 UPnP/1.1 Box/2\r\nUSN: uuid:7d2f3a10-0000-1000-8000-020000000007::upnp:rootdevice\r\n\r\n";
+    let search = "M-SEARCH * HTTP/1.1\r\nMAN: \"ssdp:discover\"\r\nMX: 1\r\nST: ssdp:all\r\nUSER-AGENT: Browser/9 Os\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\nEXT:\r\nST: ssdp:all\r\nSERVER: Os/1\r\nUSN: uuid:1\r\nLOCATION: http://[fe80::7%251]/d\r\n\r\n";
+    for (name, text) in [("notify", notify), ("search", search), ("answer", answer)] {
+        seeds.put("ssdp", name, text.as_bytes());
+    }
 }
 
 /// Files of a few frames: pcap of either byte order, pcapng, compressed.

@@ -75,6 +75,12 @@ pub fn observed(seen: &Observation) {
             [&lease.hostname, &lease.vendor_class, &lease.fqdn].into_iter().flatten().for_each(text);
             assert!(lease.parameters.len() <= 64 && lease.client_id.len() <= 32);
         }
+        Observation::Lease6(lease) => {
+            [&lease.fqdn, &lease.vendor_class].into_iter().flatten().for_each(text);
+            assert!(lease.duid.len() <= 130 && lease.parameters.len() <= 32);
+            assert!(lease.addresses.len() <= 8 && lease.prefixes.len() <= 8 && lease.resolvers.len() <= 8);
+        }
+        Observation::Announcement(seen) => [&seen.product, &seen.kind, &seen.uuid].into_iter().flatten().for_each(text),
         Observation::Tunnel(tunnel) => tunnel.name.iter().for_each(name),
         Observation::Certificate(certificate) => {
             certificate.names.iter().for_each(name);

@@ -1,0 +1,143 @@
+//! `whither explain`: the evidence behind one row of the table.
+//!
+//! Road taken: the captures are read twice through the engine, first to know who and what is meant, then with that one device
+//! audited, so that nothing of all the others is kept; and once more without it, where packets are to be written. Road not taken:
+//! keeping in one reading what might be asked for, which has no bound.
+
+use std::io::{BufWriter, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use whither::capture::file::{File, Item};
+use whither::config::{Common, Explain};
+use whither::engine::Engine;
+use whither::engine::event::Event;
+use whither::engine::snapshot::Snapshot;
+use whither::export::explain::captures::Captures;
+use whither::export::explain::{Case, Deciding, ask};
+use whither::export::pcapng::{Captured, Writer};
+use whither::packet::{Body, Frame, Packet};
+
+use super::read::Filter;
+use super::{engine, watchlists};
+
+/// Tells the evidence, and writes it where that was asked.
+pub(crate) fn run(mut asked: Explain) -> Result<()> {
+    let common = std::mem::take(&mut asked.common).over_file()?;
+    if asked.files.iter().any(|path| path.as_os_str() == "-") {
+        bail!("explain reads the captures more than once, which standard input cannot be; name a file");
+    }
+    if let Some(out) = &asked.evidence {
+        refuse_input(out, &asked.files)?;
+    }
+    let (snapshot, _) = read(&asked, engine(&common, false)?, &common, &mut Captures::default(), |_| {})?;
+    let device = ask::device(&asked.device, &snapshot).map_err(|words| anyhow!(words))?;
+    let meant = ask::destination(&asked.destination, device, &snapshot).map_err(|words| anyhow!(words))?;
+
+    let mut engine = engine(&common, true)?;
+    engine.watch_for(watchlists(&common.watchlist)?);
+    engine.audit(&device.id);
+    let mut case = Case::new(device.id.clone(), meant);
+    let mut captures = Captures::default();
+    let (snapshot, damages) = read(&asked, engine, &common, &mut captures, |event| case.take(event))?;
+    let explanation = case.close(&asked.destination, &snapshot).map_err(|words| anyhow!(words))?;
+
+    if let Some(out) = &asked.evidence {
+        let written = write(&asked, &common, out, &explanation.deciding(asked.all))?;
+        eprintln!("whither: {} holds {written} packets", out.display());
+    }
+    let mut out = std::io::stdout().lock();
+    if asked.json {
+        writeln!(out, "{}", explanation.json(&captures))?;
+    } else {
+        write!(out, "{}", explanation.words(&captures, asked.all))?;
+    }
+    out.flush()?;
+    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// The evidence must not be written over what it is taken from, by whatever name.
+fn refuse_input(out: &Path, files: &[impl AsRef<Path>]) -> Result<()> {
+    let which = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
+    let Some(of_out) = which(out) else { return Ok(()) };
+    match files.iter().map(AsRef::as_ref).find(|path| which(path) == Some(of_out)) {
+        Some(path) => bail!("{} is the capture {}; write the evidence to another file", out.display(), path.display()),
+        None => Ok(()),
+    }
+}
+
+/// Reads the captures through an engine; what it knows at the end, and where the captures broke off.
+fn read(
+    asked: &Explain,
+    mut engine: Engine,
+    common: &Common,
+    captures: &mut Captures,
+    mut take: impl FnMut(Event),
+) -> Result<(Snapshot, Vec<String>)> {
+    let mut filter = Filter::new(common.filter.as_deref())?;
+    let mut damages = Vec::new();
+    for (path, mut file) in open(asked)? {
+        engine.begin();
+        captures.begin(path.display().to_string());
+        let read = file.read(&mut |item| match item {
+            Item::Frame(frame) => {
+                let frame = Frame { number: captures.through(frame.number), ..frame };
+                if filter.takes(&frame) {
+                    engine.ingest(&frame);
+                    engine.events().for_each(&mut take);
+                }
+            }
+            Item::Unreadable(number, _) => {
+                captures.through(number);
+                engine.unreadable();
+            }
+        });
+        if let Err(damage) = read {
+            damages.push(format!("{}: {damage}", path.display()));
+        }
+    }
+    engine.finish(take);
+    Ok((engine.snapshot(), damages))
+}
+
+/// Writes the packets that are evidence; how many. They are found by their numbers, and by the filter that numbered none of them away.
+fn write(asked: &Explain, common: &Common, out: &Path, deciding: &Deciding) -> Result<u64> {
+    let cannot = || format!("cannot write the evidence to {}", out.display());
+    #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+    let file = std::fs::File::create(out).with_context(cannot)?;
+    let mut writer = Writer::new(BufWriter::new(file)).with_context(cannot)?;
+    let mut filter = Filter::new(common.filter.as_deref())?;
+    let mut captures = Captures::default();
+    let (mut written, mut failed) = (0_u64, None);
+    for (path, mut file) in open(asked)? {
+        let name = path.display().to_string();
+        captures.begin(name.clone());
+        // Damage is told where the evidence was gathered.
+        let _ = file.read_linktypes(&mut |item, linktype| {
+            let Item::Frame(frame) = item else { return };
+            let through = captures.through(frame.number);
+            let Some(shown) = deciding.shows(through, ends(&frame)).filter(|_| failed.is_none() && filter.takes(&frame)) else { return };
+            let comments: Vec<String> = shown.iter().map(|words| format!("{name} packet {}: {words}", frame.number)).collect();
+            let captured = Captured { nanos: frame.time.as_nanos(), linktype, wire_len: frame.wire_len, data: frame.data };
+            failed = writer.packet(&name, captured, &comments).err();
+            written = written.saturating_add(1);
+        });
+    }
+    failed.map_or_else(|| writer.finish(), Err).with_context(cannot)?;
+    Ok(written)
+}
+
+/// All captures, opened before one is read: a misspelt name is told before an hour of reading.
+fn open(asked: &Explain) -> Result<Vec<(&Path, File)>> {
+    asked.files.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect()
+}
+
+/// Between whom a frame went, where it carries IP.
+fn ends(frame: &Frame<'_>) -> Option<(SocketAddr, SocketAddr, u8)> {
+    match Packet::decode(frame).ok()?.body {
+        Body::Ip(datagram) => Some((datagram.source, datagram.target, datagram.protocol)),
+        Body::Link(..) => None,
+    }
+}

@@ -1,0 +1,163 @@
+//! A small pcapng file: packets as they were captured, each with a comment. The format is draft-ietf-opsawg-pcapng.
+//!
+//! Road taken: `pcap-parser`, which reads captures here, also writes their blocks. Road not taken: the same three blocks by hand,
+//! which would save the crates that its writing half brings along (`cookie-factory`, and with it `futures`).
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use pcap_parser::{EnhancedPacketBlock, InterfaceDescriptionBlock, Linktype, OptionCode, PcapNGOption, SectionHeaderBlock, ToVec};
+
+use super::VERSION;
+
+/// Bytes of a comment at most: its length has 16 bits.
+const LONGEST: usize = 4_096;
+
+/// A packet as it was captured.
+#[derive(Clone, Copy, Debug)]
+pub struct Captured<'a> {
+    /// Nanoseconds since the epoch.
+    pub nanos: u64,
+    /// Its LINKTYPE number.
+    pub linktype: i32,
+    /// Bytes on the wire, of which `data` may hold fewer.
+    pub wire_len: u32,
+    /// What was captured of it.
+    pub data: &'a [u8],
+}
+
+/// Writes packets, as pcapng.
+#[derive(Debug)]
+pub struct Writer<W> {
+    out: W,
+    /// The interfaces that were described: what each is called, and its link type.
+    interfaces: Vec<(String, i32)>,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        let mut head = SectionHeaderBlock {
+            block_type: 0,
+            block_len1: 0,
+            bom: 0,
+            major_version: 1,
+            minor_version: 0,
+            section_len: -1,
+            options: vec![option(OptionCode::ShbUserAppl, &format!("whither {VERSION}"))],
+            block_len2: 0,
+        };
+        write(&mut out, &mut head)?;
+        Ok(Self { out, interfaces: Vec::new() })
+    }
+
+    /// Writes a packet of the capture `file`, with comments.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn packet(&mut self, file: &str, packet: Captured<'_>, comments: &[String]) -> io::Result<()> {
+        let known = self.interfaces.iter().position(|(name, linktype)| name == file && *linktype == packet.linktype);
+        let index = match known {
+            Some(index) => index,
+            None => self.interface(file, packet.linktype)?,
+        };
+        let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+        let [high, low] = [packet.nanos >> 32, packet.nanos & 0xffff_ffff].map(|half| u32::try_from(half).unwrap_or_default());
+        let mut block = EnhancedPacketBlock {
+            block_type: 0,
+            block_len1: 0,
+            if_id: u32::try_from(index).unwrap_or_default(),
+            ts_high: high,
+            ts_low: low,
+            caplen: captured,
+            origlen: packet.wire_len.max(captured),
+            data: packet.data,
+            options: comments.iter().map(|words| option(OptionCode::Comment, words)).collect(),
+            block_len2: 0,
+        };
+        write(&mut self.out, &mut block)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn interface(&mut self, file: &str, linktype: i32) -> io::Result<usize> {
+        let mut block = InterfaceDescriptionBlock {
+            block_type: 0,
+            block_len1: 0,
+            linktype: Linktype(linktype),
+            reserved: 0,
+            snaplen: 0,
+            options: vec![option(OptionCode::IfDescription, file)],
+            block_len2: 0,
+            if_tsresol: 9, // nanoseconds
+            if_tsoffset: 0,
+        };
+        write(&mut self.out, &mut block)?;
+        self.interfaces.push((file.to_owned(), linktype));
+        Ok(self.interfaces.len().saturating_sub(1))
+    }
+}
+
+fn option(code: OptionCode, text: &str) -> PcapNGOption<'static> {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let value = text.get(..end).unwrap_or_default().as_bytes().to_vec();
+    PcapNGOption { code, len: u16::try_from(value.len()).unwrap_or_default(), value: Cow::Owned(value) }
+}
+
+fn write(out: &mut impl Write, block: &mut impl ToVec) -> io::Result<()> {
+    let bytes = block.to_vec().map_err(|error| io::Error::other(error.to_string()))?;
+    out.write_all(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Timestamp;
+
+    #[test]
+    fn each_capture_and_link_type_is_an_interface_and_every_length_is_read_back() {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes).unwrap();
+        let data: Vec<u8> = (0..9).collect();
+        let packets = [("a.pcap", 1, 0), ("b.pcap", 101, 1), ("a.pcap", 1, 2), ("a.pcap", 108, 3), ("ž \u{1f4f1}.pcap", 1, 9)];
+        for (file, linktype, length) in packets {
+            let nanos = 1_632_200_000_000_000_001 + length as u64;
+            let captured = Captured { nanos, linktype, wire_len: 60_000, data: &data[..length] };
+            writer.packet(file, captured, &["x".repeat(length), "ž".repeat(3_000)]).unwrap();
+        }
+        assert_eq!(writer.interfaces.len(), 4);
+        writer.finish().unwrap();
+        let mut rest = &bytes[..];
+        let mut read = Vec::new();
+        while !rest.is_empty() {
+            let (left, block) = pcap_parser::parse_block_le(rest).unwrap();
+            if let pcap_parser::Block::EnhancedPacket(block) = block {
+                let nanos = u64::from(block.ts_high) << 32 | u64::from(block.ts_low);
+                let comments: Vec<&str> = block.options.iter().filter_map(|option| option.as_str().ok()).collect();
+                assert_eq!((comments[0].len(), comments[1].len()), (block.caplen as usize, LONGEST));
+                read.push((block.if_id, Timestamp::from_nanos(nanos), block.origlen, block.data[..block.caplen as usize].to_vec()));
+            }
+            rest = left;
+        }
+        let expected: Vec<_> = [0, 1, 0, 2, 3]
+            .into_iter()
+            .zip(packets)
+            .map(|(index, (.., length))| {
+                (index, Timestamp::from_nanos(1_632_200_000_000_000_001 + length as u64), 60_000, data[..length].to_vec())
+            })
+            .collect();
+        assert_eq!(read, expected);
+    }
+}
