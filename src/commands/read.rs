@@ -15,13 +15,18 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
+use whither::export::web::Web;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
-use super::{engine, recall, watchlists};
+use super::{engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
+    if asked.common.events_max_size.is_some() || asked.common.events_max_age.is_some() || asked.common.events_keep.is_some() {
+        let words = "only `watch` begins the file of events anew; `read` writes all of them to one";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
+    }
     let common = std::mem::take(&mut asked.common).over_file()?;
     let on_stdout = [asked.metrics.as_deref(), common.events.as_deref(), asked.names.as_deref()]
         .into_iter()
@@ -32,7 +37,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
-    let server = if asked.serve { Some(bind(&common)?) } else { None };
+    let server = if asked.serve { Some((bind(&common)?, web(common.web_config_file.as_deref())?)) } else { None };
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;
@@ -69,8 +74,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if let (Some(mut state), Some(folder)) = (state, &common.state) {
         state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
     }
-    if let Some(server) = server {
-        serve(server, &common, snapshot)?;
+    if let Some((server, web)) = server {
+        serve(server, web, &common, snapshot)?;
     }
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
@@ -144,8 +149,8 @@ fn write_file(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
 }
 
-fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
-    let address = server.local_addr();
+fn serve(server: Server, web: Web, common: &Common, snapshot: Snapshot) -> Result<()> {
+    let (scheme, address) = (web.scheme(), server.local_addr());
     let sensor = common.sensor().to_owned();
     let shared = Arc::new(Mutex::new(snapshot));
     let scrape = move || Scrape {
@@ -153,8 +158,8 @@ fn serve(server: Server, common: &Common, snapshot: Snapshot) -> Result<()> {
         sensor: sensor.clone(),
         ..Scrape::default()
     };
-    let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)))?;
-    eprintln!("whither: look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
+    let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?;
+    eprintln!("whither: look at {scheme}://{address}/ (metrics at {scheme}://{address}/metrics); stop with Ctrl-C");
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
     signals.forever().next();
     handle.stop();
