@@ -20,7 +20,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic chdb grafana-schema rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -39,7 +39,7 @@ demo: build-deps
 
 # BENCH_TRACES=DIR: over these captures too.
 bench: build-deps
-	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench --bench read --bench stages
+	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench --bench read --bench stages --bench scrape
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
@@ -73,7 +73,7 @@ lint: build-deps
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
-	@$(MAKE) --no-print-directory aioquic grafana-schema
+	@$(MAKE) --no-print-directory aioquic chdb grafana-schema
 
 build-deps: rust
 	@$(call need,$(BUILD))
@@ -100,6 +100,11 @@ grafana-schema:
 aioquic:
 	@test -d target/tools/python/aioquic || python3 -m pip install --quiet --target target/tools/python aioquic==1.7.2 || \
 	    echo "make: no aioquic; the tests that need it will say so" >&2
+
+# ClickHouse's engine for the test of its recipe, in the same way; it is large (500 MB).
+chdb:
+	@test -d target/tools/python/chdb || python3 -m pip install --quiet --no-deps --target target/tools/python chdb-core==26.9.0 || \
+	    echo "make: no chdb-core; the test that needs it will say so" >&2
 
 rust:
 	@command -v cargo >/dev/null || { echo "make: Rust is missing: install it from https://rustup.rs (1.91 or newer), then try again" >&2; exit 1; }

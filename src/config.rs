@@ -1,7 +1,7 @@
 //! What the person asked for: flags and the configuration file, as typed, become one set of settings, as meant.
 //!
-//! Every flag has a key of the same name in the file (`--local-net` is `local-net`); a flag goes before the file, the file
-//! before the default. An unknown key is an error that names the nearest one.
+//! Every flag has a key of the same name in the file (`--local-net` is `local-net`, `--web.config.file` is `web-config-file`: in
+//! TOML a dot would nest); a flag goes before the file, the file before the default. An unknown key is an error that names the nearest one.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,14 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub mod quantity;
+
+use quantity::{Age, Size};
+
 /// Where pages and metrics are served unless said otherwise: on this machine alone.
 pub const LISTEN: &str = "127.0.0.1:9843";
+/// How many older files of events stay unless said otherwise.
+pub const EVENTS_KEEP: u16 = 10;
 /// The sensor's name in events unless said otherwise.
 pub const SENSOR: &str = "whither";
 
@@ -69,6 +75,15 @@ pub struct Common {
     /// Write events as JSON lines; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub events: Option<PathBuf>,
+    /// Begin the file of events anew before it is larger: FILE becomes FILE.1
+    #[arg(long, value_name = "SIZE")]
+    pub events_max_size: Option<Size>,
+    /// Begin the file of events anew when it is as old as this: FILE becomes FILE.1
+    #[arg(long, value_name = "TIME")]
+    pub events_max_age: Option<Age>,
+    /// How many older files of events stay [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9999))]
+    pub events_keep: Option<u16>,
     /// This sensor's name in events [default: whither]
     #[arg(long, value_name = "NAME")]
     pub sensor: Option<String>,
@@ -85,6 +100,9 @@ pub struct Common {
     /// Where to serve pages and metrics [default: 127.0.0.1:9843]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// TLS, users and headers for the pages, in the format of the Prometheus exporters' web configuration
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<PathBuf>,
     /// Bytes kept of each packet in a live capture [default: 4096]
     #[arg(long, value_name = "BYTES")]
     pub snaplen: Option<i32>,
@@ -106,6 +124,8 @@ pub struct Watch {
 /// `whither read`.
 #[derive(Args, Debug)]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
+#[command(mut_arg("events_keep", |flag| flag.hide(true)))]
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -190,11 +210,15 @@ impl Common {
             location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
             events: self.events.or(file.events),
+            events_max_size: self.events_max_size.or(file.events_max_size),
+            events_max_age: self.events_max_age.or(file.events_max_age),
+            events_keep: self.events_keep.or(file.events_keep),
             sensor: self.sensor.or(file.sensor),
             state: self.state.or(file.state),
             learning: self.learning.or(file.learning),
             filter: self.filter.or(file.filter),
             listen: self.listen.or(file.listen),
+            web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
         })
@@ -245,18 +269,22 @@ pub(crate) fn words(error: &str) -> String {
 
 #[rustfmt::skip] // one to a line: others are added beside them
 const KEYS: &[&str] = &[
+    "devices",
     "geoip",
     "watchlist",
-    "devices",
     "local-net",
     "location",
     "by-address",
     "events",
+    "events-max-size",
+    "events-max-age",
+    "events-keep",
     "sensor",
     "state",
     "learning",
     "filter",
     "listen",
+    "web-config-file",
     "snaplen",
     "buffer",
 ];
@@ -356,8 +384,8 @@ mod tests {
     fn every_common_flag_has_its_key_in_the_file() {
         let command = Cli::command();
         let watch = command.find_subcommand("watch").unwrap();
-        let mut flags: Vec<_> = watch.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| *flag != "config").collect();
-        flags.retain(|flag| !matches!(*flag, "help"));
+        let flags = watch.get_arguments().filter_map(clap::Arg::get_long).filter(|flag| !matches!(*flag, "config" | "help"));
+        let mut flags: Vec<_> = flags.map(|flag| flag.replace('.', "-")).collect();
         flags.sort_unstable();
         let mut keys = KEYS.to_vec();
         keys.sort_unstable();

@@ -65,7 +65,7 @@ impl Sensor {
     /// The rows of one metric.
     fn metric(&self, name: &str) -> Vec<String> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
@@ -146,4 +146,32 @@ fn the_devices_file_is_read_again_and_a_broken_one_changes_nothing() {
     let rows = sensor.metric("whither_device_transmit_bytes_total{");
     let of = |alias: &str| rows.iter().any(|row| row.contains(&format!("device=\"{alias}\"")));
     assert!(of("bench") && of("roof"), "the old series stays, the new one is there: {rows:?}");
+}
+
+#[test]
+fn the_file_of_events_is_made_anew_when_it_was_moved_away_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let [events, moved] = ["events.jsonl", "events.jsonl.moved"].map(|name| folder.path().join(name));
+    let Some(mut sensor) = Sensor::start(&["--events"], &events) else { return };
+    // Each look is a request on loopback, which is an event.
+    let until_told = |sensor: &Sensor| {
+        while std::fs::metadata(&events).map_or(0, |of| of.len()) == 0 {
+            sensor.metric("whither_build_info");
+        }
+    };
+    until_told(&sensor);
+    std::fs::rename(&events, &moved).unwrap();
+    sensor.hang_up();
+    until_told(&sensor);
+    kill(Pid::from_raw(sensor.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(sensor.child.wait().unwrap().success());
+    let text = [&moved, &events].map(|path| std::fs::read_to_string(path).unwrap());
+    let numbers: Vec<u64> = text
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|event| event["event.action"] == "http-request")
+        .map(|event| event["whither.packet"].as_u64().unwrap())
+        .collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b) && text.iter().all(|text| text.ends_with("}\n")), "{text:?}");
 }

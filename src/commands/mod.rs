@@ -19,6 +19,7 @@ use whither::engine::limits::Limits;
 use whither::engine::roster::Roster;
 use whither::engine::watchlist::{self, Watchlist};
 use whither::export::state::State;
+use whither::export::web::Web;
 use whither::roster;
 
 /// The address databases: the person's before the embedded ones.
@@ -74,6 +75,11 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
     }
     lists.push(Watchlist::embedded().context("the embedded watchlist")?);
     Ok(lists)
+}
+
+/// How the pages are to be served.
+fn web(file: Option<&Path>) -> Result<Web> {
+    file.map_or_else(|| Ok(Web::default()), |path| Web::load(path).map_err(|error| anyhow!(error)))
 }
 
 /// The devices that the person knows.

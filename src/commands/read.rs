@@ -17,10 +17,14 @@ use whither::export::{Scrape, contacts, identity, json, locations, noise, notabl
 use whither::packet::Frame;
 
 use super::serve::{Pages, Replay};
-use super::{engine, recall, watchlists};
+use super::{engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
+    if asked.common.events_max_size.is_some() || asked.common.events_max_age.is_some() || asked.common.events_keep.is_some() {
+        let words = "only `watch` begins the file of events anew; `read` writes all of them to one";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
+    }
     let common = std::mem::take(&mut asked.common).over_file()?;
     let on_stdout = [asked.metrics.as_deref(), common.events.as_deref(), asked.names.as_deref()]
         .into_iter()
@@ -31,7 +35,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
-    let server = if asked.serve { Some(bind(&common)?) } else { None };
+    let server = if asked.serve { Some((bind(&common)?, web(common.web_config_file.as_deref())?)) } else { None };
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;

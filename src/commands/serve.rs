@@ -12,6 +12,7 @@ use whither::config::Common;
 use whither::engine::snapshot::Snapshot;
 use whither::export::Scrape;
 use whither::export::http::{Handle, Server};
+use whither::export::web::Web;
 use whither::packet::Timestamp;
 
 /// How often a replay renews the pages.
@@ -25,8 +26,8 @@ pub(super) struct Pages {
 
 impl Pages {
     /// Puts the pages up, and says where.
-    pub(super) fn open(server: Server, common: &Common, snapshot: Snapshot) -> Result<Self> {
-        let address = server.local_addr();
+    pub(super) fn open((server, web): (Server, Web), common: &Common, snapshot: Snapshot) -> Result<Self> {
+        let (scheme, address) = (web.scheme(), server.local_addr());
         let sensor = common.sensor().to_owned();
         let shown = Arc::new(Mutex::new(snapshot));
         let rows = Arc::clone(&shown);
@@ -35,8 +36,8 @@ impl Pages {
             sensor: sensor.clone(),
             ..Scrape::default()
         };
-        let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)))?;
-        eprintln!("whither: look at http://{address}/ (metrics at http://{address}/metrics); stop with Ctrl-C");
+        let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?;
+        eprintln!("whither: look at {scheme}://{address}/ (metrics at {scheme}://{address}/metrics); stop with Ctrl-C");
         Ok(Self { handle, shown })
     }
 

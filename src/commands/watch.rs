@@ -13,17 +13,19 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use whither::capture::interface;
 use whither::capture::live::{Counters, Options};
 use whither::capture::watch::{Turn, Watch as Capture};
-use whither::config::{Common, Watch};
+use whither::config::{Common, EVENTS_KEEP, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
-use whither::export::http::Server;
-use whither::export::log::{EventLog, EventQueue};
+use whither::export::http::{Handle, Server};
+use whither::export::log::{EventLog, EventQueue, News};
+use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
+use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
 
-use super::{databases, devices, recall, watchlists};
+use super::{databases, devices, recall, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -57,7 +59,8 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
     let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
-    let at = server.local_addr();
+    let web = web(common.web_config_file.as_deref())?;
+    let (scheme, at) = (web.scheme(), server.local_addr());
     let mut capture = Capture::open(options)?;
 
     let (queue, writer) = events(&common)?.unzip();
@@ -74,10 +77,10 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
 
-    let handle = serve(server, &state, queue.clone(), stats, common.sensor())?;
+    let handle = serve((server, web), &state, queue.clone(), stats, common.sensor())?;
     let keeper = kept.map(|kept| keep(kept, &state)).transpose()?;
     let stop = signals(&state, &common)?;
-    eprintln!("whither: watching {interface}; look at http://{at}/ (metrics at http://{at}/metrics); stop with Ctrl-C");
+    eprintln!("whither: watching {interface}; look at {scheme}://{at}/ (metrics at {scheme}://{at}/metrics); stop with Ctrl-C");
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
@@ -113,6 +116,8 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
 
 fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
     let mut known = now();
+    let hangup = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))?;
     while !stop.load(Ordering::Relaxed) {
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
@@ -140,6 +145,9 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         }
         if let Some(queue) = queue {
             held.engine.events().for_each(|event| queue.send(event));
+            if hangup.swap(false, Ordering::Relaxed) {
+                queue.reopen();
+            }
         }
     }
     Ok(())
@@ -154,9 +162,21 @@ fn now() -> Timestamp {
 
 fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
     let Some(path) = &common.events else { return Ok(None) };
-    let log = EventLog::append(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display()))?;
+    let cannot = || format!("cannot write the events to {}", path.display());
+    let mut log = EventLog::append(path, common.sensor()).with_context(cannot)?;
+    let (size, age) = (common.events_max_size.map(|size| size.0), common.events_max_age.map(|age| age.0));
+    if size.is_some() || age.is_some() {
+        log = log.rotating(Rotation { size, age, keep: common.events_keep.unwrap_or(EVENTS_KEEP) }).with_context(cannot)?;
+    }
     let path = path.display().to_string();
-    Ok(Some(log.detach(move |error| eprintln!("whither: cannot write events to {path}: {error}; dropping and counting them"))?))
+    let tell = move |news: News<'_>| match news {
+        News::Failed(error) => {
+            eprintln!("whither: cannot write events to {path}: {error}; trying on, dropping and counting what finds no room")
+        }
+        News::Again(dropped) => eprintln!("whither: writing events to {path} again; {dropped} were dropped"),
+        News::Stuck(error) => eprintln!("whither: {path} cannot begin anew: {error}; it goes on as it is"),
+    };
+    Ok(Some(log.detach(tell)?))
 }
 
 /// Saves now and then what should survive a restart. The engine is held for as long as copying the rows takes.
@@ -166,12 +186,12 @@ fn keep(kept: Kept, state: &Arc<Mutex<State>>) -> Result<Keeper> {
 }
 
 fn serve(
-    server: Server,
+    (server, web): (Server, Web),
     state: &Arc<Mutex<State>>,
     queue: Option<EventQueue>,
     stats: Option<Arc<Stats>>,
     sensor: &str,
-) -> Result<whither::export::http::Handle> {
+) -> Result<Handle> {
     let (state, sensor) = (Arc::clone(state), sensor.to_owned());
     let scrape = move || {
         let mut held = lock(&state);
@@ -181,10 +201,11 @@ fn serve(
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
         Scrape { snapshot, capture, sensor: sensor.clone(), state: stats.as_deref().map(Stats::row) }
     };
-    Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)))?)
+    Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
 
-/// Stops on SIGINT and SIGTERM; reads the address databases, watchlists and devices file again on SIGHUP.
+/// Stops on SIGINT and SIGTERM; reads the address databases, watchlists and devices file again on SIGHUP, on which [`watch`]
+/// opens the events' file again.
 fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

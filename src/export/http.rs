@@ -4,7 +4,11 @@
 //! connection is ever idle, so the caps below count only clients that are being served, and a browser's spare connections
 //! take no place from a scraper. Roads not taken: `axum::serve`, which waits for ever for a half-sent head; keep-alive, which
 //! would save a scraper one handshake in fifteen seconds.
+//!
+//! `/metrics` is the classic text format, gzip-compressed for whoever asks, as Prometheus does. Road not taken: OpenMetrics, which
+//! the prometheus crate does not write; nothing here has exemplars or units that only it could carry.
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,17 +17,25 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use flate2::{Compression, write::GzEncoder};
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::{Page, ROUTES, Route, Scrape};
+use rustls::ServerConfig;
+
+use super::auth::Checks;
+use super::web::{Settings, Web};
+use super::{Page, ROUTES, Route, Scrape, host};
 
 /// What stops clients that mean no good.
 #[derive(Clone, Copy)]
@@ -34,12 +46,16 @@ struct Limits {
     per_peer: usize,
     /// Bytes of a request's head. Stops: endless heads filling the memory.
     head: usize,
-    /// For a request's head to arrive. Stops: heads sent a byte at a time.
+    /// For a TLS handshake, and then for a request's head, to arrive. Stops: either sent a byte at a time.
     head_time: Duration,
     /// From accept to the last byte of the answer. Stops: answers read a byte at a time, each holding its text.
     request_time: Duration,
-    /// Pages made at once. Stops: scrapes in parallel, each with a snapshot of its own.
+    /// Pages made at once. Stops: scrapes in parallel, each with a snapshot of its own, taking the processor from the capture.
     at_work: usize,
+    /// Passwords of one peer that wait to be checked. Stops: one client's guesses keeping out all who come for the first time.
+    checks: usize,
+    /// From a wrong password to the next check. Stops: guesses taking the processor from the capture.
+    pause: Duration,
 }
 
 const LIMITS: Limits = Limits {
@@ -48,7 +64,9 @@ const LIMITS: Limits = Limits {
     head: 8 * 1024, // the least that hyper takes
     head_time: Duration::from_secs(5),
     request_time: Duration::from_secs(30),
-    at_work: 2,
+    at_work: 1,
+    checks: 2,
+    pause: Duration::from_secs(1),
 };
 
 /// Where a scrape comes from.
@@ -81,31 +99,33 @@ impl Server {
         self.address
     }
 
-    /// Answers from now on, in a thread of its own. `scrape` is called for each page that shows data; `/-/ready` says 503
-    /// until `ready` is true.
+    /// Answers from now on, in a thread of its own, to whom `web` lets in. `scrape` is called for each page that shows data;
+    /// `/-/ready` says 503 until `ready` is true.
     ///
     /// # Errors
     /// When the system has no thread or no event queue to give.
-    pub fn serve(self, scrape: impl Fn() -> Scrape + Send + Sync + 'static, ready: Arc<AtomicBool>) -> io::Result<Handle> {
-        self.serve_within(LIMITS, Arc::new(scrape), ready)
+    pub fn serve(self, scrape: impl Fn() -> Scrape + Send + Sync + 'static, ready: Arc<AtomicBool>, web: Web) -> io::Result<Handle> {
+        self.serve_within(LIMITS, Arc::new(scrape), ready, web)
     }
 
-    fn serve_within(self, limits: Limits, scrape: Source, ready: Arc<AtomicBool>) -> io::Result<Handle> {
+    fn serve_within(self, limits: Limits, scrape: Source, ready: Arc<AtomicBool>, web: Web) -> io::Result<Handle> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .max_blocking_threads(limits.at_work)
+            .max_blocking_threads(limits.at_work.saturating_add(1)) // and a password
             .thread_name("http-page")
             .build()?;
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(self.listener)?
         };
-        let router = router(&scrape, &ready);
+        let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+        let door = Door { router: router(&scrape, &ready, limits.at_work), web, checks: Checks::new(limits.checks, limits.pause), machine };
+        let door = Arc::new(door);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
             runtime.block_on(async move {
-                let accepting = tokio::spawn(accept(listener, router, limits));
+                let accepting = tokio::spawn(accept(listener, door, limits));
                 // Told to stop, or the handle is gone: the same.
                 let _ = stopped.await;
                 accepting.abort();
@@ -133,13 +153,24 @@ impl Handle {
     }
 }
 
-async fn accept(listener: TcpListener, router: Router, limits: Limits) {
+/// What every connection needs.
+struct Door {
+    router: Router,
+    web: Web,
+    checks: Checks,
+    /// This machine's host name.
+    machine: String,
+}
+
+async fn accept(listener: TcpListener, door: Arc<Door>, limits: Limits) {
     let places = Arc::new(Places { limits, taken: Mutex::default() });
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => match Place::take(&places, peer.ip()) {
-                Some(place) => drop(tokio::spawn(converse(stream, router.clone(), place))),
-                None => refuse(stream),
+                Some(place) => drop(tokio::spawn(converse(stream, Arc::clone(&door), place))),
+                // In clear, which to a client of TLS would be noise.
+                None if door.web.scheme() == "http" => refuse(stream),
+                None => drop(stream),
             },
             // No file descriptor is left, mostly: to ask again at once would spin until one is.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -148,16 +179,82 @@ async fn accept(listener: TcpListener, router: Router, limits: Limits) {
 }
 
 /// One connection: one request.
-async fn converse(stream: TcpStream, router: Router, place: Place) {
+async fn converse(stream: TcpStream, door: Arc<Door>, place: Place) {
     let limits = place.places.limits;
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_time)
-        .max_buf_size(limits.head)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    // Both errors, the client's and the clock's, mean that there is nobody left to tell.
+    let settings = door.web.current();
+    let open = settings.users.is_empty() && stream.local_addr().is_ok_and(|own| own.ip().to_canonical().is_loopback());
+    let visit = Visit { door, settings: Arc::clone(&settings), peer: place.peer, guarded: open };
+    let serving = async {
+        match &settings.tls {
+            None => visit.serve(TokioIo::new(stream), limits).await,
+            Some(config) => {
+                if let Ok(Some(stream)) = tokio::time::timeout(limits.head_time, handshake(stream, config)).await {
+                    visit.serve(TokioIo::new(stream), limits).await;
+                }
+            }
+        }
+    };
+    // All errors, the client's and the clock's, mean that there is nobody left to tell.
     let _ = tokio::time::timeout(limits.request_time, serving).await;
+}
+
+/// One connection that may ask for a page.
+struct Visit {
+    door: Arc<Door>,
+    settings: Arc<Settings>,
+    peer: IpAddr,
+    /// Only by this machine's own names: see [`host`].
+    guarded: bool,
+}
+
+impl Visit {
+    async fn serve(&self, stream: impl Read + Write + Unpin, limits: Limits) {
+        let _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.head)
+            .keep_alive(false)
+            .serve_connection(stream, service_fn(|request| self.answer(request)))
+            .await;
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let mut response = match self.admit(&request).await {
+            Ok(()) => TowerToHyperService::new(self.door.router.clone()).call(request).await?,
+            Err(refusal) => refusal,
+        };
+        for (name, value) in &self.settings.headers {
+            response.headers_mut().insert(name, value.clone());
+        }
+        Ok(response)
+    }
+
+    async fn admit(&self, request: &Request<Incoming>) -> Result<(), Response> {
+        let named = request.headers().get(header::HOST).map_or(Ok(""), |host| host.to_str());
+        // Without a Host it is no browser.
+        if self.guarded && named.is_ok_and(|host| !host.is_empty() && !host::is_ours(host, &self.door.machine)) {
+            let words = "Pages without a password are served on this machine only by its own names: ask for an address or for localhost.\n\
+                A proxy in front can say so, or --web.config.file can set passwords.\n";
+            return Err((StatusCode::MISDIRECTED_REQUEST, words).into_response());
+        }
+        self.door.checks.admit(&self.settings, request.headers(), self.peer).await
+    }
+}
+
+/// A TLS connection, if the client wants one.
+async fn handshake(stream: TcpStream, config: &Arc<ServerConfig>) -> Option<TlsStream<TcpStream>> {
+    /// What each TLS connection begins with (RFC 8446, 5.1).
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    if stream.peek(&mut first).await.ok()? == 1 && first != [HANDSHAKE] {
+        let words = "An HTTP request came to an HTTPS port: ask by https://.\n";
+        let head = "HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n\r\n";
+        // What came is taken, else the answer would be lost in a reset.
+        let _ = stream.try_read(&mut [0; 8 * 1024]);
+        let _ = stream.try_write(format!("{head}{words}").as_bytes());
+        return None;
+    }
+    TlsAcceptor::from(Arc::clone(config)).accept(stream).await.ok()
 }
 
 /// Says no at once, if the client still listens.
@@ -210,25 +307,27 @@ fn site(peer: IpAddr) -> IpAddr {
     }
 }
 
-fn router(scrape: &Source, ready: &Arc<AtomicBool>) -> Router {
+fn router(scrape: &Source, ready: &Arc<AtomicBool>, at_work: usize) -> Router {
+    let turns = Arc::new(Semaphore::new(at_work));
     let add = |router: Router, route: &'static Route| {
-        let (scrape, ready) = (Arc::clone(scrape), Arc::clone(ready));
+        let (scrape, ready, turns) = (Arc::clone(scrape), Arc::clone(ready), Arc::clone(&turns));
         // `get` answers HEAD too, and everything else with 405 and Allow.
         let page = get(move |headers: HeaderMap, uri: Uri| {
-            answer(route, scrape, ready.load(Ordering::Relaxed), accepts_gzip(&headers), uri.query().unwrap_or_default().to_owned())
+            let query = uri.query().unwrap_or_default().to_owned();
+            answer(route, (scrape, turns), ready.load(Ordering::Relaxed), accepts_gzip(&headers), query)
         });
         router.route(route.path, page)
     };
     ROUTES.iter().fold(Router::new(), add).fallback(|| async { (StatusCode::NOT_FOUND, "No such page. / lists all.\n") })
 }
 
-async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool, query: String) -> Response {
+async fn answer(route: &'static Route, (scrape, turns): (Source, Arc<Semaphore>), ready: bool, gzip: bool, query: String) -> Response {
     let (status, body) = match route.page {
         Page::Fixed(text) => (StatusCode::OK, Body::from(text())),
         Page::Ready if ready => (StatusCode::OK, Body::from("whither is ready.\n".to_owned())),
         Page::Ready => (StatusCode::SERVICE_UNAVAILABLE, Body::from("No capture is open yet.\n".to_owned())),
-        Page::Of(render) => made(scrape, render, gzip).await,
-        Page::Asked(render) => made(scrape, move |scrape| render(scrape, &query), gzip).await,
+        Page::Of(render) => made((scrape, turns), render, gzip).await,
+        Page::Asked(render) => made((scrape, turns), move |scrape| render(scrape, &query), gzip).await,
     };
     let mut response = (status, body.bytes).into_response();
     let headers = response.headers_mut();
@@ -245,8 +344,16 @@ async fn answer(route: &'static Route, scrape: Source, ready: bool, gzip: bool, 
 }
 
 /// A page that shows data, made where it holds up nobody.
-async fn made(scrape: Source, render: impl FnOnce(Scrape) -> Result<String, String> + Send + 'static, gzip: bool) -> (StatusCode, Body) {
-    let work = move || render(scrape()).map(|text| Body::from(text).packed(gzip));
+async fn made(
+    (scrape, turns): (Source, Arc<Semaphore>),
+    render: impl FnOnce(Scrape) -> Result<String, String> + Send + 'static,
+    gzip: bool,
+) -> (StatusCode, Body) {
+    let turn = turns.acquire_owned().await;
+    let work = move || {
+        let _turn = turn; // until it is made, even when the client has gone
+        render(scrape()).map(|text| Body::from(text).packed(gzip))
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(body)) => (StatusCode::OK, body),
         Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from(format!("The page could not be made: {error}\n"))),
@@ -309,10 +416,21 @@ mod tests {
     const PATIENT: Limits = Limits { head_time: Duration::from_secs(600), request_time: Duration::from_secs(600), ..LIMITS };
 
     fn server(limits: Limits, ready: bool) -> (SocketAddr, Handle) {
+        serving(limits, ready, fixture::scrape, Web::default())
+    }
+
+    fn serving(limits: Limits, ready: bool, scrape: impl Fn() -> Scrape + Send + Sync + 'static, web: Web) -> (SocketAddr, Handle) {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = server.local_addr();
-        let handle = server.serve_within(limits, Arc::new(fixture::scrape), Arc::new(AtomicBool::new(ready))).unwrap();
+        let handle = server.serve_within(limits, Arc::new(scrape), Arc::new(AtomicBool::new(ready)), web).unwrap();
         (address, handle)
+    }
+
+    /// A web configuration of this text.
+    fn web(text: &str) -> Web {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Web::load(file.path()).unwrap()
     }
 
     fn connect(address: SocketAddr) -> std::net::TcpStream {
@@ -329,7 +447,7 @@ mod tests {
     }
 
     fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
-        let (head, body) = exchange(connect(address), &format!("{method} {path} HTTP/1.1\r\nHost: sensor\r\n\r\n"));
+        let (head, body) = exchange(connect(address), &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         (head, String::from_utf8(body).unwrap())
     }
 
@@ -369,6 +487,43 @@ mod tests {
     }
 
     #[test]
+    fn without_a_password_no_page_is_shown_be_it_there_or_not() {
+        let hash = bcrypt::hash("open sesame", 4).unwrap();
+        let text = format!("basic_auth_users: {{scraper: {hash}}}\nhttp_server_config: {{headers: {{Content-Security-Policy: sandbox}}}}");
+        // Gone when it was read: what is in use stays.
+        let hasty = Limits { pause: Duration::ZERO, ..PATIENT };
+        let (address, handle) = serving(hasty, true, fixture::scrape, web(&text));
+        let as_user = |path: &str, token: &str| {
+            exchange(connect(address), &format!("GET {path} HTTP/1.1\r\nHost: foreign.example\r\nAuthorization: Basic {token}\r\n\r\n")).0
+        };
+        for path in ROUTES.iter().map(|route| route.path).chain(["/none"]) {
+            let (head, body) = ask(address, "GET", path);
+            assert!(head.starts_with("http/1.1 401 ") && head.contains("\r\nwww-authenticate: basic realm=\"whither\""), "{path}: {head}");
+            assert!(!body.contains("example.org"), "{path}: {body}");
+            assert!(as_user(path, "c2NyYXBlcjp4").starts_with("http/1.1 401 "), "{path}: a wrong password");
+            let head = as_user(path, "c2NyYXBlcjpvcGVuIHNlc2FtZQ==");
+            let status = if path == "/none" { "http/1.1 404 " } else { "http/1.1 200 " };
+            assert!(head.starts_with(status), "{path}: {head}");
+            assert!(head.contains("\r\ncontent-security-policy: sandbox") && !head.contains("default-src"), "{path}: {head}");
+        }
+        handle.stop();
+    }
+
+    #[test]
+    fn on_loopback_a_site_of_another_name_reads_nothing() {
+        let (address, handle) = server(PATIENT, true);
+        let named = |host: &str| exchange(connect(address), &format!("GET /api/v1/devices HTTP/1.1\r\nHost: {host}\r\n\r\n")).0;
+        for host in ["127.0.0.1:9843", "localhost", "[::1]"] {
+            assert!(named(host).starts_with("http/1.1 200 "), "{host}");
+        }
+        let head = named("rebound.example");
+        assert!(head.starts_with("http/1.1 421 "), "{head}");
+        let (head, _) = exchange(connect(address), "GET /metrics HTTP/1.0\r\n\r\n");
+        assert!(head.starts_with("http/1.0 200 ") || head.starts_with("http/1.1 200 "), "no browser: {head}");
+        handle.stop();
+    }
+
+    #[test]
     fn other_methods_and_other_pages_are_refused() {
         let (address, handle) = server(PATIENT, true);
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
@@ -391,7 +546,7 @@ mod tests {
     #[test]
     fn gzip_where_it_is_asked_for_and_the_same_inside() {
         let (address, handle) = server(PATIENT, true);
-        let asking = |coding: &str| format!("GET /api/v1/destinations HTTP/1.1\r\nHost: s\r\nAccept-Encoding: {coding}\r\n\r\n");
+        let asking = |coding: &str| format!("GET /api/v1/destinations HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: {coding}\r\n\r\n");
         let plain = ask(address, "GET", "/api/v1/destinations").1;
         for coding in ["gzip", "deflate, GZIP;q=0.5", "br,gzip ; q=1.0"] {
             let (head, body) = exchange(connect(address), &asking(coding));
@@ -421,9 +576,56 @@ mod tests {
         connect(address).read_to_string(&mut refused).unwrap();
         assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
         // Another peer is served.
-        let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: s\r\n\r\n");
+        let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
         drop(half_open);
+        handle.stop();
+    }
+
+    /// More connections than any server here could hold, all at once and never ended.
+    #[test]
+    fn ten_thousand_half_open_requests_keep_nobody_else_out() {
+        let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+        let many = usize::try_from(hard.max(soft)).unwrap_or(usize::MAX).saturating_sub(500).min(10_000);
+        let (address, handle) = server(PATIENT, true);
+        let half_open: Vec<_> = (0..many)
+            .map(|_| {
+                let mut stream = connect(address);
+                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost:"); // refused, most of them
+                stream
+            })
+            .collect();
+        let (head, _) = exchange(from([127, 0, 0, 2], address), "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(head.starts_with("http/1.1 200 ok\r\n"), "{many} half-open: {head}");
+        drop(half_open);
+        handle.stop();
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_loses_its_place() {
+        let hasty = Limits { request_time: Duration::from_millis(500), per_peer: 1, ..PATIENT };
+        // More than the sockets' buffers take.
+        let large = || {
+            let mut scrape = fixture::scrape();
+            scrape.sensor = "x".repeat(64 << 20);
+            scrape
+        };
+        let (address, handle) = serving(hasty, true, large, Web::default());
+        let mut slow = connect(address);
+        slow.write_all(b"GET /api/v1/devices HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // Until its time is over the one place is taken.
+        let served = || {
+            let (mut stream, mut answer) = (connect(address), Vec::new());
+            let _ = stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            let _ = stream.read_to_end(&mut answer);
+            answer.starts_with(b"HTTP/1.1 200 ")
+        };
+        assert!(!served());
+        while !served() {}
+        let mut rest = Vec::new();
+        let ended = slow.read_to_end(&mut rest);
+        assert!(ended.is_err() || rest.len() < 64 << 20, "it was cut");
         handle.stop();
     }
 

@@ -6,15 +6,15 @@
 //! Road taken: a buffer of whole lines. A write that fails (disk full) keeps what it could not write and goes on where it
 //! stopped, so no line is ever torn. Road not taken: `BufWriter`, which hides how much of a large line went out.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::events;
+use super::rotate::{LogFile, Rotation};
 use crate::engine::event::Event;
 
 /// Lines written at once.
@@ -26,9 +26,17 @@ const QUEUE: usize = 4096;
 
 /// A log of events.
 pub struct EventLog {
-    out: Box<dyn Write + Send>,
+    out: Out,
     sensor: String,
     buffer: Vec<u8>,
+    /// Why the file could not begin anew, the last time that it should have.
+    stuck: Option<io::Error>,
+}
+
+/// Where its lines go.
+enum Out {
+    Stream(Box<dyn Write + Send>),
+    File(LogFile),
 }
 
 impl EventLog {
@@ -37,7 +45,7 @@ impl EventLog {
     /// # Errors
     /// When the file cannot be made.
     pub fn create(path: &Path, sensor: &str) -> io::Result<Self> {
-        Self::open(path, sensor, OpenOptions::new().write(true).create(true).truncate(true))
+        Self::open(path, sensor, false)
     }
 
     /// A log that goes on behind what a file holds, as a restarted sensor wants it. `-` is standard output.
@@ -45,18 +53,34 @@ impl EventLog {
     /// # Errors
     /// When the file cannot be opened or made.
     pub fn append(path: &Path, sensor: &str) -> io::Result<Self> {
-        Self::open(path, sensor, OpenOptions::new().append(true).create(true))
+        Self::open(path, sensor, true)
     }
 
-    fn open(path: &Path, sensor: &str, how: &OpenOptions) -> io::Result<Self> {
-        let out: Box<dyn Write + Send> = if path.as_os_str() == "-" { Box::new(io::stdout()) } else { Box::new(how.open(path)?) };
-        Ok(Self::to(out, sensor))
+    fn open(path: &Path, sensor: &str, keep: bool) -> io::Result<Self> {
+        let stdout = path.as_os_str() == "-";
+        Ok(Self::new(if stdout { Out::Stream(Box::new(io::stdout())) } else { Out::File(LogFile::open(path, keep)?) }, sensor))
     }
 
     /// A log to anything that takes bytes.
     #[must_use]
     pub fn to(out: Box<dyn Write + Send>, sensor: &str) -> Self {
-        Self { out, sensor: sensor.to_owned(), buffer: Vec::with_capacity(CHUNK) }
+        Self::new(Out::Stream(out), sensor)
+    }
+
+    fn new(out: Out, sensor: &str) -> Self {
+        Self { out, sensor: sensor.to_owned(), buffer: Vec::with_capacity(CHUNK), stuck: None }
+    }
+
+    /// Lets the file begin anew from now on.
+    ///
+    /// # Errors
+    /// When the lines go to no plain file.
+    pub fn rotating(mut self, rotation: Rotation) -> io::Result<Self> {
+        match &mut self.out {
+            Out::File(file) => file.rotating(rotation)?,
+            Out::Stream(_) => return Err(io::Error::new(io::ErrorKind::InvalidInput, "standard output cannot be rotated")),
+        }
+        Ok(self)
     }
 
     /// Takes an event; writes when enough lines have come together.
@@ -74,50 +98,102 @@ impl EventLog {
     /// When it cannot be written. It is kept, and the next call tries again.
     pub fn flush(&mut self) -> io::Result<()> {
         while !self.buffer.is_empty() {
-            match self.out.write(&self.buffer) {
+            let written = match &mut self.out {
+                Out::Stream(out) => out.write(&self.buffer),
+                Out::File(file) => {
+                    let (room, rotated) = file.room(&self.buffer);
+                    self.stuck = rotated.err();
+                    file.write(self.buffer.get(..room).unwrap_or(&self.buffer))
+                }
+            };
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => drop(self.buffer.drain(..written.min(self.buffer.len()))),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        self.out.flush()
+        match &mut self.out {
+            Out::Stream(out) => out.flush(),
+            Out::File(file) => file.flush(),
+        }
     }
 
-    /// Moves the log to a thread of its own. `complain` is told of the first failure, once. The thread ends when the last
+    /// Opens the file at its path again, where someone may have moved the former away; says how many lines that cost: one, if
+    /// the former is full in the middle of a line.
+    fn reopen(&mut self) -> io::Result<u64> {
+        let flushed = self.flush();
+        let Out::File(file) = &mut self.out else { return flushed.map(|()| 0) };
+        let torn = !file.is_whole();
+        file.reopen()?;
+        if torn {
+            let end = self.buffer.iter().position(|byte| *byte == b'\n').map_or(self.buffer.len(), |end| end + 1);
+            self.buffer.drain(..end);
+        }
+        Ok(u64::from(torn))
+    }
+
+    /// Moves the log to a thread of its own. `tell` hears of each outage once, and of its end. The thread ends when the last
     /// clone of the queue is gone and everything is written.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn detach(self, complain: impl FnOnce(&io::Error) + Send + 'static) -> io::Result<(EventQueue, JoinHandle<()>)> {
+    pub fn detach(self, tell: impl FnMut(News<'_>) + Send + 'static) -> io::Result<(EventQueue, JoinHandle<()>)> {
         let (sender, inbox) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let writer = Writer { log: self, dropped: Arc::clone(&dropped), complain: Some(complain) };
+        let (dropped, reopen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let queue = EventQueue { sender, dropped: Arc::clone(&dropped), reopen: Arc::clone(&reopen) };
+        let writer = Writer { log: self, dropped, reopen, tell, failing: None, stuck: false };
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || writer.run(&inbox))?;
-        Ok((EventQueue { sender, dropped }, thread))
+        Ok((queue, thread))
     }
+}
+
+/// What there is to say of a log in another thread.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// Events cannot be written; from now on they are kept as long as there is room, then dropped and counted.
+    Failed(&'a io::Error),
+    /// They are written again; so many were dropped meanwhile.
+    Again(u64),
+    /// The file should begin anew and cannot; the present one goes on.
+    Stuck(&'a io::Error),
+}
+
+/// What passes the queue.
+enum Message {
+    Event(Box<Event>),
+    /// There is something to do beside events.
+    Wake,
 }
 
 /// The near end of a log in another thread.
 #[derive(Clone, Debug)]
 pub struct EventQueue {
-    sender: SyncSender<Event>,
+    sender: SyncSender<Message>,
     dropped: Arc<AtomicU64>,
+    reopen: Arc<AtomicBool>,
 }
 
 impl EventQueue {
     /// Hands an event over, or drops and counts it. Never waits.
     pub fn send(&self, event: Event) {
-        if self.sender.try_send(event).is_err() {
+        if self.sender.try_send(Message::Event(Box::new(event))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Hands an event over and waits for room: for the end, when no packet waits for us and every flow has a line to write.
     pub fn send_last(&self, event: Event) {
-        if self.sender.send(event).is_err() {
+        if self.sender.send(Message::Event(Box::new(event))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Opens the log's file again at its path, behind what was sent before, as whoever moved it away wants it. Never waits.
+    pub fn reopen(&self) {
+        self.reopen.store(true, Ordering::Relaxed);
+        // In a full queue the writer is awake anyway.
+        let _ = self.sender.try_send(Message::Wake);
     }
 
     /// Events dropped so far: the queue was full, or the disk.
@@ -131,19 +207,24 @@ impl EventQueue {
 struct Writer<F> {
     log: EventLog,
     dropped: Arc<AtomicU64>,
-    complain: Option<F>,
+    reopen: Arc<AtomicBool>,
+    tell: F,
+    /// Events cannot be written since so many had been dropped.
+    failing: Option<u64>,
+    /// It was told that the file cannot begin anew.
+    stuck: bool,
 }
 
-impl<F: FnOnce(&io::Error)> Writer<F> {
-    fn run(mut self, inbox: &Receiver<Event>) {
+impl<F: FnMut(News<'_>)> Writer<F> {
+    fn run(mut self, inbox: &Receiver<Message>) {
         loop {
             match inbox.try_recv() {
-                Ok(event) => self.take(&event),
+                Ok(message) => self.take(message),
                 Err(TryRecvError::Disconnected) => break,
                 Err(TryRecvError::Empty) => {
                     self.flush(); // idle: whoever follows the log sees the last line now
                     match inbox.recv() {
-                        Ok(event) => self.take(&event),
+                        Ok(message) => self.take(message),
                         Err(_) => break,
                     }
                 }
@@ -151,32 +232,52 @@ impl<F: FnOnce(&io::Error)> Writer<F> {
         }
         if !self.flush() {
             let lost = self.log.buffer.iter().filter(|byte| **byte == b'\n').count();
-            self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            self.drop(lost as u64);
         }
     }
 
-    fn take(&mut self, event: &Event) {
+    fn take(&mut self, message: Message) {
+        if self.reopen.swap(false, Ordering::Relaxed) {
+            let reopened = self.log.reopen().map(|lost| self.drop(lost));
+            self.report(reopened);
+        }
+        let Message::Event(event) = message else { return };
         if self.log.buffer.len() >= HELD && !self.flush() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        } else if let Err(error) = self.log.write(event) {
-            self.report(&error);
+            self.drop(1);
+        } else {
+            let written = self.log.write(&event);
+            self.report(written);
         }
     }
 
     fn flush(&mut self) -> bool {
-        match self.log.flush() {
-            Ok(()) => true,
-            Err(error) => {
-                self.report(&error);
-                false
-            }
-        }
+        let flushed = self.log.flush();
+        self.report(flushed)
     }
 
-    fn report(&mut self, error: &io::Error) {
-        if let Some(complain) = self.complain.take() {
-            complain(error);
+    fn drop(&self, events: u64) {
+        self.dropped.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Tells what has changed; whether all is well.
+    fn report(&mut self, done: io::Result<()>) -> bool {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        match (&done, self.failing) {
+            (Err(error), None) => {
+                self.failing = Some(dropped);
+                (self.tell)(News::Failed(error));
+            }
+            (Ok(()), Some(before)) if self.log.buffer.is_empty() => {
+                self.failing = None;
+                (self.tell)(News::Again(dropped.saturating_sub(before)));
+            }
+            _ => {}
         }
+        if let Some(error) = self.log.stuck.as_ref().filter(|_| !self.stuck) {
+            (self.tell)(News::Stuck(error));
+        }
+        self.stuck = self.log.stuck.is_some();
+        done.is_ok()
     }
 }
 
@@ -184,6 +285,7 @@ impl<F: FnOnce(&io::Error)> Writer<F> {
 mod tests {
     use super::*;
     use crate::engine::event::{Detail, Timestamp};
+    use std::fs::OpenOptions;
     use std::sync::Mutex;
 
     fn event(packet: u64) -> Event {
@@ -232,7 +334,7 @@ mod tests {
     #[test]
     fn every_event_sent_is_written_in_order_when_the_queue_ends() {
         let out = Shared::default();
-        let (queue, thread) = EventLog::to(Box::new(out.clone()), "lab").detach(|error| panic!("{error}")).unwrap();
+        let (queue, thread) = EventLog::to(Box::new(out.clone()), "lab").detach(|news| panic!("{news:?}")).unwrap();
         for packet in 0..1000 {
             queue.send(event(packet));
         }
@@ -244,9 +346,44 @@ mod tests {
     }
 
     #[test]
+    fn over_all_files_every_event_is_there_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let rotation = Rotation { size: Some(100_000), age: None, keep: 99 };
+        let log = EventLog::append(&path, "lab").unwrap().rotating(rotation).unwrap();
+        let (queue, thread) = log.detach(|news| panic!("{news:?}")).unwrap();
+        (0..9000).for_each(|packet| queue.send_last(event(packet)));
+        drop(queue);
+        thread.join().unwrap();
+        let mut files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() > 5, "{files:?}");
+        assert!(files.iter().all(|file| file.metadata().unwrap().len() <= 100_000));
+        let number = |file: &std::path::PathBuf| file.extension().unwrap().to_str().unwrap().parse().unwrap_or(0);
+        files.sort_by_key(|file| std::cmp::Reverse(number(file)));
+        assert_eq!(files.iter().flat_map(|file| packets(file)).collect::<Vec<_>>(), (0..9000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_made_anew_when_told_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, moved] = ["events.jsonl", "moved"].map(|name| folder.path().join(name));
+        let (queue, thread) = EventLog::append(&path, "lab").unwrap().detach(|news| panic!("{news:?}")).unwrap();
+        (0..500).for_each(|packet| queue.send_last(event(packet)));
+        std::fs::rename(&path, &moved).unwrap();
+        queue.reopen();
+        while !path.exists() {
+            std::thread::yield_now(); // it is made without another event
+        }
+        (500..900).for_each(|packet| queue.send_last(event(packet)));
+        drop(queue);
+        thread.join().unwrap();
+        assert_eq!([packets(&moved), packets(&path)].concat(), (0..900).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (sender, inbox) = sync_channel(2); // nobody takes from it
-        let queue = EventQueue { sender, dropped: Arc::default() };
+        let queue = EventQueue { sender, dropped: Arc::default(), reopen: Arc::default() };
         (0..5).for_each(|packet| queue.send(event(packet)));
         assert_eq!(queue.dropped(), 3);
         drop(inbox);
@@ -259,23 +396,54 @@ mod tests {
         let complaints = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&complaints);
         let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
-        let (queue, thread) = log.detach(move |error| heard.lock().unwrap().push(error.kind())).unwrap();
+        let (queue, thread) = log.detach(move |news| heard.lock().unwrap().push(format!("{news:?}"))).unwrap();
         let sent = 6000; // more than the queue and what is held
         (0..sent).for_each(|packet| queue.send(event(packet)));
         let counter = Arc::clone(&queue.dropped);
         drop(queue);
         thread.join().unwrap();
-        assert_eq!(*complaints.lock().unwrap(), [io::ErrorKind::StorageFull]);
+        let complaints = complaints.lock().unwrap();
+        assert!(complaints.len() == 1 && complaints[0].contains("StorageFull"), "{complaints:?}");
         assert_eq!(counter.load(Ordering::Relaxed), sent);
     }
 
     #[test]
     fn a_full_disk_does_not_fill_the_memory() {
         let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
-        let mut writer = Writer { log, dropped: Arc::default(), complain: None::<fn(&io::Error)> };
-        (0..6000).for_each(|packet| writer.take(&event(packet)));
+        let mut writer =
+            Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell: |_: News<'_>| {}, failing: None, stuck: false };
+        (0..6000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
         assert!(writer.log.buffer.len() < HELD + 1024, "{}", writer.log.buffer.len());
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_so_is_its_end() {
+        /// Full until there is room.
+        struct Full(Arc<AtomicBool>);
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                if self.0.load(Ordering::Relaxed) { Ok(bytes.len()) } else { Err(io::ErrorKind::StorageFull.into()) }
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (room, heard) = (Arc::new(AtomicBool::new(false)), std::cell::RefCell::new(Vec::new()));
+        let log = EventLog::to(Box::new(Full(Arc::clone(&room))), "lab");
+        let tell = |news: News<'_>| heard.borrow_mut().push(format!("{news:?}"));
+        let mut writer = Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell, failing: None, stuck: false };
+        for round in [1, 2] {
+            room.store(false, Ordering::Relaxed);
+            (0..4000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
+            assert!(!writer.flush());
+            room.store(true, Ordering::Relaxed);
+            assert!(writer.flush() && writer.flush());
+            assert_eq!(heard.borrow().len(), 2 * round, "{heard:?}");
+        }
+        let dropped = writer.dropped.load(Ordering::Relaxed) / 2;
+        assert_eq!(heard.borrow()[1], format!("Again({dropped})"));
+        assert_eq!(heard.borrow()[3], heard.borrow()[1]);
     }
 
     #[test]

@@ -9,11 +9,13 @@ use std::borrow::Cow;
 
 use crate::engine::snapshot::Snapshot;
 
+mod auth;
 mod community;
 pub mod contacts;
 mod dns;
 pub mod events;
 pub mod explain;
+mod host;
 pub mod http;
 pub mod identity;
 pub mod json;
@@ -26,10 +28,13 @@ pub mod notable;
 mod page;
 pub mod pcapng;
 pub mod prometheus;
+pub mod rotate;
 mod routine;
 pub mod state;
 pub mod table;
+mod tls;
 pub mod visibility;
+pub mod web;
 
 /// What must stand where locations are shown (CC BY 4.0, the licence of the embedded databases).
 pub const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com)";
