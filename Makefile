@@ -1,8 +1,8 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
-# make demo    makes the simulated lab run and serves it; needs no right to capture
+# make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
-# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    the live test again and again for SOAK_SECONDS
+# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
@@ -20,7 +20,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps promtool aioquic chdb rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -35,7 +35,7 @@ demo: build-deps
 	cargo build --release
 	@mkdir -p out
 	$(BINARY) simulate out/demo.pcap
-	$(BINARY) read --serve $(ARGS) out/demo.pcap
+	$(BINARY) read --serve --speed 600 $(ARGS) out/demo.pcap
 
 # BENCH_TRACES=DIR: over these captures too.
 bench: build-deps
@@ -57,6 +57,7 @@ fuzz: build-deps
 
 soak: deps
 	cargo test --release --test bounds
+	cargo test --release --test fleet -- --ignored
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \
@@ -70,19 +71,30 @@ lint: build-deps
 	cargo clippy --all-targets -- -D warnings
 
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
-deps: build-deps promtool
+deps: build-deps servers
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
-	@$(MAKE) --no-print-directory aioquic chdb
+	@$(MAKE) --no-print-directory aioquic grafana-schema chdb
 
 build-deps: rust
 	@$(call need,$(BUILD))
 
-# promtool alone, unpacked and not installed: Debian's package would start a Prometheus server.
-promtool:
-	@command -v promtool >/dev/null || { \
-	    mkdir -p target/tools && cd target/tools && \
-	    { apt-get download -qq promtool 2>/dev/null || apt-get download -qq prometheus; } && dpkg-deb -x ./*.deb . && rm ./*.deb; \
-	} || echo "make: no promtool; the tests that need it will say so" >&2
+# Prometheus, Alertmanager and VictoriaMetrics with their tools, unpacked and not installed: Debian's packages would start servers.
+servers:
+	@for item in promtool:promtool prometheus:prometheus amtool:prometheus-alertmanager vmagent:vmagent victoria-metrics:victoria-metrics; do \
+	    command -v "$${item%%:*}" >/dev/null && continue; \
+	    mkdir -p target/tools; \
+	    (cd target/tools && rm -f ./*.deb && apt-get download -qq "$${item#*:}" 2>/dev/null && dpkg-deb -x ./*.deb . && rm ./*.deb) || true; \
+	done
+	@for tool in promtool prometheus amtool vmagent victoria-metrics; do \
+	    command -v "$$tool" >/dev/null || echo "make: no $$tool; the tests that need it will say so" >&2; \
+	done
+
+# Grafana's own types and reader of dashboards, for this tree alone.
+grafana-schema:
+	@test -d target/tools/node/node_modules/@grafana/schema || npm install --silent --no-audit --no-fund --prefix target/tools/node \
+	    @grafana/schema@13.2.3 typescript@5.9.3 >/dev/null || echo "make: no Grafana types of npm; the test that needs them will say so" >&2
+	@test -d target/tools/grafana-sdk/grafana_foundation_sdk || python3 -m pip install --quiet --target target/tools/grafana-sdk \
+	    'grafana-foundation-sdk==1769699998!10.1.0' || echo "make: no Grafana SDK of PyPI; the test that needs it will say so" >&2
 
 # A server of HTTP/3 for the live test, from PyPI and for this tree alone.
 aioquic:

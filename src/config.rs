@@ -142,6 +142,9 @@ pub struct Read {
     /// After reading, keep pages and metrics up at --listen
     #[arg(long)]
     pub serve: bool,
+    /// With --serve: show the pages while reading, at so many times the speed of the capture, as if it happened now
+    #[arg(long, value_name = "FACTOR", requires = "serve", value_parser = speed)]
+    pub speed: Option<f64>,
     /// The rest.
     #[command(flatten)]
     pub common: Common,
@@ -351,6 +354,11 @@ fn cidr(text: &str) -> Result<IpNet, String> {
         .map(|net| net.trunc())
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| "not a prefix; write one like 203.0.113.0/24 or 2001:db8::/48".to_owned())
+}
+
+/// A factor that time can be divided by.
+fn speed(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|factor| (0.001..=1e9).contains(factor)).ok_or_else(|| "a number from 0.001 to 1000000000".to_owned())
 }
 
 #[cfg(test)]

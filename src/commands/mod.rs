@@ -2,6 +2,7 @@
 
 pub(crate) mod explain;
 pub(crate) mod read;
+mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]
 pub(crate) mod watch;

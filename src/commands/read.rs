@@ -2,8 +2,6 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
@@ -15,10 +13,10 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
-use whither::export::web::Web;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 
+use super::serve::{Pages, Replay};
 use super::{engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
@@ -50,11 +48,20 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     engine.watch_for(watchlists(&common.watchlist)?);
     let state = recall(&mut engine, &common)?;
 
+    // With a speed the pages are up from the start, else when all is read.
+    let (server, mut replay) = match (server, asked.speed) {
+        (Some(server), Some(factor)) => (None, Some(Replay::new(Pages::open(server, &common, Snapshot::default())?, factor))),
+        (server, _) => (server, None),
+    };
+
     let mut damages = Vec::new();
     for (path, file) in &mut files {
         engine.begin();
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) if filter.takes(&frame) => {
+                if let Some(replay) = &mut replay {
+                    replay.wait(frame.time, || engine.snapshot());
+                }
                 engine.ingest(&frame);
                 if engine.has_events() {
                     engine.events().for_each(|event| told.take(&event));
@@ -74,8 +81,10 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if let (Some(mut state), Some(folder)) = (state, &common.state) {
         state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
     }
-    if let Some((server, web)) = server {
-        serve(server, web, &common, snapshot)?;
+    if let Some(replay) = replay {
+        replay.end(snapshot).until_stopped()?;
+    } else if let Some(server) = server {
+        Pages::open(server, &common, snapshot)?.until_stopped()?;
     }
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
@@ -147,23 +156,6 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
 fn write_file(path: &Path, text: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
     std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
-}
-
-fn serve(server: Server, web: Web, common: &Common, snapshot: Snapshot) -> Result<()> {
-    let (scheme, address) = (web.scheme(), server.local_addr());
-    let sensor = common.sensor().to_owned();
-    let shared = Arc::new(Mutex::new(snapshot));
-    let scrape = move || Scrape {
-        snapshot: shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        sensor: sensor.clone(),
-        ..Scrape::default()
-    };
-    let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?;
-    eprintln!("whither: look at {scheme}://{address}/ (metrics at {scheme}://{address}/metrics); stop with Ctrl-C");
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
-    signals.forever().next();
-    handle.stop();
-    Ok(())
 }
 
 /// A filter over files: the language is libpcap's, so it needs libpcap.
