@@ -20,7 +20,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic chdb grafana-schema rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -73,7 +73,7 @@ lint: build-deps
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
-	@$(MAKE) --no-print-directory aioquic chdb grafana-schema
+	@$(MAKE) --no-print-directory aioquic grafana-schema chdb
 
 build-deps: rust
 	@$(call need,$(BUILD))

@@ -121,7 +121,8 @@ fn as_nobody(folder: &Path, arguments: &[&str]) -> Option<Output> {
     }
     // Where the program was built nobody else may look; a copy can be run by anybody.
     let program = folder.join("whither");
-    std::fs::copy(env!("CARGO_BIN_EXE_whither"), &program).unwrap();
+    // By another process: a program that is open for writing here, when another test starts one, cannot be run ("text file busy").
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_whither")).arg(&program).status().unwrap().success());
     match Command::new("setpriv").args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(arguments).output() {
         Ok(output) if output.status.code() != Some(127) => Some(output),
         other => {

@@ -109,8 +109,15 @@ fn told(path: &Path) -> Vec<[String; 4]> {
     told
 }
 
+/// One test at a time: a process that another test has just forked holds this one's lock on its directory until it becomes another program.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 #[test]
 fn a_run_in_two_halves_knows_and_tells_what_one_run_does() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let all = LAB.1.len();
@@ -134,6 +141,7 @@ fn a_run_in_two_halves_knows_and_tells_what_one_run_does() {
 
 #[test]
 fn a_first_contact_is_told_with_its_flow_counted_and_shown_and_not_told_again() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     part(&at.join("lab.pcap"), 0, 2_000);
@@ -171,6 +179,7 @@ fn a_first_contact_is_told_with_its_flow_counted_and_shown_and_not_told_again() 
 
 #[test]
 fn a_devices_first_packet_is_that_of_an_earlier_run() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     part(&at.join("a.pcap"), 0, 2_000);
@@ -216,6 +225,7 @@ fn is_part(part: &str) -> Option<std::path::PathBuf> {
 
 #[test]
 fn kill_9_at_any_moment_leaves_the_last_whole_state_or_the_next() {
+    let _alone = alone();
     if let Some(folder) = is_part("save") {
         let (mut state, _) = State::open(&folder).unwrap();
         for number in 1.. {
@@ -258,6 +268,7 @@ fn kill_9_at_any_moment_leaves_the_last_whole_state_or_the_next() {
 
 #[test]
 fn a_reader_that_is_killed_leaves_the_state_as_it_was() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     part(&at.join("a.pcap"), 0, 500);
@@ -281,6 +292,7 @@ fn a_reader_that_is_killed_leaves_the_state_as_it_was() {
 
 #[test]
 fn a_damaged_state_is_never_written_over() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     part(&at.join("a.pcap"), 0, 500);
@@ -305,6 +317,7 @@ fn a_damaged_state_is_never_written_over() {
 
 #[test]
 fn a_watch_keeps_its_state_to_itself_and_saves_it_when_it_is_stopped() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let mut sensor = Command::new(env!("CARGO_BIN_EXE_whither"));
@@ -317,7 +330,7 @@ fn a_watch_keeps_its_state_to_itself_and_saves_it_when_it_is_stopped() {
     let address = rest.split('/').next().unwrap().to_owned();
     let get = |path: &str| {
         let mut stream = TcpStream::connect(&address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -358,6 +371,7 @@ fn fill(path: &Path) {
 
 #[test]
 fn a_full_disk_is_one_line_until_there_is_room_again() {
+    let _alone = alone();
     let name = "a_full_disk_is_one_line_until_there_is_room_again";
     let Some(folder) = is_part("full") else { return with_mounts(name, "full") };
     mount(&folder, &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
@@ -390,6 +404,7 @@ fn a_full_disk_is_one_line_until_there_is_room_again() {
 
 #[test]
 fn a_state_on_a_disk_that_is_read_only_is_used_and_told_of() {
+    let _alone = alone();
     let name = "a_state_on_a_disk_that_is_read_only_is_used_and_told_of";
     let Some(folder) = is_part("read-only") else { return with_mounts(name, "read-only") };
     mount(&folder, &["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);

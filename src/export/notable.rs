@@ -78,7 +78,7 @@ fn rhythm(row: &RhythmRow) -> String {
         words.push(format!("{} of {} within 2 min of joining, after {delay} (p = {:.0e})", attach.after, attach.beats, attach.chance));
         words.extend(row.gap_floor.map(|floor| format!("least gap {}{}", span(floor), about(row.round_gap))));
         if attach.skipped > 0 {
-            words.push(format!("{} joins without", attach.skipped));
+            words.push(format!("{} {} without", attach.skipped, if attach.skipped == 1 { "join" } else { "joins" }));
         }
     }
     if row.periodic || anchored.is_some() {
