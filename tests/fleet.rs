@@ -55,6 +55,42 @@ fn sums_over_sensors_are_the_truth_by_a_prometheus_agent() {
     run(Way::Agent);
 }
 
+/// Two sensors in reach of the Prometheus in the middle, three at a site with one of its own.
+#[test]
+#[ignore = "takes a minute and five sensors: make soak"]
+fn sums_over_sensors_are_the_truth_by_federation() {
+    if !mixin::have(&["prometheus"], "no fleet is federated") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let first: Vec<u64> = (0..SENSORS.len()).map(|index| capture(folder.path(), index, DEVICES, 40 + 10 * index)).collect();
+    let mut sensors: Vec<Option<Server>> = SENSORS.iter().map(|name| Some(sensor(folder.path(), name, "127.0.0.1:0"))).collect();
+    let addresses: Vec<String> = sensors.iter().flatten().map(|sensor| sensor.address.clone()).collect();
+    let [attic, bench, cellar, hall, roof] = [0, 1, 2, 3, 4].map(|index: usize| addresses[index].as_str());
+    let target = |(name, at): (&str, &str)| format!("  - {{targets: [\"{at}\"], labels: {{sensor: {name}}}}}\n");
+    let targets: String = [("attic", attic), ("cellar", cellar), ("roof", roof)].into_iter().map(target).collect();
+    let site = format!("global: {{scrape_interval: 1s}}\nscrape_configs:\n- job_name: whither\n  static_configs:\n{targets}");
+    let site = prometheus(folder.path(), "site", &site);
+    let grafana = mixin::root().display().to_string();
+    let changes = [("192.0.2.11:9843", hall), ("192.0.2.12:9843", bench), ("192.0.2.20:9090", &site.address), ("../../grafana", &grafana)];
+    let global =
+        prometheus(folder.path(), "global", &packaged("global.yml", &[&changes[..], &[("interval: 15s", "interval: 1s")]].concat()));
+
+    let total: u64 = first.iter().sum();
+    agrees(&global, "sum(whither_device_transmit_bytes_total)", total);
+    agrees(&global, "count(count by (sensor) (whither_device_transmit_bytes_total))", 5);
+    agrees(&global, "count(whither_device_transmit_bytes_total)", 5 * u64::from(DEVICES));
+    agrees(&global, "count(up{job=\"whither\"} == 1)", 5);
+    agrees(&global, &overview_sent(""), total);
+
+    sensors[KILLED].take().unwrap().kill();
+    // All its devices are there again: of one that ended, federation shows the last value for five minutes.
+    let again = capture(folder.path(), KILLED, DEVICES, 7);
+    sensors[KILLED] = Some(sensor(folder.path(), SENSORS[KILLED], &addresses[KILLED]));
+    agrees(&global, "sum(whither_device_transmit_bytes_total)", total - first[KILLED] + again);
+    agrees(&global, "sum(resets(whither_device_transmit_bytes_total[1h]))", u64::from(DEVICES));
+}
+
 fn run(way: Way) {
     if !mixin::have(&["victoria-metrics", "vmagent", "prometheus"], "no fleet is added up") {
         return;
@@ -156,12 +192,10 @@ fn store(way: Way, folder: &Path, sensors: &[String]) -> (Server, Vec<Server>) {
 
 fn agent(way: Way, folder: &Path, name: &str, sensor: &str, store: &str) -> Server {
     let file = if let Way::Vmagent = way { "vmagent.yml" } else { "agent.yml" };
-    let packaged = fs::read_to_string(mixin::root().join("../packaging/fleet").join(file)).unwrap();
-    let changed = [("127.0.0.1:9843", sensor), ("sensor: roof", &format!("sensor: {name}")), ("interval: 15s", "interval: 1s")];
-    let config = changed.iter().fold(packaged.replace("metrics.example.net:8428", store), |config, (theirs, ours)| {
-        assert!(config.contains(theirs), "{file} has no {theirs}");
-        config.replace(theirs, ours)
-    });
+    let name_label = format!("sensor: {name}");
+    let changes = [("127.0.0.1:9843", sensor), ("sensor: roof", name_label.as_str()), ("interval: 15s", "interval: 1s")];
+    let receiver = ("metrics.example.net:8428", store);
+    let config = packaged(file, &[&changes[..], &[receiver]].concat());
     fs::write(folder.join(format!("{name}.yml")), config).unwrap();
     let address = free_address();
     let mut command;
@@ -177,4 +211,22 @@ fn agent(way: Way, folder: &Path, name: &str, sensor: &str, store: &str) -> Serv
         "ready to receive web requests"
     };
     Server::start(&mut command, folder, &address, words)
+}
+
+/// A file of `packaging/fleet/` with this test's addresses in place of its own.
+fn packaged(file: &str, changes: &[(&str, &str)]) -> String {
+    let config = fs::read_to_string(mixin::root().join("../packaging/fleet").join(file)).unwrap();
+    changes.iter().fold(config, |config, (theirs, ours)| {
+        assert!(config.contains(theirs), "{file} has no {theirs}");
+        config.replace(theirs, ours)
+    })
+}
+
+/// A Prometheus with this configuration.
+fn prometheus(folder: &Path, name: &str, config: &str) -> Server {
+    fs::write(folder.join(format!("{name}.yml")), config).unwrap();
+    let address = free_address();
+    let mut command = Command::new("prometheus");
+    command.args([format!("--config.file={name}.yml"), format!("--storage.tsdb.path={name}"), format!("--web.listen-address={address}")]);
+    Server::start(&mut command, folder, &address, "ready to receive web requests")
 }
