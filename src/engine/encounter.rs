@@ -27,7 +27,9 @@ impl Core {
             }
             let Some(device) = self.devices.table().get(end.device) else { continue };
             let (label, first) = (Arc::clone(&device.label), device.first.min(flow.first));
-            let Some(memory) = self.contacts.open(&label, end.mac, first, flow.last, &self.limits) else { continue };
+            // Only an alias takes over what was known under a MAC: behind a repeater's, many devices are told apart by address.
+            let bore = device.alias().and(end.mac);
+            let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
             for (contact, by) in contacts(flow) {
                 let encounter = Encounter { at: by.1.min(flow.last), last: flow.last, new: !end.met };
                 if self.contacts.meet(memory, contact.clone(), encounter, &self.limits) {
