@@ -17,15 +17,17 @@ use std::time::{Duration, Instant};
 
 use pcap::{Active, Capture};
 
+use super::LOAD;
+
 /// Set in the copy of this program that runs inside the namespace.
 const INSIDE: &str = "WHITHER_BENCH_INSIDE";
-/// 16,200 destinations: near the most that are told apart, and with the devices' own series 50,000.
-const DEVICES: u16 = 450;
-const NAMES: u16 = 36;
+/// 16,120 destinations: near the most that are told apart (`Limits::accounts`), and with the devices' own series 50,000.
+const DEVICES: u16 = 620;
+const NAMES: u8 = 26;
 /// Frames a second at which the sensor gets to know them.
-const GENTLE: u32 = 20_000;
-/// The load: frames a second, bytes of each, seconds.
-const LOAD: (u32, usize, u32) = (50_000, 1_000, 10);
+const GENTLE: u64 = 20_000;
+/// How long each load lasts.
+const LOADED: Duration = Duration::from_secs(10);
 /// Longer than a block waits in the ring, a batch in the sensor, and the counters for their turn.
 const SETTLE: Duration = Duration::from_secs(1);
 /// `USER_HZ`: the unit of `/proc/PID/stat`.
@@ -82,7 +84,7 @@ pub(super) fn inside() {
     let metrics = sensor.metrics();
     let known = counted(&metrics);
     let series = metrics.lines().filter(|line| !line.starts_with('#')).count();
-    let (rate, size, seconds) = LOAD;
+    let ((rate, size), seconds) = (LOAD, LOADED.as_secs());
     println!(
         "A live capture: {series} series, learnt from {opened} frames ({} captured, {} dropped); then {seconds} s of {rate} frames of {size} bytes a second:",
         known.captured, known.dropped
@@ -109,11 +111,11 @@ pub(super) fn inside() {
 
 /// Sends the load while `scraper` scrapes; returns the row.
 fn load(sensor: &Sensor, port: &mut Capture<Active>, talks: &[Talk], scraper: Option<Scraper>) -> String {
-    let (rate, _, seconds) = LOAD;
-    let count = rate as usize * seconds as usize;
+    let (rate, _) = LOAD;
+    let count = usize::try_from(rate * LOADED.as_secs()).unwrap();
     let (before, cpu) = (counted(&sensor.metrics()), sensor.cpu());
     let (took, mut scrapes) = std::thread::scope(|scope| {
-        let scraping = scraper.map(|scraper| scope.spawn(move || scraper.scrape(sensor.at, Duration::from_secs(seconds.into()))));
+        let scraping = scraper.map(|scraper| scope.spawn(move || scraper.scrape(sensor.at)));
         let took = send(port, &mut talks.iter().map(|talk| &talk.data).cycle(), count, rate);
         (took, scraping.map_or_else(Vec::new, |thread| thread.join().unwrap()))
     });
@@ -130,11 +132,11 @@ fn load(sensor: &Sensor, port: &mut Capture<Active>, talks: &[Talk], scraper: Op
 }
 
 /// Sends so many frames, as many as are due by the wall clock each time; returns how long that took.
-fn send<'a>(port: &mut Capture<Active>, frames: &mut impl Iterator<Item = &'a Vec<u8>>, count: usize, rate: u32) -> Duration {
+fn send<'a>(port: &mut Capture<Active>, frames: &mut impl Iterator<Item = &'a Vec<u8>>, count: usize, rate: u64) -> Duration {
     let begin = Instant::now();
     let mut sent = 0;
     while sent < count {
-        let due = count.min((begin.elapsed().as_secs_f64() * f64::from(rate)) as usize);
+        let due = count.min((begin.elapsed().as_secs_f64() * rate as f64) as usize);
         for frame in frames.take(due - sent) {
             port.sendpacket(&frame[..]).unwrap();
         }
@@ -145,22 +147,22 @@ fn send<'a>(port: &mut Capture<Active>, frames: &mut impl Iterator<Item = &'a Ve
 }
 
 impl Scraper {
-    /// Scrapes for so long; returns how long each took and its bytes.
-    fn scrape(self, at: SocketAddr, time: Duration) -> Vec<(Duration, usize)> {
+    /// Scrapes for as long as a load lasts; returns how long each took and its bytes.
+    fn scrape(self, at: SocketAddr) -> Vec<(Duration, usize)> {
         let (begin, mut scrapes) = (Instant::now(), Vec::new());
-        while begin.elapsed() < time {
+        while begin.elapsed() < LOADED {
             let asked = Instant::now();
-            let (_, body) = get(at, self.gzip);
+            let bytes = get(at, self.gzip).len();
             let took = asked.elapsed();
-            scrapes.push((took, body.len()));
+            scrapes.push((took, bytes));
             std::thread::sleep(self.every.saturating_sub(took));
         }
         scrapes
     }
 }
 
-/// One GET of `/metrics`: the head and the body.
-fn get(at: SocketAddr, gzip: bool) -> (String, Vec<u8>) {
+/// One scrape: the body.
+fn get(at: SocketAddr, gzip: bool) -> Vec<u8> {
     let mut stream = TcpStream::connect(at).unwrap();
     let accept = if gzip { "Accept-Encoding: gzip\r\n" } else { "" };
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: {at}\r\n{accept}Connection: close\r\n\r\n").unwrap();
@@ -171,7 +173,7 @@ fn get(at: SocketAddr, gzip: bool) -> (String, Vec<u8>) {
     let head = String::from_utf8(answer).unwrap().to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 200 ") && head.contains("content-encoding: gzip") == gzip, "{head}");
     assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
-    (head, body)
+    body
 }
 
 /// What the sensor's metrics say of its interface.
@@ -215,7 +217,7 @@ impl Sensor {
     }
 
     fn metrics(&self) -> String {
-        String::from_utf8(get(self.at, false).1).unwrap()
+        String::from_utf8(get(self.at, false)).unwrap()
     }
 
     /// Seconds of CPU, of the program and of the kernel for it (proc(5): `utime`, `stime`).
@@ -253,18 +255,17 @@ fn talks() -> Vec<Talk> {
     (0..NAMES).flat_map(|name| (0..DEVICES).map(move |device| talk(device, name))).collect()
 }
 
-fn talk(device: u16, name: u16) -> Talk {
+fn talk(device: u16, name: u8) -> Talk {
     let [high, low] = (device + 1).to_be_bytes();
     let mac = [0x3c, 0x5a, 0xb4, 0, high, low];
-    let client = SocketAddr::from(([10, 77, high, low], 40_000 + name));
-    let last = u8::try_from(name % 200).unwrap() + 1;
-    let net = [[192, 0, 2], [198, 51, 100], [203, 0, 113]][usize::from(name % 3)];
-    let server = SocketAddr::from(([net[0], net[1], net[2], last], 443));
+    let client = SocketAddr::from(([10, 77, high, low], 40_000 + u16::from(name)));
+    let [a, b, c] = [[192, 0, 2], [198, 51, 100], [203, 0, 113]][usize::from(name % 3)];
+    let server = SocketAddr::from(([a, b, c, name + 1], 443));
     let mut talk = wire::Talk::open(client, server);
     talk.say(true, wire::PUSH, &wire::hello(&format!("www.n{name}.example"))).say(false, wire::PUSH, &wire::server_flight());
     // A record of application data (RFC 8446, 5.1): 1,000 bytes with the headers of Ethernet, IPv4, TCP and its own.
-    let (_, size, _) = LOAD;
-    let payload = size - 14 - 20 - 20;
+    let (_, size) = LOAD;
+    let payload = usize::try_from(size).unwrap() - 14 - 20 - 20;
     let record = [&[23, 3, 3][..], &u16::try_from(payload - 5).unwrap().to_be_bytes(), &vec![9; payload - 5]].concat();
     talk.say(false, wire::PUSH, &record);
     let frame = |(up, packet): &(bool, Vec<u8>)| {

@@ -32,7 +32,7 @@ const SERIES: usize = 50_000;
 const ROUNDS: usize = 20;
 /// Frames that the capture takes under one lock, as a busy ring gives them.
 const BATCH: usize = 256;
-/// The load that the ring is reckoned with: frames a second, bytes of each.
+/// The load that the ring is reckoned with, and that a capture is measured under: frames a second, bytes of each.
 const LOAD: (u64, u64) = (100_000, 1_000);
 /// `--buffer`, as it is by default.
 const RING: u64 = 64 << 20;
