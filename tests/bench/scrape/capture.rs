@@ -42,19 +42,15 @@ struct Scraper {
 
 /// The whole measurement; says why where it cannot be made.
 pub(super) fn run() {
-    if !nix::unistd::geteuid().is_root() {
-        return println!("  a live capture: skipped, network namespaces need root");
+    match Namespace::new() {
+        Ok(namespace) => {
+            let mut inside = Command::new("ip");
+            inside.args(["netns", "exec", &namespace.0]).arg(std::env::current_exe().unwrap()).env(INSIDE, "1");
+            let ended = inside.status().unwrap();
+            assert!(ended.success(), "inside the namespace: {ended}");
+        }
+        Err(reason) => println!("A live capture: skipped, {reason}"),
     }
-    let name = format!("whither-{}-scrape", std::process::id());
-    match Command::new("ip").args(["netns", "add", &name]).output() {
-        Ok(made) if made.status.success() => {}
-        other => return println!("  a live capture: skipped, no network namespace can be made here: {other:?}"),
-    }
-    let namespace = Namespace(name);
-    let mut inside = Command::new("ip");
-    inside.args(["netns", "exec", &namespace.0]).arg(std::env::current_exe().unwrap()).env(INSIDE, "1");
-    let ended = inside.status().unwrap();
-    assert!(ended.success(), "inside the namespace: {ended}");
 }
 
 /// Whether this is the copy inside the namespace.
@@ -207,9 +203,8 @@ impl Sensor {
         let mut says = BufReader::new(process.stderr.take().unwrap());
         let mut said = String::new();
         let at = loop {
-            let begin = said.len();
             assert!(says.read_line(&mut said).unwrap() > 0, "the sensor ended: {said}");
-            if let Some((_, rest)) = said[begin..].split_once("look at http://") {
+            if let Some((_, rest)) = said.split_once("look at http://") {
                 break rest.split('/').next().unwrap().parse().unwrap();
             }
         };
@@ -237,6 +232,20 @@ impl Drop for Sensor {
 
 /// A network namespace; removed when dropped.
 struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Result<Self, String> {
+        if !nix::unistd::geteuid().is_root() {
+            return Err("network namespaces need root".to_owned());
+        }
+        let name = format!("whither-{}-scrape", std::process::id());
+        let made = Command::new("ip").args(["netns", "add", &name]).output().map_err(|error| format!("`ip` cannot be run: {error}"))?;
+        if !made.status.success() {
+            return Err(format!("no network namespace can be made: {}", String::from_utf8_lossy(&made.stderr).trim()));
+        }
+        Ok(Self(name))
+    }
+}
 
 impl Drop for Namespace {
     fn drop(&mut self) {

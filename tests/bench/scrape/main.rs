@@ -49,7 +49,7 @@ fn main() {
 #[cfg(not(feature = "live"))]
 fn main() {
     stages();
-    println!("  a live capture: skipped, this is built without the feature `live`");
+    println!("A live capture: skipped, this is built without the feature `live`");
 }
 
 /// What each stage of a scrape costs, and what the engine does meanwhile, without an interface.
