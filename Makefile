@@ -1,7 +1,8 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
-# make bench   packets per second, against bare libpcap make lab     only the live test, which then must not be skipped
+# make bench   packets per second, against bare libpcap; what a scrape costs, and as root what a live capture loses by it
+# make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"

@@ -1,7 +1,7 @@
 //! What a scrape of 50,000 series costs, and what it takes from the capture.
 //!
 //! Plain and not with divan: the lock, the rendering and the compression are stages of one scrape, told side by side, and the
-//! longest of each counts as much as the usual.
+//! longest of each counts as much as the usual. Then the same for real, in `capture.rs`: what a live capture loses while it is scraped.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,6 +9,10 @@
     clippy::print_stdout,
     reason = "a benchmark stops at the first thing that fails, and tells the time"
 )]
+
+#[cfg(feature = "live")]
+#[expect(clippy::indexing_slicing, clippy::panic, clippy::disallowed_types, reason = "a benchmark makes its own world")]
+mod capture;
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,12 +32,28 @@ const SERIES: usize = 50_000;
 const ROUNDS: usize = 20;
 /// Frames that the capture takes under one lock, as a busy ring gives them.
 const BATCH: usize = 256;
-/// The load that the ring is reckoned with: frames a second, bytes of each.
+/// The load that the ring is reckoned with, and that a capture is measured under: frames a second, bytes of each.
 const LOAD: (u64, u64) = (100_000, 1_000);
 /// `--buffer`, as it is by default.
 const RING: u64 = 64 << 20;
 
+#[cfg(feature = "live")]
 fn main() {
+    if capture::is_inside() {
+        return capture::inside();
+    }
+    stages();
+    capture::run();
+}
+
+#[cfg(not(feature = "live"))]
+fn main() {
+    stages();
+    println!("A live capture: skipped, this is built without the feature `live`");
+}
+
+/// What each stage of a scrape costs, and what the engine does meanwhile, without an interface.
+fn stages() {
     let mut engine = Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), false);
     let mut time = 1_700_000_000_000_000_000;
     let mut series = 0;
