@@ -137,7 +137,7 @@ fn prometheus_linter_finds_nothing() {
 
 /// Makes the captures anew, all but those that nobody here made.
 #[test]
-#[ignore = "writes into the source tree"]
+#[ignore = "writes into the source tree: by hand after a change of tests/samples, cargo test --test golden -- --ignored"]
 fn make_the_captures() {
     for (name, bytes) in samples::all() {
         assert!(bytes.len() < 50_000, "{name}: {} bytes", bytes.len());

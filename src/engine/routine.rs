@@ -10,7 +10,7 @@ use crate::engine::domain::registrable;
 use crate::engine::event::{ConfigPull, Detail, Ends, Event, RhythmNews, Where};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::pulls::{History, Pull};
-use crate::engine::rhythm::{PERSISTENT, Rhythm};
+use crate::engine::rhythm::{PERSISTENT, Rhythm, RhythmRow};
 use crate::engine::service::Service;
 use crate::engine::snapshot::{CoverageRow, PullCountRow, Snapshot};
 use crate::engine::table::Id;
@@ -194,6 +194,34 @@ impl Core {
         Some((end.device, destination(flow), lasted, bytes(flow)))
     }
 
+    /// Adds long conversations to the rows of their rhythms, which are sorted by it. They come sorted too, so that a device with
+    /// ten thousand of them costs a scrape no walk for each.
+    fn tell_lasting(&self, lasting: Vec<Lasting>, snapshot: &mut Snapshot) {
+        let order = |row: &RhythmRow, label: &Arc<str>, name: &Arc<str>| (&row.device, &row.destination).cmp(&(label, name));
+        let table = self.devices.table();
+        let mut lasting: Vec<_> =
+            lasting.into_iter().filter_map(|(device, name, lasted, bytes)| Some((table.get(device)?, name, lasted, bytes))).collect();
+        lasting.sort_unstable_by(|(a, name_a, ..), (b, name_b, ..)| (&a.label, name_a).cmp(&(&b.label, name_b)));
+        snapshot.rhythms.sort_unstable_by(|a, b| order(a, &b.device, &b.destination));
+        let mut new: Vec<RhythmRow> = Vec::new();
+        for (device, name, lasted, bytes) in lasting {
+            let row = match snapshot.rhythms.binary_search_by(|row| order(row, &device.label, &name)) {
+                Ok(at) => snapshot.rhythms.get_mut(at),
+                Err(_) => {
+                    if new.last().is_none_or(|row| order(row, &device.label, &name).is_ne()) {
+                        new.push(Rhythm::default().row(&device.label, &name, &device.attach));
+                    }
+                    new.last_mut()
+                }
+            };
+            if let Some(row) = row {
+                row.persistent.add(lasted, bytes);
+            }
+        }
+        snapshot.rhythms.append(&mut new);
+        snapshot.rhythms.sort_unstable_by(|a, b| order(a, &b.device, &b.destination));
+    }
+
     /// Rhythms, pulls, and what a "not seen" is worth.
     pub(super) fn tell_routine(&self, lasting: Vec<Lasting>, snapshot: &mut Snapshot) {
         for (_, (device, name), rhythm) in self.rhythms.iter() {
@@ -201,28 +229,7 @@ impl Core {
                 snapshot.rhythms.push(rhythm.row(&device.label, name, &device.attach));
             }
         }
-        snapshot.rhythms.sort_unstable_by(|a, b| (&a.device, &a.destination).cmp(&(&b.device, &b.destination)));
-        let known = snapshot.rhythms.len();
-        for (device, name, lasted, bytes) in lasting {
-            let Some(device) = self.devices.table().get(device) else { continue };
-            let sorted = snapshot.rhythms.get(..known).unwrap_or_default();
-            let at = match sorted.binary_search_by(|row| (&row.device, &row.destination).cmp(&(&device.label, &name))) {
-                Ok(at) => at,
-                Err(_) => {
-                    match snapshot.rhythms.iter().skip(known).position(|row| (&row.device, &row.destination) == (&device.label, &name)) {
-                        Some(at) => known.saturating_add(at),
-                        None => {
-                            snapshot.rhythms.push(Rhythm::default().row(&device.label, &name, &device.attach));
-                            snapshot.rhythms.len().saturating_sub(1)
-                        }
-                    }
-                }
-            };
-            if let Some(row) = snapshot.rhythms.get_mut(at) {
-                row.persistent.add(lasted, bytes);
-            }
-        }
-        snapshot.rhythms.sort_unstable_by(|a, b| (&a.device, &a.destination).cmp(&(&b.device, &b.destination)));
+        self.tell_lasting(lasting, snapshot);
         for (_, (device, name), history) in self.histories.iter() {
             if let Some(device) = self.devices.table().get(*device) {
                 snapshot.pulls.push(history.row(&device.label, name, &device.attach));

@@ -452,6 +452,24 @@ fn a_hello_is_read_wherever_it_is_cut_and_in_any_order() {
 }
 
 #[test]
+fn long_connections_that_still_go_on_are_rows_of_their_own_names() {
+    let mut lab = Lab::new();
+    let phones = ["b.example.org", "a.example.org", "b.example.org", "c.example.org"].into_iter().zip(40_000..);
+    for (name, port) in phones.clone() {
+        let phone = format!("192.168.1.10:{port}");
+        lab.open(A, &phone, SERVER);
+        lab.tcp((A, ROUTER), &phone, SERVER, ACK, 1001, &hello(name));
+    }
+    for _ in 0..3 {
+        lab.wait(1_500);
+        phones.clone().for_each(|(_, port)| lab.tcp((A, ROUTER), &format!("192.168.1.10:{port}"), SERVER, ACK, 1001, &[]));
+    }
+    let rows = lab.snapshot().rhythms;
+    let told: Vec<_> = rows.iter().map(|row| (&*row.destination, row.persistent.flows)).collect();
+    assert_eq!(told, [("a.example.org", 1), ("b.example.org", 2), ("c.example.org", 1)]);
+}
+
+#[test]
 fn a_hello_byte_by_byte_names_its_account() {
     let mut lab = Lab::new();
     lab.open(A, PHONE, SERVER);
