@@ -53,7 +53,10 @@ impl Core {
         if end.account.is_some() {
             return end.account;
         }
-        let account = self.open_account(flow, end.device);
+        let account = match self.haunts.find(end.device, flow, origin(flow)) {
+            Some((account, _)) => account,
+            None => self.open_account(flow, end.device),
+        };
         if let Some(end) = flow.ends.of_mut(side) {
             end.account = Some(account);
         }
@@ -223,7 +226,7 @@ impl Core {
             Place::Country(_) | Place::Unknown => Class::Lost,
         };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
-        let account = device.ledger.open(destination, inside && room, now);
+        let (account, _) = device.ledger.open(destination, inside && room, now);
         let verdict = (!inside).then_some(Verdict::Unmeasured);
         device.ledger.give(account, Marks { class, verdict, service: None, disputed: false }, some, now);
         if device.ledger.named() > before {
@@ -232,15 +235,15 @@ impl Core {
         self.audit_frame(id, account, some, packet);
     }
 
-    fn open_account(&mut self, flow: &Flow, device: Id) -> u32 {
+    fn open_account(&mut self, flow: &Flow, id: Id) -> u32 {
         let destination = match flow.place {
             Place::Local | Place::Multicast => Destination::inside(flow.place),
             place => Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn() },
         };
-        let room = self.has_room(device);
-        let Some(device) = self.devices.get_mut(device) else { return u32::MAX };
+        let room = self.has_room(id);
+        let Some(device) = self.devices.get_mut(id) else { return u32::MAX };
         let before = device.ledger.named();
-        let account = device.ledger.open(destination, room, flow.first);
+        let (account, own) = device.ledger.open(destination, room, flow.first);
         let opened = device.ledger.named() > before;
         if let Some(account) = device.ledger.accounts.get_mut(account as usize)
             && account.organisation.is_none()
@@ -250,7 +253,10 @@ impl Core {
         }
         if opened {
             self.devices.opened_account();
-        } else if !room {
+        }
+        if own {
+            self.haunts.note(id, flow, origin(flow), account);
+        } else {
             self.refused_accounts = self.refused_accounts.saturating_add(1);
         }
         account
@@ -311,7 +317,7 @@ fn reason(flow: &Flow, witnesses: Witnesses) -> Option<String> {
 }
 
 /// What named a flow: `ech` even where nothing but the public name was seen.
-fn origin(flow: &Flow) -> Origin {
+pub(super) fn origin(flow: &Flow) -> Origin {
     match &flow.name {
         Some(named) => named.origin,
         None if flow.hidden == Some(Class::Ech) => Origin::Ech,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
+use crate::engine::charge::Spot;
 use crate::engine::geo::Country;
 use crate::engine::limits::Limits;
 use crate::engine::snapshot::TableRow;
@@ -269,6 +270,19 @@ impl Contacts {
         found.is_none() && told
     }
 
+    /// Notes an encounter with whom another flow met before, of which nothing was refused; false when the memory is gone.
+    pub(super) fn meet_again(&mut self, met: &Met, contacts: &[(Contact, Spot)], last: Timestamp) -> bool {
+        let Some(Kept { memory, .. }) = self.devices.get_mut(met.memory) else { return false };
+        for (contact, by) in contacts {
+            let row = met.rows.get(contact.rank()).and_then(|row| memory.contacts.get_mut(*row as usize));
+            let Some(row) = row else { continue };
+            row.first = row.first.min(by.1.min(last));
+            row.last = row.last.max(last);
+            row.flows = row.flows.saturating_add(1);
+        }
+        true
+    }
+
     /// A flow that met whom it met went on until `last`; false when its device's memory is gone.
     pub(super) fn go_on(&mut self, met: &Met, last: Timestamp) -> bool {
         self.devices.touch(met.memory, last);
@@ -312,6 +326,18 @@ impl Contacts {
 }
 
 impl Met {
+    /// The memory.
+    #[must_use]
+    pub(super) fn memory(&self) -> Id {
+        self.memory
+    }
+
+    /// Whether all of these stand in the memory.
+    #[must_use]
+    pub(super) fn holds(&self, contacts: &[(Contact, Spot)]) -> bool {
+        contacts.iter().all(|(contact, _)| self.rows.get(contact.rank()).is_some_and(|row| *row != u32::MAX))
+    }
+
     /// Nothing met yet, of a memory.
     #[must_use]
     pub(super) fn of(memory: Id) -> Self {

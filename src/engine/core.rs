@@ -11,6 +11,7 @@ use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
 use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
 use crate::engine::geo::{GeoDb, Site};
+use crate::engine::haunts::Haunts;
 use crate::engine::health::Health;
 use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
@@ -37,6 +38,8 @@ pub(super) struct Core {
     pub(super) names: NameTable,
     /// What the last names say by themselves.
     pub(super) titles: Titles,
+    /// Where the last flows were put.
+    pub(super) haunts: Haunts,
     /// Whom each device has met.
     pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, Met};
+use crate::engine::account::origin;
 use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, FirstContact};
 use crate::engine::flow::{Flow, FlowKey, Side};
@@ -24,18 +25,31 @@ impl Core {
             if flow.seen.of(side).packets == 0 || end.met.is_some_and(|met| self.contacts.go_on(&met, flow.last)) {
                 continue; // it was spoken to, and said nothing; or there is nobody new
             }
-            let Some(device) = self.devices.table().get(end.device) else { continue };
+            let (id, account) = (end.device, end.account);
+            let Some(device) = self.devices.table().get(id) else { continue };
             let (label, first) = (Arc::clone(&device.label), device.first.min(flow.first));
             // Only an alias takes over what was known under a MAC: behind a repeater's, many devices are told apart by address.
             let bore = device.alias().and(end.mac);
-            let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
-            let mut met = Met::of(memory);
-            for (contact, by) in contacts(flow) {
-                let encounter = Encounter { at: by.1.min(flow.last), last: flow.last };
-                if self.contacts.meet(&mut met, &contact, encounter, &self.limits) {
-                    self.tell_contact(key, flow, side, contact, by);
+            let shown = contacts(flow);
+            let before = self.haunts.find(id, flow, origin(flow)).and_then(|(_, met)| met).filter(|_| bore.is_none());
+            let again = |met: &Met| self.contacts.hear(met.memory(), first, flow.last) && self.contacts.meet_again(met, &shown, flow.last);
+            let met = match before.filter(again) {
+                Some(met) => met,
+                None => {
+                    let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
+                    let mut met = Met::of(memory);
+                    for (contact, by) in &shown {
+                        let encounter = Encounter { at: by.1.min(flow.last), last: flow.last };
+                        if self.contacts.meet(&mut met, contact, encounter, &self.limits) {
+                            self.tell_contact(key, flow, side, contact.clone(), *by);
+                        }
+                    }
+                    if let Some(account) = account.filter(|_| met.holds(&shown)) {
+                        self.haunts.meet(id, flow, account, met);
+                    }
+                    met
                 }
-            }
+            };
             if let Some(end) = flow.ends.of_mut(side) {
                 end.met = Some(met);
             }

@@ -21,6 +21,7 @@ mod events;
 mod expectation;
 mod flow;
 pub mod geo;
+mod haunts;
 mod health;
 mod hidden;
 pub mod identity;
@@ -61,6 +62,7 @@ use event::Event;
 use events::Events;
 use flow::{Flow, FlowKey, Side};
 use geo::GeoDb;
+use haunts::Haunts;
 use health::Health;
 use learn::Context;
 use limits::Limits;
@@ -106,6 +108,7 @@ impl Engine {
                 devices: Devices::new(side, &limits),
                 names: NameTable::new(&limits),
                 titles: Titles::new(),
+                haunts: Haunts::new(),
                 contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
