@@ -25,6 +25,7 @@ use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
 
+use super::losses::{self, Losses};
 use super::{databases, devices, recall, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
@@ -84,6 +85,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
+    eprintln!("whither: {}", losses::told(&last.row));
     last.engine.finish(|event| {
         if let Some(queue) = &queue {
             queue.send_last(event);
@@ -116,6 +118,7 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
 
 fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
     let mut known = now();
+    let mut losses = Losses::default();
     let hangup = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))?;
     while !stop.load(Ordering::Relaxed) {
@@ -131,6 +134,7 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         let mut held = held.unwrap_or_else(|| lock(state));
         let counters = capture.stats();
         held.row.count(counters, capture.is_up());
+        let news = losses.news(&held.row);
         if now().since(known) >= KNOWN {
             known = now();
             let State { engine, row } = &mut *held;
@@ -148,6 +152,10 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
             if hangup.swap(false, Ordering::Relaxed) {
                 queue.reopen();
             }
+        }
+        drop(held);
+        if let Some(news) = news {
+            eprintln!("whither: {news}");
         }
     }
     Ok(())
