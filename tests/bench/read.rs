@@ -34,10 +34,10 @@ const LAB_RUNS: u64 = 10;
 const TINY: usize = 1_000;
 
 /// Other programs, as Debian packages them, doing what comes nearest to ours: following flows, dissecting, writing nothing that
-/// could be left out. `FILE` is the capture. softflowd follows 8,192 flows unless told otherwise; tshark would not dissect at all
+/// could be left out. `FILE` is the capture, `SCRATCH` a file that a program may write and remove. softflowd follows 8,192 flows unless told otherwise; tshark would not dissect at all
 /// if it was asked for no field.
 const PEERS: [&[&str]; 3] = [
-    &["softflowd", "-d", "-6", "-m", "65536", "-p", "/dev/null", "-c", "none", "-r", "FILE"],
+    &["softflowd", "-d", "-6", "-m", "65536", "-p", "SCRATCH", "-c", "none", "-r", "FILE"],
     &["ndpiReader", "-q", "-i", "FILE"],
     &[
         "tshark",
@@ -155,7 +155,13 @@ fn rows(section: &mut Section, programs: &[&Program<'_>], capture: &Path) {
 }
 
 fn run(program: &Program<'_>, capture: &Path) -> Cost {
-    let words = program.words.iter().map(|word| if *word == "FILE" { capture.as_os_str() } else { word.as_ref() });
+    let scratch = tempfile::tempdir().unwrap();
+    let scratch = scratch.path().join("scratch");
+    let words = program.words.iter().map(|word| match *word {
+        "FILE" => capture.as_os_str(),
+        "SCRATCH" => scratch.as_os_str(),
+        word => word.as_ref(),
+    });
     Cost::read(&measure::command(&program.path).args(words).output().unwrap())
 }
 
