@@ -9,7 +9,7 @@ use crate::engine::event::{Detail, Ends, Event, FlowEnd, Where};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Rare, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::{Destination, Marks};
-use crate::engine::names::Candidate;
+use crate::engine::names::Answer;
 use crate::engine::region::Whose;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
@@ -121,8 +121,8 @@ impl Core {
     fn claim(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Claim> {
         let named = flow.name.as_ref().filter(|named| named.origin != Origin::Ech && flow.class != Class::DnsAmbiguous)?;
         let own = named.title.region.map(|region| Claim { region, alias: false });
-        let same = |known: &&Candidate| known.answer.title.name == named.title.name;
-        let told = |end: &End| self.names.of(end.device, self.far(key, flow), now).find(same)?.answer.region;
+        let same = |known: &&Answer| known.title.name == named.title.name;
+        let told = |end: &End| self.names.of(end.device, self.far(key, flow), now).find(same)?.region.as_deref().copied();
         let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
         let alias = alias.map(|region| Claim { region, alias: true });
         [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Whose::Vendor)
@@ -278,9 +278,9 @@ impl Core {
         if let Some(trail) = &mut flow.trail {
             trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), now).map(Told::from).collect();
         }
-        if let Some(candidate) = latest {
+        if let Some(answer) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };
-            flow.name = Some(Named { title: Arc::clone(&candidate.answer.title), origin, by: candidate.answer.by });
+            flow.name = Some(Named { title: Arc::clone(&answer.title), origin, by: answer.by });
         }
         count
     }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::dissect::observation::{
     Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
@@ -131,11 +130,11 @@ impl Core {
             RecordData::Service { hints, .. } => hints,
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
-        let ttl = Duration::from_secs(u64::from(record.ttl));
         let title = asked.map_or_else(|| self.titles.of(record.name.as_str()), Arc::clone);
-        let answer = Answer { title, region, ttl, by: (context.number, context.time) };
+        let (by, seen) = ((context.number, context.time), context.now);
+        let answer = Answer { title, region: region.map(Box::new), ttl: record.ttl, by, seen };
         for address in addresses {
-            self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
+            self.names.learn(device, *address, answer.clone(), &self.limits);
         }
     }
 
@@ -165,7 +164,7 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.title.name)).collect();
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|answer| Arc::clone(&answer.title.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
         }

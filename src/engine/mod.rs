@@ -225,6 +225,8 @@ impl Engine {
             self.core.retire(&key, flow);
             self.core.events.take().for_each(&mut each);
         }
+        self.flows.give_back();
+        self.core.streams.give_back();
     }
 
     /// Takes the events that wait. Call it after each frame.
