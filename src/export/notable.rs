@@ -25,7 +25,7 @@ pub fn lines(snapshot: &Snapshot) -> String {
 fn rhythms(snapshot: &Snapshot, out: &mut String) {
     for device in devices(snapshot) {
         let mut rows: Vec<(u8, &RhythmRow)> =
-            snapshot.rhythms.iter().filter(|row| row.device == device.id).filter_map(|row| Some((rank(row)?, row))).collect();
+            snapshot.rhythms_of(&device.id).iter().filter_map(|row| Some((rank(row)?, row))).collect();
         if rows.is_empty() {
             continue;
         }

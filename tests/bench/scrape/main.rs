@@ -67,11 +67,11 @@ fn stages() {
     let scraped = scrape(&mut engine);
     let (devices, destinations) = (scraped.snapshot.devices.len(), scraped.snapshot.destinations.len());
     println!("{series} series: {devices} devices, {destinations} destinations; the median and the longest of {ROUNDS}:");
-    let text = prometheus::render(scraped, true).unwrap();
+    let text = prometheus::render(&scraped, true).unwrap();
     println!("  text       {:>8.2} MB; gzip {:.2} MB", mega(text.len()), mega(gzip(&text).len()));
     let held = tell("lock held", || scrape(&mut engine));
     let mut ready: Vec<_> = (0..ROUNDS).map(|_| scrape(&mut engine)).collect();
-    tell("render", || prometheus::render(ready.pop().unwrap(), true).unwrap());
+    tell("render", || prometheus::render(&ready.pop().unwrap(), true).unwrap());
     tell("gzip", || gzip(&text));
 
     let (frames, bytes) = LOAD;
@@ -123,7 +123,7 @@ fn scrape(engine: &mut Engine) -> Scrape {
 }
 
 fn samples(scrape: &Scrape) -> usize {
-    prometheus::render(scrape.clone(), true).unwrap().lines().filter(|line| !line.starts_with('#')).count()
+    prometheus::render(scrape, true).unwrap().lines().filter(|line| !line.starts_with('#')).count()
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -160,7 +160,7 @@ fn ingest(engine: &Arc<Mutex<Engine>>, scrapers: usize, time: u64) -> (f64, Dura
             std::thread::spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     let taken = scrape(&mut engine.lock().unwrap());
-                    std::hint::black_box(prometheus::render(taken, true).unwrap());
+                    std::hint::black_box(prometheus::render(&taken, true).unwrap());
                 }
             })
         })
