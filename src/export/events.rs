@@ -35,7 +35,9 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
             line.text(key!("tls.client.server_name"), hello);
             line.list(key!("whither.dns_names"), dns, |name, line| line.shown(name));
         }
-        Detail::UnofferedResolver { offered } => line.list(key!("whither.offered_resolvers"), offered, |address, line| line.address(*address)),
+        Detail::UnofferedResolver { offered } => {
+            line.list(key!("whither.offered_resolvers"), offered, |address, line| line.address(*address))
+        }
         Detail::SameDevice(same) => identity::same_device(same, &mut line),
         Detail::Watchlist(seen) => watched(seen, &mut line),
         Detail::ConfigPull(seen) => routine::config_pull(seen, &mut line),
@@ -78,22 +80,23 @@ fn dns_line(
     out: &mut Vec<u8>,
 ) {
     let mut line = Line::begin(event, if message.response { "dns-answer" } else { "dns-query" }, sensor, out);
-    line.text(key!("network.protocol"), protocol);
+    line.word(key!("network.protocol"), protocol);
     line.number(key!("dns.id"), message.id);
     if let Some(question) = question {
         // Unicast DNS asks for host names; bytes that had to be escaped are no name that another tool would know it by.
-        let key = if protocol != "dns" || question.name.is_plain() { key!("dns.question.name") } else { key!("whither.dns_question_escaped") };
+        let key =
+            if protocol != "dns" || question.name.is_plain() { key!("dns.question.name") } else { key!("whither.dns_question_escaped") };
         line.text(key, or_root(question.name.as_str()));
-        line.text(key!("dns.question.type"), &dns::kind(question.qtype));
+        line.word(key!("dns.question.type"), &dns::kind(question.qtype));
     }
     if message.response {
-        line.text(key!("dns.response_code"), &dns::code(message.rcode));
+        line.word(key!("dns.response_code"), &dns::code(message.rcode));
     }
     // Known-answer lists of mDNS queries are answers too (RFC 6762, 7.1).
     line.list(key!("dns.answers"), answers, |record, line| {
         line.open();
         line.text(key!("name"), or_root(record.name.as_str()));
-        line.text(key!("type"), &dns::kind(record.rtype));
+        line.word(key!("type"), &dns::kind(record.rtype));
         line.field(key!("data"));
         content(&record.data, line);
         line.number(key!("ttl"), record.ttl);
@@ -146,7 +149,7 @@ fn or_root(name: &str) -> &str {
 }
 
 fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
-    line.text(key!("network.protocol"), if seen.quic_version.is_some() { "quic" } else { "tls" });
+    line.word(key!("network.protocol"), if seen.quic_version.is_some() { "quic" } else { "tls" });
     if let Some(name) = &seen.name {
         line.text(key!("tls.client.server_name"), name.as_str());
         // Beside Encrypted ClientHello the name may be the public one; the engine says so by naming no domain.
@@ -158,14 +161,14 @@ fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
     line.list(key!("tls.client.alpn"), &seen.alpn, |name, line| line.value(name.as_str()));
     match seen.version {
         0 => {}
-        version => line.text(key!("tls.version"), &tls_version(version)),
+        version => line.word(key!("tls.version"), &tls_version(version)),
     }
     line.maybe(key!("tls.client.ja4"), seen.ja4.as_ref().map(|ja4| ja4.as_str()));
     if seen.ech {
         line.flag(key!("tls.client.ech"), true);
     }
     if let Some(version) = seen.quic_version {
-        line.text(key!("quic.version"), &quic_version(version));
+        line.word(key!("quic.version"), &quic_version(version));
     }
 }
 
@@ -190,7 +193,7 @@ fn quic_version(version: u32) -> Cow<'static, str> {
 }
 
 fn request(seen: &Request, place: &Where, line: &mut Line<'_>) {
-    line.text(key!("network.protocol"), "http");
+    line.word(key!("network.protocol"), "http");
     line.text(key!("http.request.method"), seen.method.as_str());
     if let Some(host) = &seen.host {
         line.text(key!("url.domain"), host.as_str());
@@ -228,7 +231,7 @@ fn watched(seen: &Watched, line: &mut Line<'_>) {
     destination(seen.place.domain.as_deref(), &seen.place, line);
     line.text(key!("rule.name"), &hit.rule);
     line.text(key!("rule.ruleset"), &hit.ruleset);
-    line.text(key!("rule.category"), hit.category.as_str());
+    line.word(key!("rule.category"), hit.category.as_str());
     line.maybe(key!("whither.vendor"), hit.vendor.as_deref());
     line.maybe(key!("whither.claimed_region"), hit.region.as_deref());
     if hit.ambiguous {
@@ -246,7 +249,7 @@ fn unexpected(seen: &Unexpected, line: &mut Line<'_>) {
 fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
     line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.text(key!("whither.kind"), seen.contact.kind());
+    line.word(key!("whither.kind"), seen.contact.kind());
     line.text(key!("whither.value"), &seen.contact.value());
 }
 
@@ -259,8 +262,8 @@ fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
     line.number(key!("destination.packets"), flow.server.packets);
     line.maybe(key!("destination.domain"), flow.name.as_deref());
     destination(flow.domain.as_deref(), &flow.place, line);
-    line.text(key!("whither.name_origin"), flow.origin.as_str());
-    line.text(key!("whither.visibility"), flow.class.as_str());
+    line.word(key!("whither.name_origin"), flow.origin.as_str());
+    line.word(key!("whither.visibility"), flow.class.as_str());
     if let Some(rtt) = flow.rtt {
         line.number(key!("whither.rtt_ns"), nanos(rtt));
     }

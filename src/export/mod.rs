@@ -150,7 +150,8 @@ fn stamp(nanos: u64, digits: usize, out: &mut Vec<u8>) {
     let digit = |value: u32| b'0' + (value % 10) as u8;
     let two = |value: i8| [digit(u32::from(value.unsigned_abs()) / 10), digit(value.unsigned_abs().into())];
     let year = u32::from(time.year().unsigned_abs());
-    let ([m, n], [d, e], [h, i], [j, k], [s, t]) = (two(time.month()), two(time.day()), two(time.hour()), two(time.minute()), two(time.second()));
+    let ([m, n], [d, e], [h, i], [j, k], [s, t]) =
+        (two(time.month()), two(time.day()), two(time.hour()), two(time.minute()), two(time.second()));
     let [y, z] = [year / 1000, year / 100].map(digit);
     let [w, x] = [year / 10, year].map(digit);
     out.extend_from_slice(&[y, z, w, x, b'-', m, n, b'-', d, e, b'T', h, i, b':', j, k, b':', s, t]);

@@ -54,9 +54,11 @@ pub(super) fn config_pull(seen: &ConfigPull, line: &mut Line<'_>) {
     line.maybe(key!("whither.vendor"), seen.hit.vendor.as_deref());
     line.number(key!("whither.request_bytes"), pull.request);
     line.number(key!("whither.response_bytes"), pull.response);
-    for (name, span) in
-        [(key!("whither.attach_delay_s"), pull.attach_delay), (key!("whither.gap_s"), pull.gap), (key!("whither.burst_gap_s"), pull.burst_gap)]
-    {
+    for (name, span) in [
+        (key!("whither.attach_delay_s"), pull.attach_delay),
+        (key!("whither.gap_s"), pull.gap),
+        (key!("whither.burst_gap_s"), pull.burst_gap),
+    ] {
         if let Some(span) = span {
             line.decimals(name, span.as_secs_f64());
         }

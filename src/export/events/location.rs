@@ -11,7 +11,7 @@ pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
         place(location, line);
     }
     if let Some(service) = &flow.service {
-        line.text(key!("whither.service_category"), service.category.as_str());
+        line.word(key!("whither.service_category"), service.category.as_str());
         line.maybe(key!("whither.vendor"), service.vendor.as_deref());
         if service.ambiguous {
             line.flag(key!("whither.ambiguous"), true);
@@ -31,7 +31,7 @@ fn place(location: &Location, line: &mut Line<'_>) {
     if let Some(claim) = witnesses.claim {
         line.text(key!("whither.region_token"), claim.region.token);
         line.text(key!("whither.region"), claim.region.area.words());
-        line.text(key!("whither.region_kind"), if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
+        line.word(key!("whither.region_kind"), if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
     }
     if let Some(agrees) = witnesses.region_agrees() {
         line.flag(key!("whither.region_agrees"), agrees);
@@ -41,7 +41,7 @@ fn place(location: &Location, line: &mut Line<'_>) {
 fn opinion(opinion: &Opinion, line: &mut Line<'_>) {
     line.open();
     line.text(key!("database"), &opinion.database.database);
-    line.text(key!("built"), &day(opinion.database.built));
+    line.word(key!("built"), &day(opinion.database.built));
     line.maybe(key!("country"), opinion.country.as_ref().map(|country| country.as_str()));
     line.close();
 }
