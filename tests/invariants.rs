@@ -536,7 +536,7 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
 
 /// The exposition has no series twice.
 fn check_series(snapshot: Snapshot) {
-    let text = prometheus::render(Scrape { snapshot, sensor: "test".to_owned(), ..Scrape::default() }, false).unwrap();
+    let text = prometheus::render(&Scrape { snapshot, sensor: "test".to_owned(), ..Scrape::default() }, false).unwrap();
     let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap().0).collect();
     assert_eq!(series.iter().collect::<BTreeSet<_>>().len(), series.len(), "{text}");
 }

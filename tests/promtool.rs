@@ -21,7 +21,7 @@ fn promtool_finds_nothing() {
         eprintln!("SKIPPED: promtool is not on PATH (Debian: apt-get install prometheus), the exposition is not linted");
         return;
     };
-    let text = prometheus::render(scrape(), true).expect("renders");
+    let text = prometheus::render(&scrape(), true).expect("renders");
     assert!(text.contains("whither_handshake_rtt_seconds_bucket") && text.contains("process_cpu_seconds_total"), "{text}");
     linter.stdin.take().expect("piped").write_all(text.as_bytes()).expect("promtool reads");
     let verdict = linter.wait_with_output().expect("promtool ends");

@@ -165,7 +165,7 @@ fn exposed(history: &mut String, engine: &mut Engine, packets: u64, second: u64)
         state: Some(StateRow { written: second, errors: 0 }),
         ..Scrape::default()
     };
-    let text = prometheus::render(scrape, true).unwrap();
+    let text = prometheus::render(&scrape, true).unwrap();
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     let own = format!("up 1\nscrape_duration_seconds 0.01\nscrape_samples_scraped {}", samples.clone().count());
     for line in samples.chain(own.lines()) {

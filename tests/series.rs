@@ -49,7 +49,7 @@ fn a_flood_of_devices_places_and_names_stays_inside_the_bound() {
             });
         }
         if index % 4_000 == 3_999 {
-            let text = prometheus::render(Scrape { snapshot: engine.snapshot(), ..Scrape::default() }, false).unwrap();
+            let text = prometheus::render(&Scrape { snapshot: engine.snapshot(), ..Scrape::default() }, false).unwrap();
             let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
             let places: BTreeSet<&str> =
                 samples.iter().filter_map(|line| line.split_once("country=\"")).map(|(_, rest)| rest.split('"').next().unwrap()).collect();

@@ -77,7 +77,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
-    show(&asked, on_stdout > 0, &common, snapshot.clone())?;
+    drop(engine); // its tables make room for what is printed
+    let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
     if let (Some(mut state), Some(folder)) = (state, &common.state) {
         state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
     }
@@ -131,7 +132,8 @@ fn bind(common: &Common) -> Result<Server> {
     Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))
 }
 
-fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -> Result<()> {
+/// Prints what was asked for, and gives back what it is about.
+fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -> Result<Snapshot> {
     let mut out = std::io::stdout().lock();
     if asked.json {
         writeln!(out, "{}", json::summary_json(&snapshot))?;
@@ -141,16 +143,17 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
         write!(out, "{}{}{}", noise::lines(&snapshot), locations::contradicted(&snapshot), contacts::lines(&snapshot))?;
         write!(out, "{}", notable::lines(&snapshot))?;
     }
+    let scrape = Scrape { snapshot, sensor: common.sensor().to_owned(), ..Scrape::default() };
     if let Some(path) = &asked.metrics {
-        let scrape = Scrape { snapshot, sensor: common.sensor().to_owned(), ..Scrape::default() };
-        let text = prometheus::render(scrape, false)?;
+        let text = prometheus::render(&scrape, false)?;
         if path.as_os_str() == "-" {
             out.write_all(text.as_bytes())?;
         } else {
             write_file(path, &text)?;
         }
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(scrape.snapshot)
 }
 
 fn write_file(path: &Path, text: &str) -> Result<()> {

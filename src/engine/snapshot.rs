@@ -1,5 +1,6 @@
 //! Plain sorted rows: the exporters' whole world. A snapshot owns its data, so formatting needs no lock.
 
+use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -456,4 +457,26 @@ pub struct Snapshot {
     pub databases: Vec<DatabaseRow>,
     /// Events that were dropped because nobody took them.
     pub events_dropped: u64,
+}
+
+impl Snapshot {
+    /// A device's destinations, by its label.
+    #[must_use]
+    pub fn destinations_of(&self, device: &str) -> &[DestinationRow] {
+        of(&self.destinations, |row| (*row.device).cmp(device))
+    }
+
+    /// A device's rhythms, by its label.
+    #[must_use]
+    pub fn rhythms_of(&self, device: &str) -> &[RhythmRow] {
+        of(&self.rhythms, |row| (*row.device).cmp(device))
+    }
+}
+
+/// The rows that are equal to what is asked, of rows sorted by it: looking at all of them for each device would take as long as
+/// their number squared.
+fn of<T>(rows: &[T], compare: impl Fn(&T) -> Ordering) -> &[T] {
+    let begin = rows.partition_point(|row| compare(row).is_lt());
+    let rows = rows.get(begin..).unwrap_or_default();
+    rows.get(..rows.partition_point(|row| compare(row).is_eq())).unwrap_or_default()
 }

@@ -49,6 +49,8 @@ impl Engine {
             events_dropped: self.core.health.events_dropped,
             rtts: self.core.rtts.clone(),
             contacts: self.core.contacts.rows(),
+            // Room for nearly all: else the largest of these tables stands in memory twice while it grows.
+            destinations: Vec::with_capacity(self.core.devices.accounts()),
             ..Snapshot::default()
         };
         for (id, _, device) in self.core.devices.table().iter() {

@@ -3,8 +3,7 @@
 
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use sha1::{Digest as _, Sha1};
+use sha1::block_api::compress;
 
 use crate::engine::event::Ends;
 
@@ -16,26 +15,84 @@ pub(super) fn id(ends: &Ends) -> Option<[u8; LENGTH]> {
     if matches!(ends.protocol, ICMP | ICMPV6) {
         return None;
     }
-    let (client, server) = (octets(ends.client.ip()), octets(ends.server.ip()));
-    let forward = (client.as_slice(), ends.client.port()) <= (server.as_slice(), ends.server.port());
-    let (low, low_port, high, high_port) = match forward {
-        true => (client, ends.client.port(), server, ends.server.port()),
-        false => (server, ends.server.port(), client, ends.client.port()),
+    let (client, server) = (ends.client.ip(), ends.server.ip());
+    let (low, high) = match (client, ends.client.port()) <= (server, ends.server.port()) {
+        true => (ends.client, ends.server),
+        false => (ends.server, ends.client),
     };
-    let mut hash = Sha1::new();
-    hash.update([0, 0]); // the seed
-    hash.update(low.as_slice());
-    hash.update(high.as_slice());
-    hash.update([ends.protocol, 0]);
+    let mut text = Block { bytes: [0; 64], length: 0 };
+    text.put(&[0, 0]); // the seed
+    text.address(low.ip());
+    text.address(high.ip());
+    text.put(&[ends.protocol, 0]);
     if matches!(ends.protocol, TCP | UDP | SCTP) {
-        hash.update(low_port.to_be_bytes());
-        hash.update(high_port.to_be_bytes());
+        text.put(&low.port().to_be_bytes());
+        text.put(&high.port().to_be_bytes());
     }
-    let mut id = [0; LENGTH];
+    Some(written(text.digest()))
+}
+
+/// A digest in base 64 (RFC 4648, 4) behind the version. By hand: the general encoder took three
+/// fifths of what an id costs beside its hash.
+fn written(digest: [u8; 20]) -> [u8; LENGTH] {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut id = [b'='; LENGTH];
     let (version, text) = id.split_at_mut(2);
     version.copy_from_slice(b"1:");
-    base64::engine::general_purpose::STANDARD.encode_slice(hash.finalize(), text).ok()?;
-    Some(id)
+    let digit = |word: u32, place: u32| DIGITS.get((word >> place & 63) as usize).copied().unwrap_or_default();
+    let (threes, rest) = digest.as_chunks::<3>();
+    let words = threes.iter().map(|[a, b, c]| [*a, *b, *c]).chain([[
+        rest.first().copied().unwrap_or_default(),
+        rest.get(1).copied().unwrap_or_default(),
+        0,
+    ]]);
+    for (four, [a, b, c]) in text.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+        let word = u32::from_be_bytes([0, a, b, c]);
+        *four = [digit(word, 18), digit(word, 12), digit(word, 6), digit(word, 0)];
+    }
+    if let Some(last) = id.last_mut() {
+        *last = b'='; // two bytes were left: three digits
+    }
+    id
+}
+
+/// A text that fits into one block of SHA-1 with its padding (FIPS 180-4, 5.1.1), as two addresses always do: at most 40 bytes of 55.
+/// One call, where the general hasher keeps a buffer for texts that come in parts.
+struct Block {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl Block {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length.saturating_add(bytes.len());
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(bytes);
+            self.length = end;
+        }
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        match address {
+            IpAddr::V4(v4) => self.put(&v4.octets()),
+            IpAddr::V6(v6) => self.put(&v6.octets()),
+        }
+    }
+
+    fn digest(mut self) -> [u8; 20] {
+        let bits = 8 * self.length as u64;
+        self.put(&[0x80]);
+        if let Some(last) = self.bytes.last_chunk_mut() {
+            *last = bits.to_be_bytes();
+        }
+        let mut state = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0]; // 5.3.1
+        compress(&mut state, &[self.bytes]);
+        let mut digest = [0; 20];
+        for (to, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
+            *to = word.to_be_bytes();
+        }
+        digest
+    }
 }
 
 /// Characters of an id: the version, a colon, and 20 bytes in base 64.
@@ -46,15 +103,6 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
-
-fn octets(address: IpAddr) -> arrayvec::ArrayVec<u8, 16> {
-    let mut octets = arrayvec::ArrayVec::new();
-    match address {
-        IpAddr::V4(v4) => octets.extend(v4.octets()),
-        IpAddr::V6(v6) => octets.extend(v6.octets()),
-    }
-    octets
-}
 
 #[cfg(test)]
 mod tests {

@@ -165,14 +165,14 @@ mod tests {
     fn each_device_has_a_series_for_each_kind_from_its_start() {
         let mut scrape = fixture::scrape();
         scrape.snapshot.devices[0].first_contacts = [0, 4, 0];
-        let text = crate::export::prometheus::render(scrape, false).unwrap();
+        let text = crate::export::prometheus::render(&scrape, false).unwrap();
         for (kind, count) in CONTACT_KINDS.into_iter().zip([0, 4, 0]) {
             let line = format!("whither_first_contacts_total{{device=\"02:00:00:00:00:0a\",kind=\"{kind}\"}} {count}\n");
             assert!(text.contains(&line), "{line} is not in:\n{text}");
         }
         assert!(text.contains("\nwhither_state_write_errors_total 1\n"));
         assert!(text.contains("\nwhither_state_saved_timestamp_seconds 1632200060\n"));
-        let without = crate::export::prometheus::render(Scrape { state: None, ..fixture::scrape() }, false).unwrap();
+        let without = crate::export::prometheus::render(&Scrape { state: None, ..fixture::scrape() }, false).unwrap();
         assert!(!without.contains("whither_state_"), "no state is kept");
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Here stands which fields each event has; [`Line`] writes them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 mod location;
 
-use super::line::Line;
+use super::line::{Line, key};
 use super::{dns, identity, routine};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched,
@@ -31,10 +32,12 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::Request(seen, place) => request(seen, place, &mut line),
         Detail::Device(news) => device(news, &mut line),
         Detail::NameConflict { hello, dns } => {
-            line.text("tls.client.server_name", hello);
-            line.list("whither.dns_names", dns, |name, line| line.shown(name));
+            line.text(key!("tls.client.server_name"), hello);
+            line.list(key!("whither.dns_names"), dns, |name, line| line.shown(name));
         }
-        Detail::UnofferedResolver { offered } => line.list("whither.offered_resolvers", offered, |address, line| line.shown(address)),
+        Detail::UnofferedResolver { offered } => {
+            line.list(key!("whither.offered_resolvers"), offered, |address, line| line.address(*address))
+        }
         Detail::SameDevice(same) => identity::same_device(same, &mut line),
         Detail::Watchlist(seen) => watched(seen, &mut line),
         Detail::ConfigPull(seen) => routine::config_pull(seen, &mut line),
@@ -77,27 +80,29 @@ fn dns_line(
     out: &mut Vec<u8>,
 ) {
     let mut line = Line::begin(event, if message.response { "dns-answer" } else { "dns-query" }, sensor, out);
-    line.text("network.protocol", protocol);
-    line.number("dns.id", message.id);
+    line.word(key!("network.protocol"), protocol);
+    line.number(key!("dns.id"), message.id);
     if let Some(question) = question {
         // Unicast DNS asks for host names; bytes that had to be escaped are no name that another tool would know it by.
-        let key = if protocol != "dns" || question.name.is_plain() { "dns.question.name" } else { "whither.dns_question_escaped" };
+        let key =
+            if protocol != "dns" || question.name.is_plain() { key!("dns.question.name") } else { key!("whither.dns_question_escaped") };
         line.text(key, or_root(question.name.as_str()));
-        line.text("dns.question.type", &dns::kind(question.qtype));
+        line.word(key!("dns.question.type"), &dns::kind(question.qtype));
     }
     if message.response {
-        line.text("dns.response_code", &dns::code(message.rcode));
+        line.word(key!("dns.response_code"), &dns::code(message.rcode));
     }
     // Known-answer lists of mDNS queries are answers too (RFC 6762, 7.1).
-    line.list("dns.answers", answers, |record, line| {
+    line.list(key!("dns.answers"), answers, |record, line| {
         line.open();
-        line.text("name", or_root(record.name.as_str()));
-        line.text("type", &dns::kind(record.rtype));
-        line.text("data", &content(&record.data));
-        line.number("ttl", record.ttl);
+        line.text(key!("name"), or_root(record.name.as_str()));
+        line.word(key!("type"), &dns::kind(record.rtype));
+        line.field(key!("data"));
+        content(&record.data, line);
+        line.number(key!("ttl"), record.ttl);
         line.close();
     });
-    line.list("dns.resolved_ip", &addresses(answers), |(address, _), line| line.shown(address));
+    line.list(key!("dns.resolved_ip"), &addresses(answers), |(address, _), line| line.address(*address));
     line.end();
 }
 
@@ -115,11 +120,11 @@ fn addresses(answers: &[Record]) -> Vec<(IpAddr, usize)> {
 }
 
 /// A record's content, as a zone file would put it.
-fn content(data: &RecordData) -> String {
+fn content(data: &RecordData, line: &mut Line<'_>) {
     match data {
-        RecordData::Address(address) => address.to_string(),
-        RecordData::Name(name) => or_root(name.as_str()).to_owned(),
-        RecordData::Text(text) => text.as_str().to_owned(),
+        RecordData::Address(address) => line.address(*address),
+        RecordData::Name(name) => line.value(or_root(name.as_str())),
+        RecordData::Text(text) => line.value(text.as_str()),
         RecordData::Service { target, hints, ech } => {
             let of = |v6: bool| hints.iter().filter(|hint| hint.is_ipv6() == v6).map(ToString::to_string).collect::<Vec<_>>().join(",");
             let mut text = or_root(target.as_str()).to_owned();
@@ -132,9 +137,9 @@ fn content(data: &RecordData) -> String {
             if *ech {
                 text.push_str(" ech");
             }
-            text
+            line.value(&text);
         }
-        RecordData::Other(length) => format!("\\# {length}"), // RFC 3597, 5, without the bytes
+        RecordData::Other(length) => line.value(&format!("\\# {length}")), // RFC 3597, 5, without the bytes
     }
 }
 
@@ -144,138 +149,138 @@ fn or_root(name: &str) -> &str {
 }
 
 fn hello(seen: &ClientHello, place: &Where, line: &mut Line<'_>) {
-    line.text("network.protocol", if seen.quic_version.is_some() { "quic" } else { "tls" });
+    line.word(key!("network.protocol"), if seen.quic_version.is_some() { "quic" } else { "tls" });
     if let Some(name) = &seen.name {
-        line.text("tls.client.server_name", name.as_str());
+        line.text(key!("tls.client.server_name"), name.as_str());
         // Beside Encrypted ClientHello the name may be the public one; the engine says so by naming no domain.
         if !seen.ech || place.domain.is_some() {
-            line.text("destination.domain", name.as_str());
+            line.text(key!("destination.domain"), name.as_str());
         }
     }
     destination(place.domain.as_deref(), place, line);
-    line.list("tls.client.alpn", &seen.alpn, |name, line| line.value(name.as_str()));
+    line.list(key!("tls.client.alpn"), &seen.alpn, |name, line| line.value(name.as_str()));
     match seen.version {
         0 => {}
-        version => line.text("tls.version", &tls_version(version)),
+        version => line.word(key!("tls.version"), &tls_version(version)),
     }
-    line.maybe("tls.client.ja4", seen.ja4.as_ref().map(|ja4| ja4.as_str()));
+    line.maybe(key!("tls.client.ja4"), seen.ja4.as_ref().map(|ja4| ja4.as_str()));
     if seen.ech {
-        line.flag("tls.client.ech", true);
+        line.flag(key!("tls.client.ech"), true);
     }
     if let Some(version) = seen.quic_version {
-        line.text("quic.version", &quic_version(version));
+        line.word(key!("quic.version"), &quic_version(version));
     }
 }
 
-fn tls_version(version: u16) -> String {
-    match version {
-        0x0304 => "1.3".to_owned(),
-        0x0303 => "1.2".to_owned(),
-        0x0302 => "1.1".to_owned(),
-        0x0301 => "1.0".to_owned(),
-        0x0300 => "ssl3".to_owned(),
-        version => format!("{version:#06x}"),
-    }
+fn tls_version(version: u16) -> Cow<'static, str> {
+    Cow::Borrowed(match version {
+        0x0304 => "1.3",
+        0x0303 => "1.2",
+        0x0302 => "1.1",
+        0x0301 => "1.0",
+        0x0300 => "ssl3",
+        version => return Cow::Owned(format!("{version:#06x}")),
+    })
 }
 
-fn quic_version(version: u32) -> String {
+fn quic_version(version: u32) -> Cow<'static, str> {
     match version {
-        1 => "1".to_owned(),
-        0x6b33_43cf => "2".to_owned(), // RFC 9369
-        0xff00_0000..=0xff00_00ff => format!("draft-{}", version & 0xff),
-        version => format!("{version:#010x}"),
+        1 => Cow::Borrowed("1"),
+        0x6b33_43cf => Cow::Borrowed("2"), // RFC 9369
+        0xff00_0000..=0xff00_00ff => Cow::Owned(format!("draft-{}", version & 0xff)),
+        version => Cow::Owned(format!("{version:#010x}")),
     }
 }
 
 fn request(seen: &Request, place: &Where, line: &mut Line<'_>) {
-    line.text("network.protocol", "http");
-    line.text("http.request.method", seen.method.as_str());
+    line.word(key!("network.protocol"), "http");
+    line.text(key!("http.request.method"), seen.method.as_str());
     if let Some(host) = &seen.host {
-        line.text("url.domain", host.as_str());
+        line.text(key!("url.domain"), host.as_str());
     }
     if let Some(name) = seen.host.as_ref().or(seen.authority.as_ref()) {
-        line.text("destination.domain", name.as_str());
+        line.text(key!("destination.domain"), name.as_str());
     }
-    line.maybe("url.path", seen.path.as_ref().map(|path| path.as_str()));
-    line.maybe("user_agent.original", seen.agent.as_ref().map(|agent| agent.as_str()));
+    line.maybe(key!("url.path"), seen.path.as_ref().map(|path| path.as_str()));
+    line.maybe(key!("user_agent.original"), seen.agent.as_ref().map(|agent| agent.as_str()));
     destination(place.domain.as_deref(), place, line);
 }
 
 fn device(news: &DeviceNews, line: &mut Line<'_>) {
     if let Some(mac) = news.mac {
-        line.field("device.mac");
-        line.shown(&mac);
-        line.flag("device.randomized_mac", news.randomized);
+        line.field(key!("device.mac"));
+        line.mac(mac);
+        line.flag(key!("device.randomized_mac"), news.randomized);
     }
-    line.maybe("device.name", news.name.as_deref());
-    line.maybe("device.hostname", news.hostname.as_deref());
-    line.maybe("device.vendor", news.vendor.as_deref());
-    line.maybe("device.vendor_class", news.vendor_class.as_deref());
-    line.list("device.addresses", &news.addresses, |address, line| line.shown(address));
+    line.maybe(key!("device.name"), news.name.as_deref());
+    line.maybe(key!("device.hostname"), news.hostname.as_deref());
+    line.maybe(key!("device.vendor"), news.vendor.as_deref());
+    line.maybe(key!("device.vendor_class"), news.vendor_class.as_deref());
+    line.list(key!("device.addresses"), &news.addresses, |address, line| line.address(*address));
     if news.macs.len() > 1 {
-        line.list("whither.macs", &news.macs, |mac, line| line.shown(mac));
+        line.list(key!("whither.macs"), &news.macs, |mac, line| line.mac(*mac));
     }
-    line.maybe("whither.notes", news.notes.as_deref());
-    line.list("whither.expected", &news.expected, |country, line| line.value(country.as_str()));
-    line.list("whither.identity", &news.identity, identity::fact);
+    line.maybe(key!("whither.notes"), news.notes.as_deref());
+    line.list(key!("whither.expected"), &news.expected, |country, line| line.value(country.as_str()));
+    line.list(key!("whither.identity"), &news.identity, identity::fact);
 }
 
 fn watched(seen: &Watched, line: &mut Line<'_>) {
     let hit = &seen.hit;
-    line.maybe("destination.domain", seen.name.as_deref());
+    line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.text("rule.name", &hit.rule);
-    line.text("rule.ruleset", &hit.ruleset);
-    line.text("rule.category", hit.category.as_str());
-    line.maybe("whither.vendor", hit.vendor.as_deref());
-    line.maybe("whither.claimed_region", hit.region.as_deref());
+    line.text(key!("rule.name"), &hit.rule);
+    line.text(key!("rule.ruleset"), &hit.ruleset);
+    line.word(key!("rule.category"), hit.category.as_str());
+    line.maybe(key!("whither.vendor"), hit.vendor.as_deref());
+    line.maybe(key!("whither.claimed_region"), hit.region.as_deref());
     if hit.ambiguous {
-        line.flag("whither.ambiguous", true);
+        line.flag(key!("whither.ambiguous"), true);
     }
 }
 
 fn unexpected(seen: &Unexpected, line: &mut Line<'_>) {
-    line.maybe("destination.domain", seen.name.as_deref());
+    line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.list("whither.expected", &seen.expected, |country, line| line.value(country.as_str()));
-    line.maybe("whither.location_verdict", seen.verdict.map(|verdict| verdict.as_str()));
+    line.list(key!("whither.expected"), &seen.expected, |country, line| line.value(country.as_str()));
+    line.maybe(key!("whither.location_verdict"), seen.verdict.map(|verdict| verdict.as_str()));
 }
 
 fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
-    line.maybe("destination.domain", seen.name.as_deref());
+    line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.text("whither.kind", seen.contact.kind());
-    line.text("whither.value", &seen.contact.value());
+    line.word(key!("whither.kind"), seen.contact.kind());
+    line.text(key!("whither.value"), &seen.contact.value());
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
-    line.time("event.start", flow.first.as_nanos());
-    line.number("event.duration", nanos(flow.duration));
-    line.number("source.bytes", flow.client.bytes);
-    line.number("source.packets", flow.client.packets);
-    line.number("destination.bytes", flow.server.bytes);
-    line.number("destination.packets", flow.server.packets);
-    line.maybe("destination.domain", flow.name.as_deref());
+    line.time(key!("event.start"), flow.first.as_nanos());
+    line.number(key!("event.duration"), nanos(flow.duration));
+    line.number(key!("source.bytes"), flow.client.bytes);
+    line.number(key!("source.packets"), flow.client.packets);
+    line.number(key!("destination.bytes"), flow.server.bytes);
+    line.number(key!("destination.packets"), flow.server.packets);
+    line.maybe(key!("destination.domain"), flow.name.as_deref());
     destination(flow.domain.as_deref(), &flow.place, line);
-    line.text("whither.name_origin", flow.origin.as_str());
-    line.text("whither.visibility", flow.class.as_str());
+    line.word(key!("whither.name_origin"), flow.origin.as_str());
+    line.word(key!("whither.visibility"), flow.class.as_str());
     if let Some(rtt) = flow.rtt {
-        line.number("whither.rtt_ns", nanos(rtt));
+        line.number(key!("whither.rtt_ns"), nanos(rtt));
     }
-    line.maybe("whither.location_verdict", flow.verdict.map(|verdict| verdict.as_str()));
+    line.maybe(key!("whither.location_verdict"), flow.verdict.map(|verdict| verdict.as_str()));
     location::fields(flow, line);
-    line.maybe("event.reason", flow.reason.as_deref());
+    line.maybe(key!("event.reason"), flow.reason.as_deref());
 }
 
 pub(super) fn destination(domain: Option<&str>, place: &Where, line: &mut Line<'_>) {
-    line.maybe("destination.registered_domain", domain);
-    line.maybe("destination.geo.country_iso_code", place.country.as_ref().map(|country| country.as_str()));
+    line.maybe(key!("destination.registered_domain"), domain);
+    line.maybe(key!("destination.geo.country_iso_code"), place.country.as_ref().map(|country| country.as_str()));
     if let Some(asn) = place.asn {
-        line.number("destination.as.number", asn);
+        line.number(key!("destination.as.number"), asn);
     }
-    line.maybe("destination.as.organization.name", place.organisation.as_deref());
+    line.maybe(key!("destination.as.organization.name"), place.organisation.as_deref());
     if place.anycast {
-        line.flag("whither.anycast", true);
+        line.flag(key!("whither.anycast"), true);
     }
 }
 

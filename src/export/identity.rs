@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::line::Line;
+use super::line::{Line, key};
 use super::{printable, rfc3339};
 use crate::engine::event::{Fact, SameAs};
 use crate::engine::snapshot::Snapshot;
@@ -26,23 +26,23 @@ pub fn lines(snapshot: &Snapshot) -> String {
 /// A fact as an object of a `device` event.
 pub(super) fn fact(fact: &Fact, line: &mut Line<'_>) {
     line.open();
-    line.text("kind", fact.kind.as_str());
-    line.text("value", &fact.value);
-    line.text("source", fact.source.as_str());
-    line.number("packet", fact.packet);
-    line.text("first", &rfc3339(fact.first.as_nanos(), 9));
-    line.text("last", &rfc3339(fact.last.as_nanos(), 9));
+    line.text(key!("kind"), fact.kind.as_str());
+    line.text(key!("value"), &fact.value);
+    line.text(key!("source"), fact.source.as_str());
+    line.number(key!("packet"), fact.packet);
+    line.time(key!("first"), fact.first.as_nanos());
+    line.time(key!("last"), fact.last.as_nanos());
     line.close();
 }
 
 /// The fields of a `same-device` event.
 pub(super) fn same_device(same: &SameAs, line: &mut Line<'_>) {
-    line.text("whither.same_as", &same.device);
-    line.number("whither.agreeing", same.evidence.len() as u64);
-    line.flag("whither.unique", same.unique);
-    line.flag("whither.together", same.together);
-    line.list("whither.evidence", &same.evidence, fact);
-    line.text("event.reason", &same.words());
+    line.text(key!("whither.same_as"), &same.device);
+    line.number(key!("whither.agreeing"), same.evidence.len() as u64);
+    line.flag(key!("whither.unique"), same.unique);
+    line.flag(key!("whither.together"), same.together);
+    line.list(key!("whither.evidence"), &same.evidence, fact);
+    line.text(key!("event.reason"), &same.words());
 }
 
 /// A fact in the API.

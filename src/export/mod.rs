@@ -119,7 +119,9 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 fn printable(text: &str) -> Cow<'_, str> {
     let hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    if !text.contains(hidden) {
+    // Nearly all texts are plain ASCII, which is asked of many bytes at once.
+    let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
+    if plain || !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
     let mut clean = String::with_capacity(text.len());
@@ -143,21 +145,23 @@ fn rfc3339(nanos: u64, digits: usize) -> String {
 /// line of the log and a formatter took as long as all the rest of the line.
 fn stamp(nanos: u64, digits: usize, out: &mut Vec<u8>) {
     // Nanoseconds in a u64 end in 2554, jiff's range in 9999.
-    let Ok(time) = jiff::Timestamp::from_nanosecond(i128::from(nanos)) else { return };
+    let Ok(time) = jiff::Timestamp::from_second((nanos / 1_000_000_000).cast_signed()) else { return };
     let time = jiff::tz::Offset::UTC.to_datetime(time);
-    let mut put = |value: u64, width: u32, before: u8| {
-        out.extend((before != 0).then_some(before));
-        out.extend((0..width).rev().map(|place| b'0' + (value / 10_u64.pow(place) % 10) as u8));
-    };
-    put(time.year().unsigned_abs().into(), 4, 0);
-    put(time.month().unsigned_abs().into(), 2, b'-');
-    put(time.day().unsigned_abs().into(), 2, b'-');
-    put(time.hour().unsigned_abs().into(), 2, b'T');
-    put(time.minute().unsigned_abs().into(), 2, b':');
-    put(time.second().unsigned_abs().into(), 2, b':');
+    let digit = |value: u32| b'0' + (value % 10) as u8;
+    let two = |value: i8| [digit(u32::from(value.unsigned_abs()) / 10), digit(value.unsigned_abs().into())];
+    let year = u32::from(time.year().unsigned_abs());
+    let ([m, n], [d, e], [h, i], [j, k], [s, t]) =
+        (two(time.month()), two(time.day()), two(time.hour()), two(time.minute()), two(time.second()));
+    let [y, z] = [year / 1000, year / 100].map(digit);
+    let [w, x] = [year / 10, year].map(digit);
+    out.extend_from_slice(&[y, z, w, x, b'-', m, n, b'-', d, e, b'T', h, i, b':', j, k, b':', s, t]);
     if (1..=9).contains(&digits) {
-        let width = digits as u32;
-        put(u64::from(time.subsec_nanosecond().unsigned_abs()) / 10_u64.pow(9 - width), width, b'.');
+        let subsec = (nanos % 1_000_000_000) as u32;
+        let [a, b, c] = [subsec / 100_000_000, subsec / 10_000_000, subsec / 1_000_000].map(digit);
+        let [f, g, l] = [subsec / 100_000, subsec / 10_000, subsec / 1000].map(digit);
+        let [o, p, q] = [subsec / 100, subsec / 10, subsec].map(digit);
+        out.extend_from_slice(&[b'.', a, b, c, f, g, l, o, p, q]);
+        out.truncate(out.len().saturating_sub(9 - digits));
     }
     out.push(b'Z');
 }

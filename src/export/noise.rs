@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use super::printable;
 use super::table::size;
-use crate::engine::snapshot::{DestinationRow, DeviceRow, Snapshot};
+use crate::engine::snapshot::{DestinationRow, Snapshot};
 
 /// One line for each device that has any.
 #[must_use]
 pub fn lines(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for device in &snapshot.devices {
-        let kinds = kinds(device, &snapshot.destinations);
+        let kinds = kinds(snapshot.destinations_of(&device.id));
         let noise = kinds.iter().fold(0_u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
         if noise == 0 {
             continue;
@@ -39,8 +39,8 @@ pub fn lines(snapshot: &Snapshot) -> String {
 }
 
 /// The kinds of noise of a device, in the order of their names.
-fn kinds(device: &DeviceRow, rows: &[DestinationRow]) -> Vec<(&'static str, u64)> {
-    let services = rows.iter().filter(|row| row.device == device.id).flat_map(|row| &row.services).filter(|service| service.noise);
+fn kinds(rows: &[DestinationRow]) -> Vec<(&'static str, u64)> {
+    let services = rows.iter().flat_map(|row| &row.services).filter(|service| service.noise);
     let mut kinds: Vec<(&'static str, u64)> = Vec::new();
     for service in services {
         match kinds.iter_mut().find(|(kind, _)| *kind == service.category) {

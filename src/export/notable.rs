@@ -24,8 +24,7 @@ pub fn lines(snapshot: &Snapshot) -> String {
 /// Writing to a String cannot fail, so its results are dropped here and below.
 fn rhythms(snapshot: &Snapshot, out: &mut String) {
     for device in devices(snapshot) {
-        let mut rows: Vec<(u8, &RhythmRow)> =
-            snapshot.rhythms.iter().filter(|row| row.device == device.id).filter_map(|row| Some((rank(row)?, row))).collect();
+        let mut rows: Vec<(u8, &RhythmRow)> = snapshot.rhythms_of(&device.id).iter().filter_map(|row| Some((rank(row)?, row))).collect();
         if rows.is_empty() {
             continue;
         }

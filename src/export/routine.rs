@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::events::{destination, nanos};
 use super::json::{last_packet, text};
-use super::line::Line;
+use super::line::{Line, key};
 use super::prometheus::Family;
 use super::{ATTRIBUTION, Scrape, rfc3339};
 use crate::engine::event::{ConfigPull, RhythmNews};
@@ -44,48 +44,50 @@ fn rhythms(snapshot: &Snapshot, mut each: impl FnMut(&RhythmRow, f64, f64)) {
 /// The fields of a `config-pull` event.
 pub(super) fn config_pull(seen: &ConfigPull, line: &mut Line<'_>) {
     let pull = &seen.pull;
-    line.text("event.start", &rfc3339(pull.begin.as_nanos(), 9));
-    line.number("event.duration", nanos(seen.lasted));
-    line.maybe("destination.domain", seen.name.as_deref());
+    line.time(key!("event.start"), pull.begin.as_nanos());
+    line.number(key!("event.duration"), nanos(seen.lasted));
+    line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.text("rule.name", &seen.hit.rule);
-    line.text("rule.ruleset", &seen.hit.ruleset);
-    line.text("rule.category", seen.hit.category.as_str());
-    line.maybe("whither.vendor", seen.hit.vendor.as_deref());
-    line.number("whither.request_bytes", pull.request);
-    line.number("whither.response_bytes", pull.response);
-    for (name, span) in
-        [("whither.attach_delay_s", pull.attach_delay), ("whither.gap_s", pull.gap), ("whither.burst_gap_s", pull.burst_gap)]
-    {
+    line.text(key!("rule.name"), &seen.hit.rule);
+    line.text(key!("rule.ruleset"), &seen.hit.ruleset);
+    line.text(key!("rule.category"), seen.hit.category.as_str());
+    line.maybe(key!("whither.vendor"), seen.hit.vendor.as_deref());
+    line.number(key!("whither.request_bytes"), pull.request);
+    line.number(key!("whither.response_bytes"), pull.response);
+    for (name, span) in [
+        (key!("whither.attach_delay_s"), pull.attach_delay),
+        (key!("whither.gap_s"), pull.gap),
+        (key!("whither.burst_gap_s"), pull.burst_gap),
+    ] {
         if let Some(span) = span {
             line.decimals(name, span.as_secs_f64());
         }
     }
-    line.maybe("whither.size_class", pull.class.map(SizeClass::as_str));
+    line.maybe(key!("whither.size_class"), pull.class.map(SizeClass::as_str));
     if let Some(changed) = pull.changed {
-        line.flag("whither.size_class_changed", changed);
+        line.flag(key!("whither.size_class_changed"), changed);
     }
 }
 
 /// The fields of a `rhythm` event.
 pub(super) fn rhythm(seen: &RhythmNews, line: &mut Line<'_>) {
     let row = &seen.row;
-    line.maybe("destination.domain", seen.name.as_deref());
+    line.maybe(key!("destination.domain"), seen.name.as_deref());
     destination(seen.place.domain.as_deref(), &seen.place, line);
-    line.maybe("rule.category", row.category);
-    line.text("whither.rhythm", seen.kind);
+    line.maybe(key!("rule.category"), row.category);
+    line.text(key!("whither.rhythm"), seen.kind);
     if seen.kind == "persistent" {
-        return line.number("whither.persistent_longest_s", row.persistent.longest.as_secs());
+        return line.number(key!("whither.persistent_longest_s"), row.persistent.longest.as_secs());
     }
-    line.number("whither.beats", row.beats as u64);
-    line.number("whither.bytes_per_beat", row.bytes_per_beat);
+    line.number(key!("whither.beats"), row.beats as u64);
+    line.number(key!("whither.bytes_per_beat"), row.bytes_per_beat);
     for (name, value) in [
-        ("whither.period_s", row.period),
-        ("whither.jitter_s", row.jitter),
-        ("whither.regularity", row.regularity),
-        ("whither.upload_share", row.upload_share),
-        ("whither.attach_delay_s", row.attach.and_then(|attach| attach.delay)),
-        ("whither.gap_floor_s", row.gap_floor),
+        (key!("whither.period_s"), row.period),
+        (key!("whither.jitter_s"), row.jitter),
+        (key!("whither.regularity"), row.regularity),
+        (key!("whither.upload_share"), row.upload_share),
+        (key!("whither.attach_delay_s"), row.attach.and_then(|attach| attach.delay)),
+        (key!("whither.gap_floor_s"), row.gap_floor),
     ] {
         if let Some(value) = value {
             line.decimals(name, value);

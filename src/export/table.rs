@@ -2,47 +2,36 @@
 //!
 //! Each line carries its device, so `grep` and `sort` work on it. No colour: it says the same in a pipe as on a terminal.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+mod grid;
+
+use grid::Grid;
 
 use super::{ATTRIBUTION, day, printable, rfc3339};
-use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, ServiceRow, Snapshot};
+use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
+use crate::packet::Timestamp;
 
 /// The table, made to fit `width` columns where one is given.
 #[must_use]
 pub fn destinations(snapshot: &Snapshot, width: Option<usize>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(HEADER);
-    if let Some(width) = width {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
-    }
-    if let Some(first) = table.column_mut(0) {
-        first.set_padding((0, 1));
-    }
-    for column in RIGHT {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    let mut grid = Grid::new(HEADER, RIGHT);
     let mut devices: Vec<&DeviceRow> = snapshot.devices.iter().collect();
     devices.sort_by_key(|device| device.router); // stable; what forwards for others is not what a person asks about first
     for device in devices {
-        let begin = snapshot.destinations.partition_point(|row| row.device < device.id);
-        let mut rows: Vec<_> = snapshot.destinations.iter().skip(begin).take_while(|row| row.device == device.id).collect();
+        let mut rows: Vec<_> = snapshot.destinations_of(&device.id).iter().collect();
         let twins = twins(&rows);
         rows.sort_by_key(|row| Reverse(bytes(&row.total))); // stable: equals stay in the order of their labels
         let label = label(device);
         for row in &rows {
-            table.add_row(line(&label, row, &twins));
+            line(&label, row, &twins, &mut grid);
         }
-        table.add_row(total(&label, device, &rows));
+        total(&label, device, &rows, &mut grid);
     }
-    let mut text = String::new();
-    for line in table.lines() {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    let mut text = width.map_or_else(|| grid.plain(), |width| grid.fitted(width));
+    drop(grid);
     text.push('\n');
     footer(snapshot, &mut text);
     text
@@ -66,38 +55,38 @@ fn twins<'a>(rows: &[&'a DestinationRow]) -> Vec<Shown<'a>> {
     rows.iter().zip(rows.iter().skip(1)).filter(|(one, other)| shown(one) == shown(other)).map(|(one, _)| shown(one)).collect()
 }
 
-fn line(device: &str, row: &DestinationRow, twins: &[Shown<'_>]) -> [Cell; 9] {
-    let destination = match (&row.organisation, row.asn) {
-        (Some(organisation), _) if row.origin == Origin::None => format!("{} ({})", row.destination, organisation),
-        (_, Some(asn)) if twins.binary_search(&shown(row)).is_ok() => format!("{} (AS{asn})", row.destination),
-        _ => row.destination.to_string(),
-    };
-    [
-        cell(device),
-        cell(&country(row)),
-        cell(&format!("{destination}{}", services(row))),
-        cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() }),
-        cell(&size(row.total.transmit.bytes)),
-        cell(&size(row.total.receive.bytes)),
-        cell(&row.flows.to_string()),
-        cell(&seconds(row.first.as_nanos())),
-        cell(&seconds(row.last.as_nanos())),
-    ]
+/// Writing into a cell cannot fail, so its results are dropped here and below.
+fn line(device: &str, row: &DestinationRow, twins: &[Shown<'_>], grid: &mut Grid) {
+    grid.cell(device);
+    grid.write(|cell| country(row, cell));
+    grid.write(|cell| {
+        let _ = match (&row.organisation, row.asn) {
+            (Some(organisation), _) if row.origin == Origin::None => write!(cell, "{} ({organisation})", row.destination),
+            (_, Some(asn)) if twins.binary_search(&shown(row)).is_ok() => write!(cell, "{} (AS{asn})", row.destination),
+            _ => cell.write_str(&row.destination),
+        };
+        services(row, cell);
+    });
+    grid.cell(if row.origin == Origin::None { "-" } else { row.origin.as_str() });
+    numbers(&row.total, row.flows, (row.first, row.last), grid);
 }
 
-fn total(label: &str, device: &DeviceRow, rows: &[&DestinationRow]) -> [Cell; 9] {
+fn total(label: &str, device: &DeviceRow, rows: &[&DestinationRow], grid: &mut Grid) {
+    grid.cell(label);
+    grid.cell("");
+    grid.cell(&format!("TOTAL, {}", named_share(device, rows)));
+    grid.cell("");
     let flows = device.flows.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
-    [
-        cell(label),
-        cell(""),
-        cell(&format!("TOTAL, {}", named_share(device, rows))),
-        cell(""),
-        cell(&size(device.total.transmit.bytes)),
-        cell(&size(device.total.receive.bytes)),
-        cell(&flows.to_string()),
-        cell(&seconds(device.first.as_nanos())),
-        cell(&seconds(device.last.as_nanos())),
-    ]
+    numbers(&device.total, flows, (device.first, device.last), grid);
+}
+
+/// The cells that a destination and a device have alike.
+fn numbers(total: &Both, flows: u64, (first, last): (Timestamp, Timestamp), grid: &mut Grid) {
+    grid.cell(&size(total.transmit.bytes));
+    grid.cell(&size(total.receive.bytes));
+    grid.cell(itoa::Buffer::new().format(flows));
+    grid.cell(&seconds(first.as_nanos()));
+    grid.cell(&seconds(last.as_nanos()));
 }
 
 /// How much of what went outside had a name: a "not seen" is worth no more than that. Local and multicast traffic needs none.
@@ -133,8 +122,7 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
     if snapshot.destinations.iter().any(|row| matches!(row.verdicts, [_, _, bytes] if bytes > 0)) {
         text.push_str(&format!("{REFUTED}: a handshake was too short for a server in the country that the databases give\n"));
     }
-    let shown = snapshot.destinations.iter().map(country).any(|country| country.ends_with(DISPUTED));
-    if shown {
+    if snapshot.destinations.iter().any(|row| matches!(row.verdicts, [_, _, 0]) && is_disputed(row)) {
         text.push_str(&format!("{DISPUTED}: the databases disagree, or the server's name claims another place\n"));
     }
     if !snapshot.databases.is_empty() {
@@ -164,28 +152,34 @@ pub(super) fn alias(device: &DeviceRow) -> String {
 }
 
 /// Where it is by the databases, a country by its name; marked where a handshake's time contradicts them.
-fn country(row: &DestinationRow) -> String {
-    let place = match &row.place {
+fn country(row: &DestinationRow, cell: &mut String) {
+    cell.push_str(match &row.place {
         Place::Country(country) => country.name(),
         place @ (Place::Local | Place::Multicast | Place::Unknown) => place.as_str(),
-    };
-    let anycast = if row.anycast { " (anycast)" } else { "" };
-    match row.verdicts {
-        [_, _, 0] if is_disputed(row) => format!("{place}{anycast}, {DISPUTED}"),
-        [_, _, 0] => format!("{place}{anycast}"),
-        [_, 0, _] => format!("{place}{anycast}, {REFUTED}"),
-        _ => format!("{place}{anycast}, part {REFUTED}"),
+    });
+    if row.anycast {
+        cell.push_str(" (anycast)");
     }
+    let _ = match row.verdicts {
+        [_, _, 0] if is_disputed(row) => write!(cell, ", {DISPUTED}"),
+        [_, _, 0] => Ok(()),
+        [_, 0, _] => write!(cell, ", {REFUTED}"),
+        _ => write!(cell, ", part {REFUTED}"),
+    };
 }
 
 /// What it is for: the two categories with the most bytes, `?` behind a host that serves other purposes too.
-fn services(row: &DestinationRow) -> String {
-    let category = |service: &ServiceRow| format!("{}{}", service.category, if service.ambiguous { "?" } else { "" });
-    let mut told: Vec<String> = row.services.iter().take(2).map(category).collect();
-    if row.services.len() > 2 {
-        told.push("…".to_owned());
+fn services(row: &DestinationRow, cell: &mut String) {
+    for (index, service) in row.services.iter().take(2).enumerate() {
+        cell.push_str(if index == 0 { " [" } else { ", " });
+        cell.push_str(service.category);
+        cell.push_str(if service.ambiguous { "?" } else { "" });
     }
-    if told.is_empty() { String::new() } else { format!(" [{}]", told.join(", ")) }
+    match row.services.len() {
+        0 => {}
+        1 | 2 => cell.push(']'),
+        _ => cell.push_str(", …]"),
+    }
 }
 
 /// Whether databases disagree, or a name claims another place.
@@ -197,12 +191,12 @@ const REFUTED: &str = "refuted";
 const DISPUTED: &str = "disputed";
 
 /// Text made safe, and cut where a device chose a name long enough to push everything else off the screen.
-fn cell(text: &str) -> Cell {
+fn fit(text: &str) -> Cow<'_, str> {
     let text = printable(text);
-    match text.char_indices().nth(WIDEST) {
-        None => Cell::new(text),
-        Some(_) => Cell::new(text.chars().take(WIDEST.saturating_sub(1)).chain(['…']).collect::<String>()),
+    if text.len() <= WIDEST || text.char_indices().nth(WIDEST).is_none() {
+        return text;
     }
+    Cow::Owned(text.chars().take(WIDEST.saturating_sub(1)).chain(['…']).collect())
 }
 
 /// Characters of a cell at most.
@@ -213,7 +207,7 @@ fn bytes(both: &Both) -> u64 {
 }
 
 fn seconds(nanos: u64) -> String {
-    rfc3339(nanos, 0).replace('T', " ").trim_end_matches('Z').to_owned()
+    rfc3339(nanos, 0).chars().filter(|c| *c != 'Z').map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
 /// Bytes as a person says them: `532 B`, `1.2 MB`; decimal, rounded down so that no share exceeds its whole.

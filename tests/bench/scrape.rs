@@ -59,11 +59,11 @@ fn stages(section: &mut Section) {
     let scraped = scrape(&mut engine);
     let (devices, destinations) = (scraped.snapshot.devices.len(), scraped.snapshot.destinations.len());
     section.say(format!("{series} series: {devices} devices, {destinations} destinations; the median and the longest of {ROUNDS}:\n"));
-    let text = prometheus::render(scraped, true).unwrap();
+    let text = prometheus::render(&scraped, true).unwrap();
     section.say(format!("- text: {:.2} MB, compressed {:.2} MB", mega(text.len()), mega(gzip(&text).len())));
     let held = tell(section, "lock held", || scrape(&mut engine));
     let mut ready: Vec<_> = (0..ROUNDS).map(|_| scrape(&mut engine)).collect();
-    tell(section, "render", || prometheus::render(ready.pop().unwrap(), true).unwrap());
+    tell(section, "render", || prometheus::render(&ready.pop().unwrap(), true).unwrap());
     tell(section, "gzip", || gzip(&text));
 
     let (frames, bytes) = LOAD;
@@ -115,7 +115,7 @@ fn scrape(engine: &mut Engine) -> Scrape {
 }
 
 fn samples(scrape: &Scrape) -> usize {
-    prometheus::render(scrape.clone(), true).unwrap().lines().filter(|line| !line.starts_with('#')).count()
+    prometheus::render(scrape, true).unwrap().lines().filter(|line| !line.starts_with('#')).count()
 }
 
 fn gzip(text: &str) -> Vec<u8> {
@@ -152,7 +152,7 @@ fn ingest(engine: &Arc<Mutex<Engine>>, scrapers: usize, time: u64) -> (f64, Dura
             std::thread::spawn(move || {
                 while !done.load(Ordering::Relaxed) {
                     let taken = scrape(&mut engine.lock().unwrap());
-                    std::hint::black_box(prometheus::render(taken, true).unwrap());
+                    std::hint::black_box(prometheus::render(&taken, true).unwrap());
                 }
             })
         })

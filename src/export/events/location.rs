@@ -3,7 +3,7 @@
 use crate::engine::event::FlowEnd;
 use crate::engine::snapshot::{Location, Opinion, Whose};
 use crate::export::day;
-use crate::export::line::Line;
+use crate::export::line::{Line, key};
 
 /// Writes it, where the server is outside.
 pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
@@ -11,10 +11,10 @@ pub(super) fn fields(flow: &FlowEnd, line: &mut Line<'_>) {
         place(location, line);
     }
     if let Some(service) = &flow.service {
-        line.text("whither.service_category", service.category.as_str());
-        line.maybe("whither.vendor", service.vendor.as_deref());
+        line.word(key!("whither.service_category"), service.category.as_str());
+        line.maybe(key!("whither.vendor"), service.vendor.as_deref());
         if service.ambiguous {
-            line.flag("whither.ambiguous", true);
+            line.flag(key!("whither.ambiguous"), true);
         }
     }
 }
@@ -23,25 +23,25 @@ fn place(location: &Location, line: &mut Line<'_>) {
     let witnesses = &location.witnesses;
     // One database alone is in `destination.geo` already.
     if location.opinions.len() > 1 {
-        line.list("whither.geo_databases", &location.opinions, opinion);
+        line.list(key!("whither.geo_databases"), &location.opinions, opinion);
     }
     if let Some(agree) = witnesses.agree {
-        line.flag("whither.geo_agree", agree);
+        line.flag(key!("whither.geo_agree"), agree);
     }
     if let Some(claim) = witnesses.claim {
-        line.text("whither.region_token", claim.region.token);
-        line.text("whither.region", claim.region.area.words());
-        line.text("whither.region_kind", if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
+        line.text(key!("whither.region_token"), claim.region.token);
+        line.text(key!("whither.region"), claim.region.area.words());
+        line.word(key!("whither.region_kind"), if claim.region.kind == Whose::Cloud { "cloud" } else { "vendor" });
     }
     if let Some(agrees) = witnesses.region_agrees() {
-        line.flag("whither.region_agrees", agrees);
+        line.flag(key!("whither.region_agrees"), agrees);
     }
 }
 
 fn opinion(opinion: &Opinion, line: &mut Line<'_>) {
     line.open();
-    line.text("database", &opinion.database.database);
-    line.text("built", &day(opinion.database.built));
-    line.maybe("country", opinion.country.as_ref().map(|country| country.as_str()));
+    line.text(key!("database"), &opinion.database.database);
+    line.word(key!("built"), &day(opinion.database.built));
+    line.maybe(key!("country"), opinion.country.as_ref().map(|country| country.as_str()));
     line.close();
 }

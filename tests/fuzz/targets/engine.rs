@@ -55,7 +55,7 @@ fuzz_target!(|input: &[u8]| {
     assert!(last.devices.iter().all(|row| row.pending == Both::default()), "something is owed after the end");
     assert!(!json::summary_json(&last).is_empty() && table::destinations(&last, Some(80)).len() > 1);
     let scrape = Scrape { snapshot: last, sensor: "fuzz".to_owned(), ..Scrape::default() };
-    prometheus::render(scrape, false).expect("an exposition");
+    prometheus::render(&scrape, false).expect("an exposition");
 });
 
 fn tell(engine: &mut Engine, what: u8, now: Timestamp) {
