@@ -131,7 +131,7 @@ impl Core {
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
         let ttl = Duration::from_secs(u64::from(record.ttl));
-        let answer = Answer { name: Arc::from(name.as_str()), region, ttl, by: (context.number, context.time) };
+        let answer = Answer { name: name.shared(), region, ttl, by: (context.number, context.time) };
         for address in addresses {
             self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
         }
@@ -171,7 +171,7 @@ impl Core {
             return true;
         }
         if !told.is_empty() {
-            let conflict = Detail::NameConflict { hello: Arc::from(name.as_str()), dns: told };
+            let conflict = Detail::NameConflict { hello: name.shared(), dns: told };
             self.tell(flow, context, context.sender, || conflict);
         }
         false
@@ -302,7 +302,9 @@ const ALIASES: usize = 16;
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
 fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {
     flow.client = context.sender.other();
-    classify(flow, "tls");
+    if flow.protocol.is_none() {
+        classify(flow, "tls"); // a hello knows better: DNS over TLS is told apart by it
+    }
     if is_tor(certificate) {
         flow.hidden = Some(Class::Tor);
         return;
@@ -325,7 +327,7 @@ fn is_tor(certificate: &Certificate) -> bool {
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.
 fn call(flow: &mut Flow, name: &Name, origin: Origin, context: Context<'_>) {
     if flow.name.is_none() && name.as_str().parse::<IpAddr>().is_err() {
-        flow.name = Some(Named { name: Arc::from(name.as_str()), origin, by: (context.number, context.time) });
+        flow.name = Some(Named { name: name.shared(), origin, by: (context.number, context.time) });
     }
 }
 
