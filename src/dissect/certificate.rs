@@ -125,14 +125,14 @@ fn read_certificate(bytes: &[u8]) -> Option<Certificate> {
     // serialNumber, signature, issuer, validity, subject
     let mut fields = elements(body.value()).skip_while(|field| field.tag() == VERSION);
     let issuer = fields.nth(2)?;
-    let subject = fields.nth(1)?;
+    let subject = common_name(fields.nth(1)?);
     let mut found = Certificate {
-        common_name: common_name(subject).and_then(Text::from_bytes),
+        common_name: subject.and_then(Text::from_bytes),
         issuer: common_name(issuer).and_then(Text::from_bytes),
         ..Certificate::default()
     };
     let extensions = fields.find(|field| field.tag() == EXTENSIONS).map_or(&[][..], AnyRef::value);
-    let main = common_name(subject).and_then(host).filter(|name| name.is_plain() && name.as_str().contains('.'));
+    let main = subject.and_then(host).filter(|name| name.is_plain() && name.as_str().contains('.'));
     let others = elements(extensions).next().and_then(alternative_names).into_iter().flatten().filter_map(host);
     for name in main.into_iter().chain(others) {
         if found.names.contains(&name) {

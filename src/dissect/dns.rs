@@ -1,9 +1,10 @@
 //! DNS over UDP and TCP, mDNS and LLMNR, which share one message form (RFC 1035, 4; RFC 6762, 18; RFC 4795, 2.1).
 //!
-//! The road: a message that `classic` can vouch for is read by `dns-parser`; everything else, from HTTPS records to a
-//! reply cut by the snap length, is read record by record with `domain` in `rest`. Both give the same [`DnsMessage`].
-//! Each alone would not do: `dns-parser` is all or nothing, knows few types, and spends 12 s of CPU on one message of
-//! 16 kB with chained compression pointers. So `name::walk` looks at every name first, whoever reads it afterwards.
+//! The road: a message that is plain enough goes through `classic`, where `dns-parser` reads the records; everything else, from
+//! HTTPS records to a reply cut by the snap length, is read record by record with `domain` in `rest`. Both give the same
+//! [`DnsMessage`]. Each alone would not do: `dns-parser` knows few types and whole messages only, and spends 12 s of CPU on one message
+//! of 16 kB with chained compression pointers; `domain` takes three times as long. So `name::walk` goes over every name first,
+//! whoever reads it afterwards.
 //!
 //! On other ports only what is DNS to the last byte counts ([`by_form`]): one readable question of a common type, no bytes over.
 
@@ -51,7 +52,7 @@ const COMMON: [u16; 15] = [1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 43, 48, 64, 65, 2
 /// A message that is DNS by its form alone, on whatever port: a plain query or reply, whole to the last byte, with one
 /// question for a name of several labels (a NetBIOS name, which has the same form, is one label).
 #[must_use]
-pub fn by_form(datagram: &[u8]) -> Option<DnsMessage> {
+pub fn by_form(datagram: &[u8]) -> Option<Box<DnsMessage>> {
     let header = Header::parse(datagram)?;
     let quiet = header.flags & 0x8000 != 0 || (header.answers == 0 && header.authority == 0 && header.additional <= 1);
     if header.questions != 1 || header.opcode() != 0 || header.flags & 0x0040 != 0 || !quiet || !header.plausible(datagram.len()) {
@@ -61,7 +62,7 @@ pub fn by_form(datagram: &[u8]) -> Option<DnsMessage> {
     let question = message.questions.first()?;
     let name = question.name.as_str();
     let sound = !message.partial && COMMON.contains(&question.qtype) && question.name.is_plain() && name.contains('.');
-    sound.then_some(*message)
+    sound.then_some(message)
 }
 
 /// Reads the first message of a stream.
@@ -201,7 +202,7 @@ mod samples;
 mod tests {
     use std::net::IpAddr;
 
-    use super::name::{Effort, walk};
+    use super::name::{Effort, Labels, walk};
     use super::samples::{self, QUERY, REPLY, message, pointer, question, record, wire};
     use super::*;
     use crate::dissect::observation::{Record, RecordData};
@@ -408,7 +409,7 @@ mod tests {
         let message = seen(&attack);
         assert!(message.partial && message.answers.len() == 1, "the question and the record before the chain are told");
         let mut effort = Effort::new();
-        assert_eq!(walk(&attack, attack.len() - 16, &mut effort).map(|_| ()), Err("pointer-loop"));
+        assert_eq!(walk(&attack, attack.len() - 16, &mut effort, &mut Labels::new()).map(|_| ()), Err("pointer-loop"));
         assert!(effort.spent() <= 17 * 4, "{} octets visited", effort.spent());
     }
 

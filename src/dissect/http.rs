@@ -1,12 +1,14 @@
 //! HTTP/1: the head of each request in the clear (RFC 9112, 3), on any port.
 //!
-//! Road taken: the request line says whether this is HTTP, and `httparse` reads the fields, told to step over those that are
-//! wrong. It gives up at a NUL, a lone CR or one field too many, and steps over `Host :`; so a field that it did not
+//! Road taken: `httparse` reads a head in one go, told to step over fields that are wrong. What it does not read to its end is
+//! looked at again: the request line says whether this is HTTP, and it reads the fields. It gives up at a NUL, a lone CR or one field too many, and steps over `Host :`; so a field that it did not
 //! hand out is looked for line by line: a bad field must not hide the Host. `HTTP/2`'s preface is not a request.
 //! Road not taken: following the body by Content-Length. The flow shows later bytes that [`looks_like_request`], and a body is
 //! never read.
 
-use httparse::{EMPTY_HEADER, ParserConfig};
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Status};
 
 use super::observation::{Name, Observation, Request, Text};
 use super::{Dissector, Over, Verdict};
@@ -27,6 +29,13 @@ pub const MAX_HEAD: usize = 16_384;
 pub fn read(prefix: &[u8]) -> Verdict {
     let more = Verdict::NeedMore(prefix.len().saturating_add(1));
     let Some(head) = skip_empty_lines(prefix) else { return if prefix.len() <= MAX_EMPTY { more } else { Verdict::NotMine } };
+    if !head.first().is_some_and(|first| is_method(*first)) {
+        return Verdict::NotMine;
+    }
+    if let Some((request, length)) = at_once(head) {
+        let used = prefix.len().saturating_sub(head.len()).saturating_add(length);
+        return Verdict::Saw { seen: Observation::Request(Box::new(request)), used, more: true };
+    }
     let line = match Line::read(head) {
         Start::Line(line) => line,
         Start::Short if head.len() < MAX_HEAD => return more,
@@ -137,32 +146,55 @@ impl<'a> Line<'a> {
 
     /// The request of this line and the fields in `head`.
     fn request(&self, head: &[u8]) -> Option<Request> {
-        let mut fields = [EMPTY_HEADER; MAX_FIELDS];
-        let mut parsed = httparse::Request::new(&mut fields);
+        let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut parsed = httparse::Request::new(&mut []);
         // Whatever it returns, the fields that it read before are there.
-        let _ = ParserConfig::default()
-            .allow_multiple_spaces_in_request_line_delimiters(true)
-            .allow_space_before_first_header_name(true)
-            .ignore_invalid_headers_in_requests(true)
-            .parse_request(&mut parsed, head);
-        let field = |name: &str| {
-            let found = parsed.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
-            found.or_else(|| line_of(head.get(self.length..)?, name))
-        };
-        let (authority, target) = split_target(self.method, self.target);
-        let (path, query) = match target.iter().position(|byte| *byte == b'?') {
-            Some(at) => (target.get(..at), target.get(at.saturating_add(1)..)),
-            None => (Some(target), None),
-        };
-        Some(Request {
-            method: Text::from_bytes(self.method)?,
-            host: field("host").and_then(host),
-            authority: authority.and_then(host),
-            path: path.and_then(Text::from_bytes),
-            query: query.and_then(Text::from_bytes),
-            agent: field("user-agent").and_then(Text::from_bytes),
-        })
+        let _ = parser().parse_request_with_uninit_headers(&mut parsed, head, &mut room);
+        request(self.method, self.target, parsed.headers, || head.get(self.length..))
     }
+}
+
+/// The request at the beginning of `head` and its length, if it is whole and `httparse` takes its line and its end for what they are.
+fn at_once(head: &[u8]) -> Option<(Request, usize)> {
+    method_length(head)?;
+    let mut room = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut parsed = httparse::Request::new(&mut []);
+    let head = head.get(..MAX_HEAD).unwrap_or(head);
+    let Ok(Status::Complete(length)) = parser().parse_request_with_uninit_headers(&mut parsed, head, &mut room) else { return None };
+    let head = head.get(..length).filter(|head| head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n"))?;
+    let fields = || head.get(head.iter().position(|byte| *byte == b'\n')?.saturating_add(1)..);
+    let request = request(parsed.method?.as_bytes(), parsed.path?.as_bytes(), parsed.headers, fields)?;
+    Some((request, length))
+}
+
+fn parser() -> ParserConfig {
+    let mut parser = ParserConfig::default();
+    parser
+        .allow_multiple_spaces_in_request_line_delimiters(true)
+        .allow_space_before_first_header_name(true)
+        .ignore_invalid_headers_in_requests(true);
+    parser
+}
+
+/// A request by its line and fields; `unread` gives the bytes of the fields.
+fn request<'a>(method: &[u8], target: &[u8], read: &[Header<'a>], unread: impl Fn() -> Option<&'a [u8]>) -> Option<Request> {
+    let field = |name: &str| {
+        let found = read.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
+        found.or_else(|| line_of(unread()?, name))
+    };
+    let (authority, target) = split_target(method, target);
+    let (path, query) = match target.iter().position(|byte| *byte == b'?') {
+        Some(at) => (target.get(..at), target.get(at.saturating_add(1)..)),
+        None => (Some(target), None),
+    };
+    Some(Request {
+        method: Text::from_bytes(method)?,
+        host: field("host").and_then(host),
+        authority: authority.and_then(host),
+        path: path.and_then(Text::from_bytes),
+        query: query.and_then(Text::from_bytes),
+        agent: field("user-agent").and_then(Text::from_bytes),
+    })
 }
 
 /// The length of a head with the empty line that ends it.

@@ -3,8 +3,7 @@
 //! It sorts cipher suites and extensions, so a client that shuffles them, as browsers do, keeps its fingerprint.
 //! Written from the published definition over the fields of a hello; the `ja4` crate wants a TLS record, which QUIC does not have.
 
-use std::fmt::Write as _;
-
+use arrayvec::ArrayVec;
 use sha2::{Digest, Sha256};
 
 use super::observation::Text;
@@ -34,90 +33,110 @@ pub(super) const fn is_grease(value: u16) -> bool {
 
 /// The fingerprint.
 pub(super) fn of(fields: &Fields<'_>) -> Option<Text> {
-    let mut ciphers = without_grease(fields.ciphers);
-    let mut extensions = without_grease(fields.extensions);
-    let signatures = without_grease(fields.signatures);
-    let (cipher_count, extension_count) = (ciphers.len().min(99), extensions.len().min(99));
-    let named = extensions.contains(&SERVER_NAME);
-    ciphers.sort_unstable();
-    extensions.retain(|kind| !matches!(*kind, SERVER_NAME | ALPN));
-    extensions.sort_unstable();
-    let mut second = list(&extensions);
-    if !signatures.is_empty() {
-        second.push('_');
-        second.push_str(&list(&signatures));
+    // One list and one text serve for both halves.
+    let mut values = Vec::with_capacity(fields.ciphers.len().max(fields.extensions.len()));
+    let mut text =
+        Vec::with_capacity(fields.extensions.len().saturating_add(fields.signatures.len()).max(fields.ciphers.len()).saturating_mul(5));
+    values.extend(without_grease(fields.ciphers));
+    values.sort_unstable();
+    let cipher_count = values.len();
+    list(&values, &mut text);
+    let ciphers = hash(&text);
+
+    values.clear();
+    text.clear();
+    let named = fields.extensions.contains(&SERVER_NAME);
+    let extension_count = without_grease(fields.extensions).count();
+    values.extend(without_grease(fields.extensions).filter(|kind| !matches!(**kind, SERVER_NAME | ALPN)));
+    values.sort_unstable();
+    list(&values, &mut text);
+    values.clear();
+    values.extend(without_grease(fields.signatures));
+    if !values.is_empty() {
+        text.push(b'_');
+        list(&values, &mut text);
     }
+    let second = hash(&text);
+
     let (first, last) = ends(fields.alpn);
-    let mut text = String::with_capacity(36);
-    text.push(if fields.quic { 'q' } else { 't' });
-    text.push_str(version(fields.version));
-    text.push(if named { 'd' } else { 'i' });
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{cipher_count:02}{extension_count:02}{first}{last}");
-    text.push('_');
-    push_hash(&list(&ciphers), &mut text);
-    text.push('_');
-    push_hash(&second, &mut text);
-    Text::from_bytes(text.as_bytes())
+    let mut text = ArrayVec::<u8, LENGTH>::new();
+    text.push(if fields.quic { b'q' } else { b't' });
+    text.extend(version(fields.version));
+    text.push(if named { b'd' } else { b'i' });
+    text.extend(decimal(cipher_count));
+    text.extend(decimal(extension_count));
+    text.extend([first, last, b'_']);
+    text.extend(ciphers);
+    text.push(b'_');
+    text.extend(second);
+    Text::from_bytes(&text)
 }
+
+/// Bytes of a fingerprint.
+const LENGTH: usize = 36;
 
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
 
-const fn version(number: u16) -> &'static str {
-    match number {
-        0x0304 => "13",
-        0x0303 => "12",
-        0x0302 => "11",
-        0x0301 => "10",
-        0x0300 => "s3",
-        0x0002 => "s2",
-        _ => "00",
+const fn version(number: u16) -> [u8; 2] {
+    *match number {
+        0x0304 => b"13",
+        0x0303 => b"12",
+        0x0302 => b"11",
+        0x0301 => b"10",
+        0x0300 => b"s3",
+        0x0002 => b"s2",
+        _ => b"00",
     }
 }
 
 /// First and last character of the first protocol, or of its hexadecimal writing where one is not a letter or digit.
-fn ends(alpn: Option<&[u8]>) -> (char, char) {
+fn ends(alpn: Option<&[u8]>) -> (u8, u8) {
     let (Some(first), Some(last)) = (alpn.and_then(<[u8]>::first), alpn.and_then(<[u8]>::last)) else {
-        return ('0', '0');
+        return (b'0', b'0');
     };
     if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
-        return (char::from(*first), char::from(*last));
+        return (*first, *last);
     }
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     (digit(first >> 4), digit(last & 0x0f))
 }
 
-fn without_grease(values: &[u16]) -> Vec<u16> {
-    values.iter().copied().filter(|value| !is_grease(*value)).collect()
+fn without_grease(values: &[u16]) -> impl Iterator<Item = &u16> {
+    values.iter().filter(|value| !is_grease(**value))
 }
 
 /// Four hexadecimal digits each, joined by commas.
-fn list(values: &[u16]) -> String {
-    let mut text = String::with_capacity(values.len().saturating_mul(5));
+///
+/// By hand: a hello has a hundred digits, and a formatter or a `char` for each took most of the fingerprint's time.
+fn list(values: &[u16], text: &mut Vec<u8>) {
     for value in values {
-        if !text.is_empty() {
-            text.push(',');
-        }
-        value.to_be_bytes().into_iter().for_each(|byte| push_hex(byte, &mut text));
+        let [high, low] = value.to_be_bytes();
+        text.extend_from_slice(&[digit(high >> 4), digit(high & 0x0f), digit(low >> 4), digit(low & 0x0f), b',']);
     }
-    text
+    if !values.is_empty() {
+        text.pop();
+    }
 }
 
-/// Two digits, by hand: a hello has a hundred of them, and a formatter for each took most of the fingerprint's time.
-fn push_hex(byte: u8, out: &mut String) {
-    out.extend([byte >> 4, byte & 0x0f].into_iter().filter_map(|nibble| char::from_digit(u32::from(nibble), 16)));
+const fn digit(nibble: u8) -> u8 {
+    nibble.wrapping_add(if nibble < 10 { b'0' } else { b'a'.wrapping_sub(10) })
+}
+
+/// Two decimal digits; 99 for all that is more.
+fn decimal(count: usize) -> [u8; 2] {
+    let count = u8::try_from(count.min(99)).unwrap_or_default();
+    [digit(count / 10), digit(count % 10)]
 }
 
 /// The first 12 hexadecimal digits of SHA-256; of nothing, zeros.
-fn push_hash(text: &str, out: &mut String) {
-    if text.is_empty() {
-        out.push_str("000000000000");
-        return;
+fn hash(text: &[u8]) -> [u8; 12] {
+    let mut digits = [b'0'; 12];
+    if !text.is_empty() {
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(Sha256::digest(text)) {
+            *pair = [digit(byte >> 4), digit(byte & 0x0f)];
+        }
     }
-    for byte in Sha256::digest(text.as_bytes()).iter().take(6) {
-        push_hex(*byte, out);
-    }
+    digits
 }
 
 #[cfg(test)]

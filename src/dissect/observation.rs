@@ -4,6 +4,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
 
 /// Something a dissector read in a device's traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +33,21 @@ pub enum Observation {
 ///
 /// Bytes that are not printable UTF-8 are written as `\DDD` (RFC 1035, 5.1), so a name never carries control characters
 /// into a label, a terminal or a page.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<str>);
+///
+/// Its text is shared, since one name is what many records of an answer, a flow and the tables all speak of.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
 
 impl Name {
     /// The longest name kept, in bytes: 255 octets on the wire are at most 253 characters (RFC 1035, 2.3.4); escapes may quadruple them.
     pub const MAX: usize = 1012;
-    /// Room made for one at first: nearly all are shorter.
-    const USUAL: usize = 64;
+    /// The longest name that is made without a `String`: what is longer is nobody's host.
+    const USUAL: usize = 255;
 
     /// A name from the labels of a DNS message. The root is the empty name.
     #[must_use]
     pub fn from_labels<'a>(labels: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut text = String::with_capacity(Self::USUAL);
+        let mut text = String::new();
         for label in labels {
             if !text.is_empty() {
                 text.push('.');
@@ -55,6 +60,31 @@ impl Name {
         Self::cut(text)
     }
 
+    /// A name from the octets of its labels, each behind its length (RFC 1035, 3.1), without the root.
+    pub(super) fn from_wire(octets: &[u8]) -> Self {
+        let mut text = ArrayVec::<u8, { Self::USUAL }>::new();
+        if text.try_extend_from_slice(octets.get(1..).unwrap_or_default()).is_ok() {
+            let (mut at, mut boundaries) = (octets.first().map_or(0, |first| usize::from(*first)), 0_usize);
+            while let Some(length) = text.get_mut(at) {
+                at = at.saturating_add(usize::from(*length)).saturating_add(1);
+                *length = b'.';
+                boundaries = boundaries.saturating_add(1);
+            }
+            if let Some((text, dots)) = lower(&mut text)
+                && dots == boundaries
+            {
+                return Self(text.into());
+            }
+        }
+        let mut rest = octets;
+        Self::from_labels(std::iter::from_fn(|| {
+            let (length, behind) = rest.split_first()?;
+            let (label, behind) = behind.split_at_checked(usize::from(*length))?;
+            rest = behind;
+            Some(label)
+        }))
+    }
+
     /// A name written with dots, as in SNI and Host. `None` when it is empty.
     #[must_use]
     pub fn from_dotted(bytes: &[u8]) -> Option<Self> {
@@ -62,7 +92,13 @@ impl Name {
         if bytes.is_empty() {
             return None;
         }
-        let mut text = String::with_capacity(bytes.len().min(Self::MAX));
+        let mut plain = ArrayVec::<u8, { Self::USUAL }>::new();
+        if plain.try_extend_from_slice(bytes).is_ok()
+            && let Some((text, _)) = lower(&mut plain)
+        {
+            return Some(Self(text.into()));
+        }
+        let mut text = String::new();
         escape(bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes), false, &mut text);
         Some(Self::cut(text))
     }
@@ -71,6 +107,12 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same text, for who keeps it.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 
     /// Whether it is written as it was sent: nothing in it had to be escaped.
@@ -85,7 +127,7 @@ impl Name {
             end = end.saturating_sub(1);
         }
         text.truncate(end);
-        Self(text.into_boxed_str())
+        Self(text.into())
     }
 }
 
@@ -113,7 +155,8 @@ impl Text {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes);
-        if let (true, Ok(plain)) = (head.iter().all(|byte| matches!(byte, b' '..=b'~')), std::str::from_utf8(head)) {
+        let odd = head.iter().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
+        if let (false, Ok(plain)) = (odd, std::str::from_utf8(head)) {
             return (!plain.is_empty()).then(|| Self(plain.into())); // as nearly all are
         }
         let text: String =
@@ -140,16 +183,24 @@ impl fmt::Debug for Text {
     }
 }
 
+/// Makes text lower-case, if it is graphic ASCII without a backslash, as nearly all names are; with the dots in it.
+///
+/// Every byte is looked at, without a way out: so the compiler takes many at once.
+fn lower(text: &mut [u8]) -> Option<(&str, usize)> {
+    let (mut odd, mut dots) = (0_u8, 0_u8);
+    for byte in text.iter_mut() {
+        odd |= u8::from(byte.wrapping_sub(b'!') > b'~' - b'!') | u8::from(*byte == b'\\');
+        dots = dots.wrapping_add(u8::from(*byte == b'.'));
+        *byte |= u8::from(byte.wrapping_sub(b'A') < 26) << 5;
+    }
+    if odd != 0 {
+        return None;
+    }
+    Some((std::str::from_utf8(text).ok()?, usize::from(dots)))
+}
+
 /// Writes bytes as lower-case printable text; `dots` says that a dot inside is part of a label and must be escaped.
 fn escape(bytes: &[u8], dots: bool, out: &mut String) {
-    // What nearly all names are made of is taken over at once.
-    let special = |byte: &u8| !byte.is_ascii_graphic() || *byte == b'\\' || dots && *byte == b'.';
-    let (plain, bytes) = bytes.split_at(bytes.iter().position(special).unwrap_or(bytes.len()));
-    let begin = out.len();
-    out.push_str(std::str::from_utf8(plain).unwrap_or_default());
-    if let Some(plain) = out.get_mut(begin..) {
-        plain.make_ascii_lowercase();
-    }
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {

@@ -10,8 +10,8 @@
 use std::borrow::Cow;
 
 use tls_parser::{
-    TlsExtension, TlsRecordType, parse_tls_extension_alpn_content, parse_tls_extension_signature_algorithms_content,
-    parse_tls_extension_sni_content, parse_tls_handshake_client_hello, parse_tls_record_header,
+    TlsExtension, TlsRecordType, parse_tls_extension_alpn_content, parse_tls_extension_sni_content, parse_tls_handshake_client_hello,
+    parse_tls_record_header,
 };
 
 use super::ja4;
@@ -80,6 +80,8 @@ const MAX_RECORD: u16 = 16_384 + 2_048;
 const MAX_SKIPPED: u8 = 4;
 /// Protocols kept of one hello: a list of 30,000 one-letter protocols fits into an extension.
 const MAX_PROTOCOLS: usize = 16;
+/// Room for the extensions of one hello: browsers send 18.
+const USUAL: usize = 24;
 /// The longest host name (RFC 1035, 2.3.4); longer ones exist only to fill tables and logs.
 const MAX_NAME: usize = 253;
 
@@ -250,7 +252,7 @@ impl<'a> Fields<'a> {
         match parse_tls_handshake_client_hello(body) {
             Ok((rest, hello)) if hello.version.0 >> 8 == 3 && (hello.ext.is_some() || rest.is_empty()) => Some(Self {
                 version: hello.version.0,
-                ciphers: hello.ciphers.iter().map(|cipher| cipher.0).collect(),
+                ciphers: hello.ciphers.into_iter().map(|cipher| cipher.0).collect(),
                 extensions: hello.ext.unwrap_or_default(),
                 sound: true,
             }),
@@ -273,7 +275,7 @@ impl<'a> Fields<'a> {
     /// What the hello says.
     fn observed(&self, quic_version: Option<u32>) -> ClientHello {
         let mut hello = ClientHello { version: self.version, quic_version, ..ClientHello::default() };
-        let (mut kinds, mut versions, mut signatures, mut protocol) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut kinds, mut versions, mut signatures, mut protocol) = (Vec::with_capacity(USUAL), &[][..], Vec::new(), None);
         let mut reader = Reader::new(self.extensions);
         while let (Some(kind), Some(content)) = (reader.u16(), reader.vec16()) {
             kinds.push(kind);
@@ -282,24 +284,21 @@ impl<'a> Fields<'a> {
                 APPLICATION_PROTOCOLS if protocol.is_none() => {
                     if let Ok((_, TlsExtension::ALPN(list))) = parse_tls_extension_alpn_content(content) {
                         protocol = list.first().copied();
-                        hello.alpn = list.iter().filter_map(|name| Text::from_bytes(name)).take(MAX_PROTOCOLS).collect();
+                        hello.alpn = Vec::with_capacity(list.len().min(MAX_PROTOCOLS));
+                        hello.alpn.extend(list.iter().filter_map(|name| Text::from_bytes(name)).take(MAX_PROTOCOLS));
                     }
                 }
-                SIGNATURE_ALGORITHMS => {
-                    if let Ok((_, TlsExtension::SignatureAlgorithms(list))) = parse_tls_extension_signature_algorithms_content(content) {
-                        signatures = list;
-                    }
-                }
-                // The library's reading of this one is not public.
-                SUPPORTED_VERSIONS => versions = Reader::new(content).vec8().map(numbers).unwrap_or_default(),
+                // The library's reading of this one makes its list grow number by number, and of the next one is not public.
+                SIGNATURE_ALGORITHMS => signatures = Reader::new(content).vec16().map_or(signatures, numbers),
+                SUPPORTED_VERSIONS => versions = Reader::new(content).vec8().unwrap_or_default(),
                 ENCRYPTED_CLIENT_HELLO => hello.ech = true,
                 _ => {}
             }
         }
-        versions.retain(|version| !ja4::is_grease(*version));
-        let highest = versions.iter().copied().max().unwrap_or(self.version);
+        let versions = || versions.as_chunks::<2>().0.iter().copied().map(u16::from_be_bytes).filter(|version| !ja4::is_grease(*version));
+        let highest = versions().max().unwrap_or(self.version);
         // Drafts of TLS 1.3 have numbers above it (0x7f1a), which say nothing to a reader of an event.
-        hello.version = versions.iter().copied().filter(|version| version >> 8 == 3).max().unwrap_or(highest);
+        hello.version = versions().filter(|version| version >> 8 == 3).max().unwrap_or(highest);
         if self.sound {
             hello.ja4 = ja4::of(&ja4::Fields {
                 quic: quic_version.is_some(),

@@ -3,7 +3,7 @@
 
 use crate::dissect::observation::{ClientHello, Observation};
 use crate::dissect::starttls::Upgrade;
-use crate::dissect::{DISSECTORS, Over, Verdict, http, starttls, tls};
+use crate::dissect::{DISSECTORS, Dissector, Over, Verdict, http, starttls, tls};
 use crate::engine::flow::Side;
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
@@ -75,8 +75,8 @@ impl Lane {
         self.racing != 0 && !self.between
     }
 
-    fn races(&self, name: &str) -> bool {
-        DISSECTORS.iter().zip(0_u16..).any(|(dissector, bit)| dissector.name == name && self.racing & (1 << bit) != 0)
+    fn races(&self, dissectors: u16) -> bool {
+        self.racing & dissectors != 0
     }
 
     /// The stream begins at a sequence number.
@@ -173,12 +173,8 @@ impl Lane {
     /// One round of the race; the bytes used when somebody saw something and there may be more.
     fn round(&mut self, rest: &[u8], requests: &mut u8, limits: &Limits, harvest: &mut Harvest) -> Option<usize> {
         let mut need = usize::MAX;
-        let may_come_back = *requests > 0 && self.races("http") || !self.anchored;
-        for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
-            let mask = 1 << bit;
-            if self.racing & mask == 0 {
-                continue;
-            }
+        let may_come_back = *requests > 0 && self.races(HTTP) || !self.anchored;
+        for (mask, dissector) in among(self.racing) {
             match (dissector.read)(rest) {
                 Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
                 Verdict::NeedMore(more) => need = need.min(more),
@@ -189,10 +185,10 @@ impl Lane {
                 Verdict::Saw { seen, used, more } => {
                     self.racing = if more { mask } else { 0 };
                     if matches!(&seen, Observation::Request(request) if request.method.as_str() == "CONNECT") {
-                        self.racing |= race_of("tls"); // what goes through the tunnel
+                        self.racing |= TLS; // what goes through the tunnel
                     }
                     harvest.seen.push((dissector.name, seen));
-                    if dissector.name == "http" {
+                    if mask == HTTP {
                         *requests = requests.saturating_add(1);
                         if *requests >= limits.requests {
                             self.racing = 0;
@@ -205,7 +201,7 @@ impl Lane {
         if self.racing == 0 && may_come_back {
             // A body follows the request, or the connection is older than the capture: go on at the next segment that looks
             // like a request.
-            self.racing = race_of("http");
+            self.racing = HTTP;
             self.between = true;
             self.need = 0;
             return None;
@@ -220,17 +216,17 @@ impl Lane {
             self.partial(stream.ready(), harvest);
         }
         // A missing segment hides what it held; a later request on the same connection still speaks for itself.
-        self.between = self.races("http");
-        self.racing = if self.between { race_of("http") } else { 0 };
+        self.between = self.races(HTTP);
+        self.racing = if self.between { HTTP } else { 0 };
         self.let_go(streams);
     }
 
     /// What half a message says already.
     pub(super) fn partial(&self, ready: &[u8], harvest: &mut Harvest) {
-        if self.races("tls") {
+        if self.races(TLS) {
             harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
         }
-        if self.races("http") {
+        if self.races(HTTP) {
             harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
         }
     }
@@ -250,16 +246,62 @@ pub(super) fn seen(hello: ClientHello) -> Observation {
 
 /// The dissectors that may know what a flow between two ports says, one bit each.
 pub(super) fn race(over: Over, source: u16, target: u16) -> u16 {
-    let mut racing = 0;
-    for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
-        let ports = dissector.ports;
-        if dissector.over == over && (ports.is_empty() || ports.contains(&source) || ports.contains(&target)) {
-            racing |= 1 << bit;
-        }
-    }
-    racing
+    let readers = if over == Over::Stream { SETS.stream } else { SETS.all & !SETS.stream };
+    among(readers & LIMITED)
+        .filter(|(_, dissector)| dissector.ports.contains(&source) || dissector.ports.contains(&target))
+        .fold(readers & !LIMITED, |racing, (bit, _)| racing | bit)
 }
 
-fn race_of(name: &str) -> u16 {
-    DISSECTORS.iter().zip(0_u16..).filter(|(dissector, _)| dissector.name == name).fold(0, |mask, (_, bit)| mask | 1 << bit)
+/// The dissectors of a set, each with its bit.
+pub(super) fn among(mut set: u16) -> impl Iterator<Item = (u16, &'static Dissector)> {
+    std::iter::from_fn(move || {
+        let bit = set & set.wrapping_neg();
+        let dissector = DISSECTORS.get(usize::try_from(set.trailing_zeros()).ok()?)?;
+        set &= !bit;
+        Some((bit, dissector))
+    })
+}
+
+/// Sets of [`DISSECTORS`], a bit for each row, made once: names compared for each segment cost more than most segments.
+struct Sets {
+    http: u16,
+    tls: u16,
+    certificate: u16,
+    /// Those that read streams.
+    stream: u16,
+    /// Those limited to some ports.
+    limited: u16,
+    all: u16,
+}
+
+const SETS: Sets = sets();
+const HTTP: u16 = SETS.http;
+const TLS: u16 = SETS.tls;
+/// What names a TLS server by its certificate.
+pub(super) const CERTIFICATE: u16 = SETS.certificate;
+/// Those limited to some ports.
+pub(super) const LIMITED: u16 = SETS.limited;
+
+const fn sets() -> Sets {
+    let mut sets = Sets { http: 0, tls: 0, certificate: 0, stream: 0, limited: 0, all: 0 };
+    let mut rows: &[Dissector] = &DISSECTORS;
+    let mut bit: u16 = 1;
+    while let [row, rest @ ..] = rows {
+        match row.name.as_bytes() {
+            b"http" => sets.http |= bit,
+            b"tls" => sets.tls |= bit,
+            b"certificate" => sets.certificate |= bit,
+            _ => {}
+        }
+        if matches!(row.over, Over::Stream) {
+            sets.stream |= bit;
+        }
+        if !row.ports.is_empty() {
+            sets.limited |= bit;
+        }
+        sets.all |= bit;
+        bit <<= 1;
+        rows = rest;
+    }
+    sets
 }

@@ -173,7 +173,7 @@ impl Core {
             return true;
         }
         if !told.is_empty() {
-            let conflict = Detail::NameConflict { hello: Arc::from(name.as_str()), dns: told };
+            let conflict = Detail::NameConflict { hello: name.shared(), dns: told };
             self.tell(flow, context, context.sender, || conflict);
         }
         false
@@ -305,7 +305,9 @@ const ALIASES: usize = 16;
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
 fn certified(certificate: &Certificate, titles: &mut Titles, flow: &mut Flow, context: Context<'_>) {
     flow.client = context.sender.other();
-    classify(flow, "tls");
+    if flow.protocol.is_none() {
+        classify(flow, "tls"); // a hello knows better: DNS over TLS is told apart by it
+    }
     if is_tor(certificate) {
         flow.hidden = Some(Class::Tor);
         return;

@@ -2,12 +2,14 @@
 //!
 //! Nothing is copied while a whole message comes in one packet; only what is incomplete is kept, in a bounded table.
 
+use std::net::IpAddr;
+
 use arrayvec::ArrayVec;
 
-use crate::dissect::observation::Observation;
-use crate::dissect::{DISSECTORS, Over, Verdict, dns, http, quic, starttls, tls, tunnel};
+use crate::dissect::observation::{Name, Observation};
+use crate::dissect::{Over, Verdict, dns, http, quic, starttls, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
-use crate::engine::lane::{Harvest, Lane, Part, Streams, race, seen};
+use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, race, seen};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
 use crate::packet::{Datagram, TCP, UDP};
@@ -24,7 +26,7 @@ const QUESTIONS: usize = 16;
 pub(super) struct Reading {
     questions: ArrayVec<u16, QUESTIONS>,
     lanes: Sides<Lane>,
-    key_ids: ArrayVec<ArrayVec<u8, 20>, KEY_IDS>,
+    key_ids: ArrayVec<ArrayVec<u8, { quic::MAX_ID }>, KEY_IDS>,
     quic_version: u32,
     versioned: bool,
     tried: u8,
@@ -107,11 +109,7 @@ impl Reading {
             return true;
         }
         let mut limited = false;
-        for (dissector, bit) in DISSECTORS.iter().zip(0_u16..) {
-            let lane = self.lanes.of_mut(part.sender);
-            if lane.racing & (1 << bit) == 0 || dissector.ports.is_empty() {
-                continue;
-            }
+        for (_, dissector) in among(self.lanes.of(part.sender).racing & LIMITED) {
             limited = true;
             match (dissector.read)(bytes) {
                 Verdict::Saw { seen, .. } => harvest.seen.push((dissector.name, seen)),
@@ -146,7 +144,7 @@ impl Reading {
                 false
             }
             (_, Some(message)) => {
-                harvest.seen.push(("dns", Observation::Dns(Box::new(message))));
+                harvest.seen.push(("dns", Observation::Dns(message)));
                 true
             }
             (_, None) => self.quic(part, streams, limits, harvest),
@@ -164,17 +162,21 @@ impl Reading {
         let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
         if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
             harvest.first_flight = key_ids.is_empty();
-            drop(key_ids);
             self.quic_version = pieces.version;
-            if !self.key_ids.iter().any(|known| known.as_slice() == pieces.key_id.as_slice())
-                && let Ok(id) = ArrayVec::try_from(pieces.key_id.as_slice())
-            {
+            if !self.key_ids.contains(&pieces.key_id) {
                 // Full: an attacker is changing it on each packet; the first ones stay.
-                let _ = self.key_ids.try_push(id);
+                let _ = self.key_ids.try_push(pieces.key_id.clone());
+            }
+            if self.lanes.of(part.sender).stream.is_none()
+                && let Some(beginning) = pieces.beginning()
+                && let Verdict::Saw { seen, .. } = tls::handshake(&beginning, Some(self.quic_version))
+            {
+                harvest.seen.push(("quic", seen));
+                return false;
             }
             let lane = self.lanes.of_mut(part.sender);
-            for (offset, bytes) in &pieces.pieces {
-                if !lane.hold(part, streams, limits.stream_bytes, *offset, bytes) {
+            for (offset, bytes) in pieces.iter() {
+                if !lane.hold(part, streams, limits.stream_bytes, offset, bytes) {
                     return false;
                 }
             }
@@ -240,5 +242,22 @@ impl Reading {
         if part.packet.cut {
             lane.give_up(streams, harvest); // what the snap length cut off never comes
         }
+        if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
+            // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
+            let other = self.lanes.of_mut(part.sender.other());
+            other.racing &= !CERTIFICATE;
+            if other.is_over() {
+                other.let_go(streams);
+            }
+        }
     }
+}
+
+/// Whether this gives a flow a name that no certificate of the server would change: a hello's, unless it may be only the public
+/// one, is an address, or has the form that Tor's have, which are known by their certificate.
+fn names_for_good(seen: &Observation) -> bool {
+    let Observation::Hello(hello) = seen else { return false };
+    let Some(name) = hello.name.as_ref().filter(|_| !hello.ech).map(Name::as_str) else { return false };
+    let tor = name.strip_prefix("www.").and_then(|rest| rest.strip_suffix(".com")).is_some_and(|middle| !middle.contains(['.', '-']));
+    !tor && name.parse::<IpAddr>().is_err()
 }

@@ -1,9 +1,14 @@
-//! Names on the wire (RFC 1035, 4.1.4), looked at before anyone else follows their pointers.
+//! Names in a message's form (RFC 1035, 4.1.4), looked at before anyone else follows their pointers.
 //!
 //! Both libraries follow pointers far: `dns-parser` without limit and again for each label that it prints, `domain` 255 times.
 //! This walk refuses what no honest sender writes and counts what it visits, so a message costs no more than [`Effort::MESSAGE`].
+//! It takes the text along: the labels lie in the message as they are written but for the length before each, so a run of them
+//! is copied at once. Most owners are a pointer to a name that was read already; [`Names`] gives that one again, not a copy.
+
+use arrayvec::ArrayVec;
 
 use super::Reason;
+use crate::dissect::observation::Name;
 
 /// The name or the record after it ends beyond the message.
 pub(super) const CUT: Reason = "cut";
@@ -41,53 +46,107 @@ impl Effort {
 }
 
 /// A name that is safe to follow.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Walked {
     /// Where in the message it ends: after its root or its first pointer.
     pub(super) end: usize,
-    /// Its labels are ASCII without dots, so text with dots between labels says all of it.
-    pub(super) plain: bool,
+    octets: usize,
+    hops: usize,
 }
 
+/// Octets of a name, each label behind its length, without its root.
+pub(super) type Labels = ArrayVec<u8, MAX_OCTETS>;
+
 /// Follows the name that starts at `start`, every pointer strictly backwards, at most [`MAX_HOPS`] of them.
-pub(super) fn walk(message: &[u8], start: usize, effort: &mut Effort) -> Result<Walked, Reason> {
-    let mut at = start;
-    let mut floor = start;
+pub(super) fn walk(message: &[u8], start: usize, effort: &mut Effort, labels: &mut Labels) -> Result<Walked, Reason> {
+    let (mut at, mut floor, mut run) = (start, start, start);
     let mut end = None;
     let mut octets: usize = 1;
     let mut hops: usize = 0;
-    let mut plain = true;
     loop {
         let first = *message.get(at).ok_or(CUT)?;
         let next = at.saturating_add(1);
+        if let 1..=63 = first {
+            let after = next.saturating_add(usize::from(first));
+            octets = octets.saturating_add(usize::from(first)).saturating_add(1);
+            if after > message.len() {
+                return Err(CUT);
+            }
+            if octets > MAX_OCTETS {
+                return Err("long-name");
+            }
+            at = after;
+            continue;
+        }
+        if let Some(run) = message.get(run..at).filter(|run| !run.is_empty()) {
+            effort.spend(run.len())?;
+            labels.try_extend_from_slice(run).map_err(|_| "long-name")?;
+        }
         match first {
             0 => {
                 effort.spend(1)?;
-                return Ok(Walked { end: end.unwrap_or(next), plain });
-            }
-            1..=63 => {
-                let after = next.saturating_add(usize::from(first));
-                let label = message.get(next..after).ok_or(CUT)?;
-                octets = octets.saturating_add(label.len()).saturating_add(1);
-                if octets > MAX_OCTETS {
-                    return Err("long-name");
-                }
-                effort.spend(label.len().saturating_add(1))?;
-                plain &= label.iter().all(|byte| byte.is_ascii() && *byte != b'.');
-                at = after;
+                return Ok(Walked { end: end.unwrap_or(next), octets, hops });
             }
             0xc0.. => {
-                let target = usize::from(u16::from_be_bytes([first & 0x3f, *message.get(next).ok_or(CUT)?]));
+                let target = pointer(first, *message.get(next).ok_or(CUT)?);
                 end = end.or(Some(next.saturating_add(1)));
                 hops = hops.saturating_add(1);
                 if target >= floor || hops > MAX_HOPS {
                     return Err("pointer-loop");
                 }
                 effort.spend(2)?;
-                floor = target;
-                at = target;
+                (floor, at, run) = (target, target, target);
             }
             // The label types 01 and 10 were never deployed (RFC 6891, 5).
             _ => return Err("bad-name"),
         }
+    }
+}
+
+fn pointer(first: u8, second: u8) -> usize {
+    usize::from(u16::from_be_bytes([first & 0x3f, second]))
+}
+
+/// Names that are kept to be given again: the question, the aliases behind it, and a few more.
+const KNOWN: usize = 6;
+
+/// The names of one message.
+pub(super) struct Names<'a> {
+    message: &'a [u8],
+    effort: Effort,
+    /// By where they start.
+    known: ArrayVec<(usize, Walked, Name), KNOWN>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(message: &'a [u8]) -> Self {
+        Self { message, effort: Effort::new(), known: ArrayVec::new() }
+    }
+
+    /// The name that starts at `start`, and where it ends.
+    pub(super) fn read(&mut self, start: usize) -> Result<(Name, usize), Reason> {
+        let target = match self.message.get(start..) {
+            Some([first, second, ..]) if *first >= 0xc0 => Some(pointer(*first, *second)),
+            _ => None,
+        };
+        if let Some((_, walked, name)) = self.known.iter().find(|(at, ..)| Some(*at) == target) {
+            if walked.hops >= MAX_HOPS {
+                return Err("pointer-loop");
+            }
+            // As much as if it were followed: what is told grows with it, whoever holds the text.
+            self.effort.spend(walked.octets.saturating_add(walked.hops.saturating_mul(2)).saturating_add(2))?;
+            return Ok((name.clone(), start.saturating_add(2)));
+        }
+        let mut labels = Labels::new();
+        let walked = walk(self.message, start, &mut self.effort, &mut labels)?;
+        let name = Name::from_wire(&labels);
+        let hops = walked.hops.saturating_sub(target.is_some().into());
+        let _ = self.known.try_push((target.unwrap_or(start), Walked { hops, ..walked }, name.clone()));
+        Ok((name, walked.end))
+    }
+
+    /// Where the name that starts at `start` ends.
+    pub(super) fn skip(&mut self, start: usize) -> Result<usize, Reason> {
+        walk(self.message, start, &mut self.effort, &mut Labels::new()).map(|walked| walked.end)
     }
 }

@@ -6,13 +6,13 @@
 use std::net::IpAddr;
 
 use domain::base::message::RecordSection;
-use domain::base::name::{Label, ParsedName};
+use domain::base::name::ParsedName;
 use domain::base::{Message, ParsedRecord};
 use domain::rdata::AllRecordData;
 use domain::rdata::svcb::SvcParams;
 use domain::rdata::svcb::value::{Ech, Ipv4Hint, Ipv6Hint};
 
-use super::name::{CUT, Effort, walk};
+use super::name::{CUT, Names};
 use super::{CLASS, Header, IN, Reason, lifetime, name_offset, rtype, text};
 use crate::dissect::observation::{DnsMessage, Name, Question, Record, RecordData};
 
@@ -32,21 +32,21 @@ pub(super) fn read(bytes: &[u8], header: &Header) -> Result<DnsMessage, Reason> 
 
 fn read_sections(bytes: &[u8], header: &Header, seen: &mut DnsMessage) -> Result<(), Reason> {
     let message = Message::from_slice(bytes).map_err(|_| "short-header")?;
-    let mut effort = Effort::new();
+    let mut names = Names::new(bytes);
     let mut questions = message.question();
     for _ in 0..header.questions {
         if seen.questions.len() >= DnsMessage::MAX_QUESTIONS {
             return Err("many-questions");
         }
-        walk(bytes, questions.pos(), &mut effort)?;
+        let (name, _) = names.read(questions.pos())?;
         let Some(asked) = questions.next() else { break };
         let asked = asked.map_err(|_| CUT)?;
-        seen.questions.push(Question { name: name(asked.qname()), qtype: asked.qtype().to_int() });
+        seen.questions.push(Question { name, qtype: asked.qtype().to_int() });
     }
     if header.opcode() != 0 {
         return Ok(());
     }
-    let mut reader = Reader { bytes, effort, damaged: false };
+    let mut reader = Reader { names, damaged: false };
     let mut answers = questions.answer().map_err(|_| CUT)?;
     let done = reader.records(header.answers, &mut answers, &mut seen.answers, |_| true);
     seen.partial |= reader.damaged;
@@ -64,8 +64,7 @@ fn read_sections(bytes: &[u8], header: &Header, seen: &mut DnsMessage) -> Result
 
 /// Reads records of one message.
 struct Reader<'a> {
-    bytes: &'a [u8],
-    effort: Effort,
+    names: Names<'a>,
     /// The data of a record could not be read.
     damaged: bool,
 }
@@ -80,7 +79,7 @@ impl Reader<'_> {
         kept: fn(u16) -> bool,
     ) -> Result<(), Reason> {
         for _ in 0..count {
-            walk(self.bytes, section.pos(), &mut self.effort)?;
+            let (name, _) = self.names.read(section.pos())?;
             let Some(record) = section.next() else { break };
             let record = record.map_err(|_| CUT)?;
             let rtype = record.rtype().to_int();
@@ -94,7 +93,7 @@ impl Reader<'_> {
                 self.damaged = true;
                 RecordData::Other(record.rdlen())
             });
-            into.push(Record { name: name(&record.owner()), rtype, ttl: lifetime(record.ttl().as_secs()), data });
+            into.push(Record { name, rtype, ttl: lifetime(record.ttl().as_secs()), data });
         }
         Ok(())
     }
@@ -114,20 +113,17 @@ impl Reader<'_> {
         if !told {
             return other;
         }
-        if let Some(offset) = name_offset(rtype) {
-            walk(self.bytes, end.checked_sub(usize::from(length))?.checked_add(offset)?, &mut self.effort).ok()?;
-        }
+        let name = match name_offset(rtype) {
+            Some(offset) => self.names.read(end.checked_sub(usize::from(length))?.checked_add(offset)?).ok()?.0,
+            None => Name::default(),
+        };
         Some(match record.to_any_record::<AllRecordData<&[u8], ParsedName<&[u8]>>>().ok()?.into_data() {
             AllRecordData::A(a) => RecordData::Address(a.addr().into()),
             AllRecordData::Aaaa(aaaa) => RecordData::Address(aaaa.addr().into()),
-            AllRecordData::Cname(cname) => RecordData::Name(name(cname.cname())),
-            AllRecordData::Dname(dname) => RecordData::Name(name(dname.dname())),
-            AllRecordData::Ns(ns) => RecordData::Name(name(ns.nsdname())),
-            AllRecordData::Ptr(ptr) => RecordData::Name(name(ptr.ptrdname())),
-            AllRecordData::Mx(mx) => RecordData::Name(name(mx.exchange())),
-            AllRecordData::Srv(srv) => RecordData::Name(name(srv.target())),
-            AllRecordData::Svcb(svcb) => service(name(svcb.target()), svcb.params()),
-            AllRecordData::Https(https) => service(name(https.target()), https.params()),
+            AllRecordData::Cname(_) | AllRecordData::Dname(_) | AllRecordData::Ns(_) | AllRecordData::Ptr(_) => RecordData::Name(name),
+            AllRecordData::Mx(_) | AllRecordData::Srv(_) => RecordData::Name(name),
+            AllRecordData::Svcb(svcb) => service(name, svcb.params()),
+            AllRecordData::Https(https) => service(name, https.params()),
             AllRecordData::Txt(txt) => return text(txt.iter()).map(RecordData::Text).or(other),
             _ => return other,
         })
@@ -140,9 +136,4 @@ fn service(target: Name, params: &SvcParams<&[u8]>) -> RecordData {
     let v4 = v4.iter().flat_map(Ipv4Hint::iter).map(IpAddr::from);
     let v6 = v6.iter().flat_map(Ipv6Hint::iter).map(IpAddr::from);
     RecordData::Service { target, hints: v4.chain(v6).take(MAX_HINTS).collect(), ech: params.first::<Ech<_>>().is_some() }
-}
-
-fn name(raw: &ParsedName<&[u8]>) -> Name {
-    // By raw labels: `domain` itself prints UTF-8 as \196\153.
-    Name::from_labels(raw.iter().filter(|label| !label.is_root()).map(Label::as_slice))
 }

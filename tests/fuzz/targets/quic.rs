@@ -25,5 +25,5 @@ fuzz_target!(|input: &[u8]| {
 });
 
 fn bounded(pieces: &Pieces) {
-    assert!(pieces.pieces.len() <= 64 && pieces.pieces.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= 16_384);
+    assert!(pieces.iter().len() <= 64 && pieces.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() <= 16_384);
 }
