@@ -5,6 +5,8 @@
 # make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
+# make deny    advisories, licences and sources of dependencies       make sbom    what it is built from, as CycloneDX
+# make reproducible   builds twice in different folders and compares the bytes
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
 SHELL := /bin/bash
@@ -14,6 +16,7 @@ export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sb
 BINARY = $(or $(CARGO_TARGET_DIR),target)/release/whither
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
+TWICE = target/reproducible
 BENCH_TRACES ?=
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
@@ -21,14 +24,14 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
 	cargo build --release
 	$(BINARY) watch $(ARGS)
 
-test: lint deps
+test: lint deps deny
 	cargo check --no-default-features --all-targets
 	cargo test
 
@@ -70,6 +73,37 @@ fmt:
 lint: build-deps
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+
+# The advisories come from the network: without it the others are checked still.
+deny: build-deps
+	@cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny || true
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+	    echo "make: SKIPPED: no cargo-deny; advisories, licences and sources of dependencies were not checked" >&2; \
+	else \
+	    cargo deny --locked check --config packaging/deny.toml bans licenses sources; \
+	    if cargo deny fetch --config $(CURDIR)/packaging/deny.toml db >/dev/null 2>&1; then \
+	        cargo deny --locked check --config packaging/deny.toml --disable-fetch advisories; \
+	    else \
+	        echo "make: SKIPPED: the advisories cannot be fetched here" >&2; \
+	    fi; \
+	fi
+
+sbom: build-deps
+	@cargo cyclonedx --version >/dev/null 2>&1 || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --format json --override-filename whither.cdx
+	mv whither.cdx.json target/whither.cdx.json
+
+# Whoever builds the same commit with the same Rust gets the same bytes, if paths are named alike.
+reproducible: build-deps
+	@rm -rf $(TWICE); mkdir -p $(TWICE)/there
+	git archive HEAD | tar -x -C $(TWICE)/there
+	@for root in $(CURDIR) $(CURDIR)/$(TWICE)/there; do \
+	    cd $$root; \
+	    RUSTFLAGS="--remap-path-prefix=$$root=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+	        cargo build --release --locked --target-dir $$root/target/build; \
+	done
+	@cd $(CURDIR); sha256sum target/build/release/whither $(TWICE)/there/target/build/release/whither
+	@cmp target/build/release/whither $(TWICE)/there/target/build/release/whither && echo "make: the same bytes"
 
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers

@@ -9,7 +9,7 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Registry, TextEncoder};
 
-use super::{REVISION, Scrape, VERSION, contacts, printable, routine};
+use super::{REVISION, Scrape, VERSION, contacts, printable, routine, sandbox};
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
@@ -42,7 +42,7 @@ pub(super) fn live(scrape: Scrape) -> Result<String, String> {
 
 /// All families; each table beside `FAMILIES` stands with what it tells.
 fn families() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES)
+    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES).chain(sandbox::FAMILIES)
 }
 
 /// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.
