@@ -29,29 +29,21 @@ pub(super) fn confine(needs: &Needs) -> Result<String> {
         .context("no Landlock")?;
     let read = make_bitflags!(AccessFs::{ReadFile});
     let write = make_bitflags!(AccessFs::{ReadFile | WriteFile | Truncate | MakeReg | RemoveFile});
-    for path in OWN {
-        rules = allow(rules, Path::new(path), read | AccessFs::ReadDir)?;
-    }
-    for path in &folders(&needs.read) {
-        rules = allow(rules, path, read)?;
-    }
-    for path in &folders(&needs.write) {
-        rules = allow(rules, path, write)?;
-    }
-    for path in &needs.keep {
-        rules = allow(rules, path, write | AccessFs::ReadDir)?;
-    }
+    OWN.iter().for_each(|path| allow(&mut rules, Path::new(path), read | AccessFs::ReadDir));
+    folders(&needs.read).iter().for_each(|path| allow(&mut rules, path, read));
+    folders(&needs.write).iter().for_each(|path| allow(&mut rules, path, write));
+    needs.keep.iter().for_each(|path| allow(&mut rules, path, write | AccessFs::ReadDir));
     if rules.restrict_self().context("no Landlock")?.ruleset == RulesetStatus::NotEnforced {
         bail!("no Landlock: this kernel has none, or has it switched off (lsm=)");
     }
     Ok("Landlock".to_owned())
 }
 
-/// Allows what is below a path; one that is not there is passed over, and told of by whoever opens it.
-fn allow(rules: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated> {
-    let Ok(opened) = PathFd::new(path) else { return Ok(rules) };
+/// Allows what is below a path. One that cannot be allowed, as it is not there, is passed over: whoever opens it is refused, and tells so.
+fn allow(rules: &mut RulesetCreated, path: &Path, access: BitFlags<AccessFs>) {
+    let Ok(opened) = PathFd::new(path) else { return };
     let access = if path.is_dir() { access } else { access & AccessFs::from_file(NEWEST) };
-    rules.add_rule(PathBeneath::new(opened, access)).with_context(|| format!("no Landlock for {}", path.display()))
+    let _ = rules.add_rule(PathBeneath::new(opened, access));
 }
 
 /// The folders of files; what stands in the topmost folder, and what is no plain file, stands for itself.

@@ -42,11 +42,19 @@ pub(super) fn leave_root(name: Option<&str>, needs: &Needs, strict: bool) -> Res
     if !geteuid().is_root() {
         return stay(name, needs);
     }
+    let may_change = [Capability::CAP_SETUID, Capability::CAP_SETGID].into_iter().all(|cap| has(CapSet::Effective, cap));
+    if name.is_none() && !may_change && !strict {
+        // In a container whose root has no such right.
+        make(needs)?;
+        return Ok(Owner { root: true, words: "user root, who may become no other here".to_owned() });
+    }
     let identity = match name {
         Some(name) => {
             let user = User::from_name(name)?.with_context(|| format!("there is no user {name}"))?;
             let identity = Identity { name: user.name, uid: user.uid, gid: user.gid, named: true };
-            may(&identity, needs).with_context(|| format!("as the user {name}"))?;
+            if !identity.uid.is_root() {
+                may(&identity, needs).with_context(|| format!("as the user {name}"))?;
+            }
             identity
         }
         None => choose(needs, strict)?,
@@ -152,6 +160,7 @@ fn groups(identity: &Identity) -> Result<()> {
 }
 
 fn become_user(identity: &Identity) -> Result<()> {
+    limit();
     caps::securebits::set_keepcaps(true)?;
     groups(identity)?;
     setresgid(identity.gid, identity.gid, identity.gid)?;
@@ -173,12 +182,8 @@ fn make(needs: &Needs) -> Result<()> {
 
 /// Gives up every capability but `cap_net_raw`, for this process and all that it could start; says which is left.
 pub(super) fn keep_capturing() -> Result<String> {
-    let wanted: CapsHashSet =
-        [Capability::CAP_NET_RAW].into_iter().filter(|cap| caps::has_cap(None, CapSet::Permitted, *cap).unwrap_or(false)).collect();
-    for cap in caps::runtime::procfs_all_supported(None).unwrap_or_else(|_| caps::all()) {
-        // Only for whoever may; for all others the bounding set says no more than the permitted one, without new privileges.
-        let _ = if wanted.contains(&cap) { Ok(()) } else { caps::drop(None, CapSet::Bounding, cap) };
-    }
+    let wanted: CapsHashSet = [Capability::CAP_NET_RAW].into_iter().filter(|cap| has(CapSet::Permitted, *cap)).collect();
+    limit();
     let none = CapsHashSet::new();
     let sets = [(CapSet::Effective, &wanted), (CapSet::Permitted, &wanted), (CapSet::Inheritable, &none)];
     for (set, value) in sets {
@@ -188,4 +193,15 @@ pub(super) fn keep_capturing() -> Result<String> {
     let _ = caps::clear(None, CapSet::Ambient);
     prctl::set_no_new_privs().context("new privileges could not be ruled out")?;
     Ok(if wanted.is_empty() { "no capability" } else { "cap_net_raw alone" }.to_owned())
+}
+
+/// Rules out that a program started from here gets more. Only for whoever may, as root: for all others the bounding set says no more than
+/// the permitted one, without new privileges.
+fn limit() {
+    let others = caps::runtime::procfs_all_supported(None).unwrap_or_else(|_| caps::all());
+    others.into_iter().filter(|cap| *cap != Capability::CAP_NET_RAW).for_each(|cap| drop(caps::drop(None, CapSet::Bounding, cap)));
+}
+
+fn has(set: CapSet, cap: Capability) -> bool {
+    caps::has_cap(None, set, cap).unwrap_or(false)
 }
