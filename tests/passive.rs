@@ -56,9 +56,8 @@ fn not_one_frame_leaves_the_interface() {
 fn listen_only() {
     // The kernel itself would speak IPv6 on a new interface.
     fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
-    for line in ["link set lo up", "link add air0 type veth peer name ap0", "link set ap0 up", "link set air0 up"] {
-        run(&format!("ip {line}"));
-    }
+    run("ip link set lo up");
+    interface();
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("lab.pcap");
     run(&format!("{} simulate --hours 1 {}", env!("CARGO_BIN_EXE_whither"), capture.display()));
@@ -82,12 +81,28 @@ fn listen_only() {
     for page in ["/", "/api/v1/devices", "/api/v1/destinations", "/api/v1/contacts", "/api/v1/rhythm"] {
         sensor.page(page);
     }
-    sensor.stop();
     assert_eq!((sent_by("ap0"), sent_by("air0")), (0, sent), "frames that left each end");
+
+    // It is opened again from inside, with what is left of all rights.
+    run("ip link del ap0");
+    assert!(sensor.line().contains("trying again until it is back"));
+    interface();
+    assert!(sensor.line().contains("watching ap0 again"));
+    let metrics = sensor.page("/metrics");
+    assert!(metrics.contains("whither_capture_up{interface=\"ap0\"} 1"), "{metrics}");
+    sensor.stop();
+    assert_eq!(sent_by("ap0"), 0);
 
     // That the counter would have told: the test sends one itself.
     pcap::Capture::from_device("ap0").unwrap().open().unwrap().sendpacket([0xff; 60]).unwrap();
     assert_eq!(sent_by("ap0"), 1);
+}
+
+/// A new interface, and its far end.
+fn interface() {
+    for line in ["link add air0 type veth peer name ap0", "link set ap0 up", "link set air0 up"] {
+        run(&format!("ip {line}"));
+    }
 }
 
 /// Sends each frame of a capture from the far end, as fast as it can; says how many.

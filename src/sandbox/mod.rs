@@ -87,8 +87,10 @@ pub fn enter(mode: Mode, name: Option<&str>, needs: &Needs) -> Result<Sandbox> {
     let user = user::leave_root(name, needs, mode == Mode::Require)?;
     sandbox.layers.push(Layer { name: "user", on: !user.root, words: user.words });
     if mode == Mode::Off {
-        let off = |name| Layer { name, on: false, words: format!("{name} off") };
-        sandbox.layers.extend(["capabilities", "landlock", "seccomp"].map(off));
+        let (on, words) = if user::only_captures() { (true, "cap_net_raw alone") } else { (false, "capabilities off") };
+        sandbox.layers.push(Layer { name: "capabilities", on, words: words.to_owned() });
+        let off = |(name, words): (_, &str)| Layer { name, on: false, words: words.to_owned() };
+        sandbox.layers.extend([("landlock", "Landlock off"), ("seccomp", "seccomp off")].map(off));
         return Ok(sandbox);
     }
     sandbox.add("capabilities", user::keep_capturing())?;

@@ -15,6 +15,14 @@ const NETLINK_ADDRESS: u64 = 12;
 /// Bytes that one thread wakes another by; less than the header of an Ethernet frame.
 const WAKE: u64 = 8;
 const STDERR: u64 = 2;
+/// Requests of `ioctl`, by asm-generic/ioctls.h: C libraries disagree on their type.
+const TCGETS: u64 = 0x5401;
+const TIOCGWINSZ: u64 = 0x5413;
+const FIONBIO: u64 = 0x5421;
+const FIONREAD: u64 = 0x541b;
+const FIOCLEX: u64 = 0x5451;
+/// What all requests about sockets and interfaces begin with (linux/sockios.h).
+const SIOC: u64 = 0x8900;
 
 /// A condition on an argument: its index, how it is compared, with what. Arguments of 32 bits are compared as such, since the upper half of
 /// their register is noise.
@@ -95,12 +103,12 @@ pub(super) fn confine() -> Result<()> {
         (
             libc::SYS_ioctl,
             &[
-                &[Is(1, Eq, libc::TCGETS as u64)],
-                &[Is(1, Eq, libc::TIOCGWINSZ as u64)],
-                &[Is(1, Eq, libc::FIONBIO as u64)],
-                &[Is(1, Eq, libc::FIONREAD as u64)],
-                &[Is(1, Eq, libc::FIOCLEX as u64)],
-                &[Is(1, MaskedEq(0xff00), 0x8900)],
+                &[Is(1, Eq, TCGETS)],
+                &[Is(1, Eq, TIOCGWINSZ)],
+                &[Is(1, Eq, FIONBIO)],
+                &[Is(1, Eq, FIONREAD)],
+                &[Is(1, Eq, FIOCLEX)],
+                &[Is(1, MaskedEq(0xff00), SIOC)],
             ],
         ),
     ];

@@ -53,7 +53,7 @@ pub(super) fn leave_root(name: Option<&str>, needs: &Needs, strict: bool) -> Res
             let user = User::from_name(name)?.with_context(|| format!("there is no user {name}"))?;
             let identity = Identity { name: user.name, uid: user.uid, gid: user.gid, named: true };
             if !identity.uid.is_root() {
-                may(&identity, needs).with_context(|| format!("as the user {name}"))?;
+                may(&identity, needs).with_context(|| format!("as the user {name} (--user NAME is another)"))?;
             }
             identity
         }
@@ -95,7 +95,7 @@ fn choose(needs: &Needs, strict: bool) -> Result<Identity> {
         }
     }
     let refused = refused.unwrap_or_else(|| anyhow!("there is no user {NOBODY}"));
-    Err(refused.context("no user but root can be taken; name one with --user, or `--user root`"))
+    Err(refused.context("no user but root reaches what was given; let one, or say --user root"))
 }
 
 /// Whoever owns a path, or what there is of it.
@@ -193,6 +193,11 @@ pub(super) fn keep_capturing() -> Result<String> {
     let _ = caps::clear(None, CapSet::Ambient);
     prctl::set_no_new_privs().context("new privileges could not be ruled out")?;
     Ok(if wanted.is_empty() { "no capability" } else { "cap_net_raw alone" }.to_owned())
+}
+
+/// Whether the process has no capability but that one, if any.
+pub(super) fn only_captures() -> bool {
+    caps::read(None, CapSet::Permitted).is_ok_and(|held| held.iter().all(|cap| *cap == Capability::CAP_NET_RAW))
 }
 
 /// Rules out that a program started from here gets more. Only for whoever may, as root: for all others the bounding set says no more than
