@@ -1,6 +1,6 @@
 //! The unit for systemd: how exposed systemd itself finds it, and that the program knows what it is started with.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test reads files of its own")]
+#![expect(clippy::disallowed_methods, reason = "a test reads files of its own")]
 
 use std::process::Command;
 

@@ -2,7 +2,13 @@
 //!
 //! Road not taken: making the README from the program. It is for people, and its words want an author.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test reads files of its own")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test reads files of its own"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -75,6 +81,18 @@ fn every_flag_is_listed() {
         .map(|cell| cell.split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(listed, flags);
+}
+
+#[test]
+fn every_dependency_stands_with_what_it_is_for() {
+    let manifest: toml::Table = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap().parse().unwrap();
+    let target = manifest["target"].as_table().unwrap().values().map(|target| &target["dependencies"]);
+    let direct: BTreeSet<&str> =
+        target.chain([&manifest["dependencies"]]).flat_map(|table| table.as_table().unwrap().keys().map(String::as_str)).collect();
+    let section = section("What it is built from");
+    let listed: BTreeSet<&str> =
+        section.lines().filter(|line| line.starts_with("| ")).flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(listed, direct);
 }
 
 #[test]
