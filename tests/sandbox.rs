@@ -179,6 +179,24 @@ fn root_is_given_up_where_another_user_is_enough() {
 }
 
 #[test]
+fn whoever_owns_the_files_is_taken_where_nobody_is_not_enough() {
+    let Some(folder) = again("whoever_owns_the_files_is_taken_where_nobody_is_not_enough") else { return };
+    if !geteuid().is_root() {
+        return eprintln!("\n*** SKIPPED: only root can become another user ***\n");
+    }
+    let person = 54_321;
+    for path in ["", "events", "state"].map(|name| folder.join(name)) {
+        std::os::unix::fs::chown(&path, Some(person), Some(person)).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    let sandbox = confined(&folder);
+    assert!(sandbox.line().starts_with("sandbox: user 54321, "), "{}", sandbox.line());
+    fs::write(folder.join("events/e.jsonl"), "").unwrap();
+    let made = fs::metadata(folder.join("events/e.jsonl")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (person, person));
+}
+
+#[test]
 fn a_user_that_cannot_reach_what_was_given_is_told_and_not_taken() {
     let Some(folder) = again("a_user_that_cannot_reach_what_was_given_is_told_and_not_taken") else { return };
     if !geteuid().is_root() {
