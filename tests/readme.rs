@@ -2,13 +2,7 @@
 //!
 //! Road not taken: making the README from the program. It is for people, and its words want an author.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    reason = "a test reads files of its own"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test reads files of its own")]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What the process gives up before it reads a byte that a device has chosen.
 //!
 //! The capture and the listening socket are opened first, with whatever rights that needs. Then, before any thread starts, in this
-//! order: another user ([`user`]), all capabilities but `cap_net_raw`, Landlock ([`folders`]), seccomp ([`syscalls`]). Everything
+//! order: another user (`user`), all capabilities but `cap_net_raw`, Landlock (`folders`), seccomp (`syscalls`). Everything
 //! else is opened inside: address databases, watchlists, the devices file, the events, the state. So a file that the sensor could
 //! not read again on SIGHUP fails at the start.
 //!
