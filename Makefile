@@ -5,6 +5,8 @@
 # make lab     only the live test, which then must not be skipped
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
+# make deny    advisories, licences and sources of dependencies       make sbom    what it is built from, as CycloneDX
+# make reproducible   builds twice in different folders and compares the bytes
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
 SHELL := /bin/bash
@@ -14,6 +16,7 @@ export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sb
 BINARY = $(or $(CARGO_TARGET_DIR),target)/release/whither
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
+TWICE = target/reproducible
 
 # What is measured over: the captures in BENCH_TRACES. Without it they are made, once, of those in BENCH_CORPUS by BENCH_MAKER, a
 # program that takes --src and --out; both are looked for beside this tree. Without these the simulated lab run stands in.
@@ -27,7 +30,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -37,6 +40,8 @@ run: build-deps
 test: lint deps
 	cargo check --no-default-features --all-targets
 	cargo test
+	@if cargo deny --version >/dev/null 2>&1; then $(MAKE) --no-print-directory deny; \
+	else echo "make: SKIPPED: cargo deny is not there (\`make deny\` installs it, which takes minutes)" >&2; fi
 
 demo: build-deps
 	cargo build --release
@@ -80,6 +85,37 @@ fmt:
 lint: build-deps
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+
+# The advisories come from the network: without it the others are checked still.
+deny: build-deps
+	@cargo deny --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-deny || true
+	@if ! cargo deny --version >/dev/null 2>&1; then \
+	    echo "make: SKIPPED: no cargo-deny; advisories, licences and sources of dependencies were not checked" >&2; \
+	else \
+	    cargo deny --locked --config packaging/deny.toml check bans licenses sources; \
+	    if cargo deny --config packaging/deny.toml fetch db >/dev/null 2>&1; then \
+	        cargo deny --locked --config packaging/deny.toml check --disable-fetch advisories; \
+	    else \
+	        echo "make: SKIPPED: the advisories cannot be fetched here; bans, licences and sources were checked" >&2; \
+	    fi; \
+	fi
+
+sbom: build-deps
+	@cargo cyclonedx --version >/dev/null 2>&1 || cargo install --locked cargo-cyclonedx
+	cargo cyclonedx --format json --override-filename whither.cdx
+	mv whither.cdx.json target/whither.cdx.json
+
+# Whoever builds the same commit with the same Rust gets the same bytes, if paths are named alike.
+reproducible: build-deps
+	@rm -rf $(TWICE); mkdir -p $(TWICE)/there
+	git archive HEAD | tar -x -C $(TWICE)/there
+	@for root in $(CURDIR) $(CURDIR)/$(TWICE)/there; do \
+	    cd $$root; \
+	    RUSTFLAGS="--remap-path-prefix=$$root=. --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo" \
+	        cargo build --release --locked --target-dir $$root/target/build; \
+	done
+	@cd $(CURDIR); sha256sum target/build/release/whither $(TWICE)/there/target/build/release/whither
+	@cmp target/build/release/whither $(TWICE)/there/target/build/release/whither && echo "make: the same bytes"
 
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -109,6 +109,25 @@ pub struct Common {
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
     #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
+    /// Started as root: whose the process is once the capture is open [default: nobody, else who owns the files given]
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Give up all rights that are not needed: capabilities, files, system calls [default: try]
+    #[arg(long, value_enum, value_name = "off|try|require", hide_possible_values = true)]
+    pub sandbox: Option<Sandbox>,
+}
+
+/// Whether, and how strictly, the process gives up the rights that it does not need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    /// It keeps them.
+    Off,
+    /// It gives up what this kernel lets it give up, and says what not.
+    #[default]
+    Try,
+    /// It does not start where it cannot give up all.
+    Require,
 }
 
 /// `whither watch`.
@@ -125,7 +144,7 @@ pub struct Watch {
 #[derive(Args, Debug)]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
-#[command(mut_arg("events_keep", |flag| flag.hide(true)))]
+#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -154,6 +173,7 @@ pub struct Read {
 #[derive(Args, Debug)]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
+#[command(mut_arg("user", |flag| flag.hide(true)))]
 pub struct Explain {
     /// The device: its label in the table, its MAC, one of its addresses, or its host name
     pub device: String,
@@ -221,6 +241,8 @@ impl Common {
             web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
+            user: self.user.or(file.user),
+            sandbox: self.sandbox.or(file.sandbox),
         })
     }
 
@@ -287,6 +309,8 @@ const KEYS: &[&str] = &[
     "web-config-file",
     "snaplen",
     "buffer",
+    "user",
+    "sandbox",
 ];
 
 /// A place on the globe.

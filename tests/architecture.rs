@@ -21,6 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("commands", &[""]),
     ("lib", &[]),
     ("config", &["engine::limits"]),
+    ("sandbox", &["config"]),
     // The devices file is read here so that the engine needs no TOML; text is printable by the rule for text from the wire.
     ("roster", &["config", "engine::roster", "engine::geo::Country", "dissect::observation::Text", "packet::Mac"]),
     // Events carry a country and what the dissectors saw.

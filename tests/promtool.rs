@@ -97,7 +97,7 @@ fn scrape() -> Scrape {
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, sandbox: vec![("landlock", true)] }
 }
 
 /// A rhythm that has all numbers.

@@ -163,6 +163,7 @@ fn exposed(history: &mut String, engine: &mut Engine, packets: u64, second: u64)
         snapshot: engine.snapshot(),
         capture: vec![wlan],
         state: Some(StateRow { written: second, errors: 0 }),
+        sandbox: ["user", "capabilities", "landlock", "seccomp"].map(|layer| (layer, true)).to_vec(),
         ..Scrape::default()
     };
     let text = prometheus::render(&scrape, true).unwrap();

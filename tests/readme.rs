@@ -78,6 +78,18 @@ fn every_flag_is_listed() {
 }
 
 #[test]
+fn every_dependency_stands_with_what_it_is_for() {
+    let manifest: toml::Table = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap().parse().unwrap();
+    let target = manifest["target"].as_table().unwrap().values().map(|target| &target["dependencies"]);
+    let direct: BTreeSet<&str> =
+        target.chain([&manifest["dependencies"]]).flat_map(|table| table.as_table().unwrap().keys().map(String::as_str)).collect();
+    let section = section("What it is built from");
+    let listed: BTreeSet<&str> =
+        section.lines().filter(|line| line.starts_with("| ")).flat_map(|line| line.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(listed, direct);
+}
+
+#[test]
 fn the_devices_file_is_one_that_is_read() {
     let section = section("Devices: who is who");
     let example = section.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();

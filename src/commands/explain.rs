@@ -19,6 +19,7 @@ use whither::export::explain::captures::Captures;
 use whither::export::explain::{Case, Deciding, ask};
 use whither::export::pcapng::{Captured, Writer};
 use whither::packet::{Body, Frame, Packet};
+use whither::sandbox;
 
 use super::read::Filter;
 use super::{engine, watchlists};
@@ -26,6 +27,7 @@ use super::{engine, watchlists};
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     if asked.files.iter().any(|path| path.as_os_str() == "-") {
         bail!("explain reads the captures more than once, which standard input cannot be; name a file");
     }

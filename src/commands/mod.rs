@@ -23,6 +23,8 @@ use whither::engine::watchlist::{self, Watchlist};
 use whither::export::state::State;
 use whither::export::web::Web;
 use whither::roster;
+#[cfg(feature = "live")]
+use whither::sandbox::{self, Needs, Sandbox};
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
@@ -77,6 +79,18 @@ fn watchlists(files: &[impl AsRef<Path>]) -> Result<Vec<Watchlist>> {
     }
     lists.push(Watchlist::embedded().context("the embedded watchlist")?);
     Ok(lists)
+}
+
+/// Confines this process to what `watch` needs from now on; the sockets are open.
+#[cfg(feature = "live")]
+fn confine(common: &Common, web: &Web) -> Result<Sandbox> {
+    let written = common.events.iter().filter(|path| path.as_os_str() != "-");
+    let needs = Needs {
+        read: [&common.geoip, &common.watchlist, &web.files()].into_iter().flatten().chain(&common.devices).cloned().collect(),
+        write: written.cloned().collect(),
+        keep: common.state.iter().cloned().collect(),
+    };
+    sandbox::enter(common.sandbox.unwrap_or_default(), common.user.as_deref(), &needs)
 }
 
 /// How the pages are to be served.

@@ -15,6 +15,7 @@ use whither::export::log::EventLog;
 use whither::export::names::Names;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
+use whither::sandbox;
 
 use super::serve::{Pages, Replay};
 use super::{engine, recall, watchlists, web};
@@ -36,6 +37,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
     let server = if asked.serve { Some((bind(&common)?, web(common.web_config_file.as_deref())?)) } else { None };
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;

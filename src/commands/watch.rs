@@ -24,9 +24,10 @@ use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape};
 use whither::packet::Timestamp;
+use whither::sandbox;
 
 use super::losses::{self, Losses};
-use super::{databases, devices, recall, watchlists, web};
+use super::{confine, databases, devices, recall, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -56,17 +57,19 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
             choice.interface
         }
     };
-    let geo = databases(&common.geoip)?;
-    let lists = watchlists(&common.watchlist)?;
-    let roster = devices(common.devices.as_deref())?;
     let mut options = Options { filter: common.filter.clone(), ..Options::new(&interface) };
     options.snaplen = common.snaplen.unwrap_or(options.snaplen);
     options.buffer = common.buffer.map_or(options.buffer, |mib| mib.saturating_mul(1 << 20));
     let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
     let web = web(common.web_config_file.as_deref())?;
     let (scheme, at) = (web.scheme(), server.local_addr());
+    sandbox::ask_nobody(common.sandbox.unwrap_or_default())?;
     let mut capture = Capture::open(options)?;
+    let sandbox = confine(&common, &web)?;
 
+    let geo = databases(&common.geoip)?;
+    let lists = watchlists(&common.watchlist)?;
+    let roster = devices(common.devices.as_deref())?;
     let (queue, writer) = events(&common)?.unzip();
     let side = OurSide { nets: Vec::new(), by_address: common.by_address };
     let mut engine = Engine::new(Limits::default(), side, geo, queue.is_some());
@@ -81,10 +84,19 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let row = InterfaceRow { interface: interface.clone(), up: true, ..InterfaceRow::default() };
     let state = Arc::new(Mutex::new(State { engine, row }));
 
-    let handle = serve((server, web), &state, queue.clone(), stats, common.sensor())?;
+    let about = Scrape {
+        sensor: common.sensor().to_owned(),
+        sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
+        ..Scrape::default()
+    };
+    let handle = serve((server, web), &state, queue.clone(), stats, about)?;
     let keeper = kept.map(|kept| keep(kept, &state)).transpose()?;
     let stop = signals(&state, &common)?;
-    eprintln!("whither: watching {interface}; look at {scheme}://{at}/ (metrics at {scheme}://{at}/metrics); stop with Ctrl-C");
+    eprintln!(
+        "whither: watching {interface}; look at {scheme}://{at}/ (metrics at {scheme}://{at}/metrics); stop with Ctrl-C; {}",
+        sandbox.line()
+    );
+    sandbox::mute(&sandbox)?;
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
@@ -205,16 +217,16 @@ fn serve(
     state: &Arc<Mutex<State>>,
     queue: Option<EventQueue>,
     stats: Option<Arc<Stats>>,
-    sensor: &str,
+    about: Scrape,
 ) -> Result<Handle> {
-    let (state, sensor) = (Arc::clone(state), sensor.to_owned());
+    let state = Arc::clone(state);
     let scrape = move || {
         let mut held = lock(&state);
         let mut snapshot = held.engine.snapshot();
         let capture = vec![held.row.clone()];
         drop(held);
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
-        Scrape { snapshot, capture, sensor: sensor.clone(), state: stats.as_deref().map(Stats::row) }
+        Scrape { snapshot, capture, state: stats.as_deref().map(Stats::row), ..about.clone() }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }

@@ -213,5 +213,5 @@ pub(super) fn scrape() -> Scrape {
     assert_eq!(RTT_BUCKETS.len(), snapshot.rtts[0].buckets.len());
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 12_345, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_060 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state }
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, sandbox: vec![("landlock", true)] }
 }

@@ -30,6 +30,7 @@ pub mod pcapng;
 pub mod prometheus;
 pub mod rotate;
 mod routine;
+mod sandbox;
 pub mod state;
 pub mod table;
 mod tls;
@@ -71,6 +72,8 @@ pub struct Scrape {
     pub sensor: String,
     /// How saving the state goes, where one is kept.
     pub state: Option<state::StateRow>,
+    /// What confines the process, and whether it holds; empty when files are read.
+    pub sandbox: Vec<(&'static str, bool)>,
 }
 
 /// One page.

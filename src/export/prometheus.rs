@@ -1,9 +1,8 @@
 //! The exposition for Prometheus. Every metric name of the project stands in a table `FAMILIES`, one row each.
 //!
-//! Road taken: the samples of one family after the other, straight from the snapshot into text ([`Samples`]); histograms, whose
-//! text has rules of its own, and `process_*` through the `prometheus` crate. Road not taken: all through a Collector in a fresh
-//! registry. Its model of a destination's sample is eleven allocations, all families stand in memory at once, and a scrape took three
-//! and a half times as many instructions. Nor `CounterVec` and kin: they never forget a series that left, and would be a second memory beside the engine's.
+//! Road taken: one family after the other through the `prometheus` crate's encoder, from the rows of a snapshot ([`Samples`]). Road
+//! not taken: a Collector in a fresh registry, where all families stand in memory at once; `CounterVec` and kin. These are slower to
+//! scrape, never forget a series that left, and would be a second memory beside the engine's.
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -13,7 +12,7 @@ mod samples;
 
 pub(super) use samples::Samples;
 
-use super::{REVISION, Scrape, VERSION, contacts, printable, routine};
+use super::{REVISION, Scrape, VERSION, contacts, printable, routine, sandbox};
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, RttRow, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
@@ -30,13 +29,14 @@ pub fn render(scrape: &Scrape, process: bool) -> prometheus::Result<String> {
     let mut families: Vec<&Family> = families().collect();
     families.sort_unstable_by_key(|family| family.name);
     for family in families {
-        if family.kind == HISTOGRAM {
-            TextEncoder::new().encode_utf8(histograms(family, scrape).as_slice(), &mut text)?;
+        let filled = if family.kind == HISTOGRAM {
+            histograms(family, scrape)
         } else {
             let mut samples = Samples::default();
             (family.samples)(scrape, &mut samples);
-            samples.write(family, &mut text);
-        }
+            samples.family(family)
+        };
+        TextEncoder::new().encode_utf8(filled.as_slice(), &mut text)?;
     }
     Ok(text)
 }
@@ -58,7 +58,7 @@ pub(super) fn live(scrape: Scrape) -> Result<String, String> {
 
 /// All families; each table beside `FAMILIES` stands with what it tells.
 fn families() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES)
+    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES).chain(sandbox::FAMILIES)
 }
 
 /// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.
@@ -266,12 +266,17 @@ fn histograms(family: &Family, from: &Scrape) -> Option<MetricFamily> {
         metric.set_histogram(histogram);
         metric
     };
+    (!from.snapshot.rtts.is_empty()).then(|| filled(family, from.snapshot.rtts.iter().map(metric).collect()))
+}
+
+/// A family as the crate wants it.
+fn filled(family: &Family, metrics: Vec<Metric>) -> MetricFamily {
     let mut filled = MetricFamily::default();
     filled.set_name(format!("{PREFIX}{}", family.name));
     filled.set_help(family.help.to_owned());
-    filled.set_field_type(HISTOGRAM);
-    filled.set_metric(from.snapshot.rtts.iter().map(metric).collect());
-    (!from.snapshot.rtts.is_empty()).then_some(filled)
+    filled.set_field_type(family.kind);
+    filled.set_metric(metrics);
+    filled
 }
 
 fn last_packet(from: &Scrape, to: &mut Samples) {

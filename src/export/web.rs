@@ -74,6 +74,12 @@ impl Web {
         if held.settings.tls.is_some() { "https" } else { "http" }
     }
 
+    /// The web configuration file and those that it names: what is read again when it changes.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).files.0.iter().map(|(path, _)| path.clone()).collect()
+    }
+
     /// The settings as the files have them now, or had them when they could last be used.
     pub(super) fn current(&self) -> Arc<Settings> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
