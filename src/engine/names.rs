@@ -14,6 +14,7 @@ use crate::engine::limits::Limits;
 use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
+use crate::engine::title::Title;
 use crate::packet::Timestamp;
 
 /// Names kept for one (device, address): a content network's address serves many.
@@ -22,90 +23,83 @@ const CANDIDATES: usize = 4;
 /// (device, address) → the names that were answered with it.
 #[derive(Debug)]
 pub(super) struct NameTable {
-    table: Table<(Id, IpAddr), ArrayVec<Candidate, CANDIDATES>>,
+    table: Table<(Id, IpAddr), ArrayVec<Answer, CANDIDATES>>,
+    /// How long an answer is used at least.
+    life: Duration,
 }
 
-/// What an answer says of an address.
+/// What an answer says of an address: 48 bytes, of which each entry holds four.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
-    pub(super) name: Arc<str>,
+    pub(super) title: Arc<Title>,
     /// The place that an alias of it claims.
-    pub(super) region: Option<Region>,
-    /// Its lifetime as answered.
-    pub(super) ttl: Duration,
+    pub(super) region: Option<Box<Region>>,
+    /// Its lifetime as answered, seconds.
+    pub(super) ttl: u32,
     /// The packet that held the answer, and its own time.
     pub(super) by: (u64, Timestamp),
-}
-
-/// A name that an address was given for.
-#[derive(Clone, Debug)]
-pub(super) struct Candidate {
-    /// The latest answer with it.
-    pub(super) answer: Answer,
     /// When that came.
     pub(super) seen: Timestamp,
-    /// How long it is used.
-    pub(super) life: Duration,
 }
 
 impl NameTable {
     /// An empty table.
     #[must_use]
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { table: Table::new("names", limits.names) }
+        Self { table: Table::new("names", limits.names), life: limits.name_life }
     }
 
     /// Notes what `device` was told of `address`.
-    pub(super) fn learn(&mut self, device: Id, address: IpAddr, answer: Answer, now: Timestamp, limits: &Limits) {
-        if answer.name.is_empty() || answer.name.parse::<IpAddr>().is_ok() {
-            return; // the root, or an address: no name to tell
+    pub(super) fn learn(&mut self, device: Id, address: IpAddr, answer: Answer, limits: &Limits) {
+        if !answer.title.is_host {
+            return; // no name to tell
         }
-        let life = answer.ttl.max(limits.name_life);
-        let candidate = Candidate { answer, seen: now, life };
-        let key = (device, address.to_canonical());
+        let (key, now) = ((device, address.to_canonical()), answer.seen);
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                known.retain(|other| other.answer.name != candidate.answer.name);
+                known.retain(|other| other.title.name != answer.title.name);
                 if known.is_full() {
                     known.remove(0);
                 }
-                known.push(candidate);
+                known.push(answer);
             }
             return;
         }
         self.table.make_room(now, |_, silent| silent >= limits.stale);
         let mut first = ArrayVec::new();
-        first.push(candidate);
+        first.push(answer);
         self.table.insert(key, first, now);
     }
 
     /// The names that `device` knows `address` by, the latest first.
-    pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
         let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
-        known.into_iter().flatten().rev().filter(move |candidate| now.since(candidate.seen) <= candidate.life)
+        known.map_or(&[][..], ArrayVec::as_slice).iter().rev().filter(move |answer| answer.is_used(now, self.life))
     }
 
     /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
-    pub(super) fn best(&self, device: Id, address: IpAddr, now: Timestamp) -> (Option<&Candidate>, usize) {
-        let fresh = || self.of(device, address, now).filter(|candidate| candidate.is_fresh(now));
-        match fresh().next() {
-            Some(latest) => (Some(latest), fresh().count()),
-            None => (self.of(device, address, now).next(), self.of(device, address, now).count()),
+    pub(super) fn best(&self, device: Id, address: IpAddr, now: Timestamp) -> (Option<&Answer>, usize) {
+        let used = self.of(device, address, now);
+        let fresh = used.clone().filter(|answer| answer.is_fresh(now));
+        match fresh.clone().next() {
+            Some(latest) => (Some(latest), fresh.count()),
+            None => (used.clone().next(), used.count()),
         }
     }
 
     /// The names that [`NameTable::best`] counts.
-    pub(super) fn fitting(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Candidate> {
+    pub(super) fn fitting(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Answer> {
         let fresh = self.best(device, address, now).0.is_some_and(|latest| latest.is_fresh(now));
-        self.of(device, address, now).filter(move |candidate| !fresh || candidate.is_fresh(now))
+        self.of(device, address, now).filter(move |answer| !fresh || answer.is_fresh(now))
     }
 
-    /// Lets a name go whose time is over; called once per packet.
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        self.table
-            .pop_stale(now, Duration::from_mins(1), |known, _| known.iter().all(|candidate| now.since(candidate.seen) > candidate.life));
+    /// Lets a name go whose time is over; whether one went.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
+        let life = self.life;
+        let is_over = |known: &ArrayVec<Answer, CANDIDATES>, _| known.iter().all(|answer| !answer.is_used(now, life));
+        self.table.pop_stale(now, Duration::from_mins(1), is_over).is_some()
     }
 
     /// Its state, for the metrics.
@@ -115,9 +109,19 @@ impl NameTable {
     }
 }
 
-impl Candidate {
+impl Answer {
+    /// Its lifetime as answered.
+    pub(super) fn ttl(&self) -> Duration {
+        Duration::from_secs(u64::from(self.ttl))
+    }
+
     /// Whether its lifetime as answered still runs.
     fn is_fresh(&self, now: Timestamp) -> bool {
-        now.since(self.seen) <= self.answer.ttl
+        now.since(self.seen) <= self.ttl()
+    }
+
+    /// Whether it is used: for its lifetime, and at least for `life`.
+    fn is_used(&self, now: Timestamp, life: Duration) -> bool {
+        now.since(self.seen) <= self.ttl().max(life)
     }
 }

@@ -162,6 +162,13 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         self.remove(self.head)
     }
 
+    /// Gives back the memory of a table that is empty and in which nothing will be filed again under an old id.
+    pub(super) fn give_back(&mut self) {
+        if self.index.is_empty() {
+            (self.index, self.slots, self.free) = (HashTable::new(), Vec::new(), Vec::new());
+        }
+    }
+
     /// Takes out an entry.
     pub(super) fn take(&mut self, id: Id) -> Option<(K, V)> {
         self.get(id)?;

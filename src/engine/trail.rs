@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::engine::charge::{Spot, Told};
 use crate::engine::flow::{Flow, Life, Side, Sides};
-use crate::engine::names::Candidate;
+use crate::engine::names::Answer;
 use crate::engine::snapshot::{Both, Place, Tally};
 use crate::packet::Packet;
 
@@ -72,9 +72,8 @@ impl Flow {
     }
 }
 
-impl From<&Candidate> for Told {
-    fn from(candidate: &Candidate) -> Self {
-        let answer = &candidate.answer;
-        Self { name: Arc::clone(&answer.name), ttl: answer.ttl, by: answer.by }
+impl From<&Answer> for Told {
+    fn from(answer: &Answer) -> Self {
+        Self { name: Arc::clone(&answer.title.name), ttl: answer.ttl(), by: answer.by }
     }
 }
