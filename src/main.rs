@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         #[cfg(not(feature = "live"))]
         Command::Watch(_) => Err(anyhow::anyhow!("this whither was built without live capture; build it with the feature `live`")),
         Command::Read(asked) => commands::read::run(asked),
+        Command::Report(asked) => commands::report::run(asked),
         Command::Explain(asked) => commands::explain::run(asked),
         Command::Simulate(asked) => commands::simulate::run(&asked),
     };

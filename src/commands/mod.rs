@@ -2,6 +2,7 @@
 
 pub(crate) mod explain;
 pub(crate) mod read;
+pub(crate) mod report;
 mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]

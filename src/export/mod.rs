@@ -28,6 +28,7 @@ pub mod notable;
 mod page;
 pub mod pcapng;
 pub mod prometheus;
+pub mod report;
 pub mod rotate;
 mod routine;
 pub mod state;
@@ -133,7 +134,8 @@ fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// A time in UTC, RFC 3339, with so many digits of a second; `nanos` since the epoch.
-fn rfc3339(nanos: u64, digits: usize) -> String {
+#[must_use]
+pub fn rfc3339(nanos: u64, digits: usize) -> String {
     // Nanoseconds in a u64 end in 2554, jiff's range in 9999.
     jiff::Timestamp::from_nanosecond(i128::from(nanos)).map(|time| format!("{time:.digits$}")).unwrap_or_default()
 }
