@@ -134,12 +134,12 @@ fn inputs(asked: &Report, common: &Common) -> Result<Inputs> {
     }
     let mut settings = Vec::new();
     for path in &common.geoip {
-        settings.push(("geoip".to_owned(), format!("{} {}", name(path), hash(path)?.1)));
+        settings.push(("geoip".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
     }
     if let Some(path) = &common.devices {
-        settings.push(("devices".to_owned(), format!("{} {}", name(path), hash(path)?.1)));
+        settings.push(("devices".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
     }
-    settings.extend(lists.iter().map(|list| ("watchlist".to_owned(), format!("{} {}", list.name, list.sha256))));
+    settings.extend(lists.iter().map(|list| ("watchlist".to_owned(), format!("{}, {} rules, {}", list.name, list.rules, list.sha256))));
     settings.extend(common.local_net.iter().map(|net| ("local-net".to_owned(), net.to_string())));
     settings.extend(common.location.map(|at| ("location".to_owned(), format!("{},{}", at.latitude, at.longitude))));
     settings.push(("by-address".to_owned(), common.by_address.to_string()));

@@ -62,6 +62,7 @@ pub(super) fn absence(what: String, because: String, by: By, timed: bool, covera
             By::Address => "one frame: 60 bytes",
         },
         seen_permille: (seen * 1000.0) as u64,
+        provided: if coverage.frames_lost.is_some() { "" } else { ", if the capture lost nothing, which it does not say" },
         once_in_seconds: Some((there * seen / -SURE) as u64).filter(|seconds| *seconds > 0),
         timer_seconds: coverage.associated_seconds / ROUNDS,
         after_joining_permille: after.map(|after| (after * 1000.0).ceil() as u64).filter(|permille| *permille <= 1000),
@@ -115,17 +116,24 @@ fn ratio(part: u64, whole: u64) -> f64 {
 }
 
 impl Absence {
+    /// Whether all but what was not observed is the same.
+    pub(super) fn like(&self, other: &Self) -> bool {
+        let bounds = |one: &Self| (one.seen_permille, one.once_in_seconds, one.timer_seconds, one.after_joining_permille);
+        let rest = |one: &Self| (one.not_excluded_bytes, one.support, one.would_show, one.conditions.len());
+        bounds(self) == bounds(other) && rest(self) == rest(other)
+    }
+
     /// What would have been seen, as a person reads it.
     pub(super) fn detectable(&self) -> String {
-        let mut words = vec![format!("one occurrence would show with {}", percent(self.seen_permille))];
+        let mut words = vec![format!("one occurrence would have shown with a chance of {}{}", percent(self.seen_permille), self.provided)];
         if let Some(seconds) = self.once_in_seconds {
-            words.push(format!("at random, once in {} or more often would have shown with 95 %", span(seconds)));
+            words.push(format!("what comes at random once in {} or more often would have shown with 95 %", span(seconds)));
         }
         if self.timer_seconds > 0 {
             words.push(format!("a timer of {} or less would have gone off three times", span(self.timer_seconds)));
         }
         if let Some(permille) = self.after_joining_permille {
-            words.push(format!("following {} or more of its associations would have shown with 95 %", percent(permille)));
+            words.push(format!("what follows {} or more of the associations would have shown with 95 %", percent(permille)));
         }
         words.push(format!("not excluded: {} that may have been anything", size(self.not_excluded_bytes)));
         words.join("; ")

@@ -320,7 +320,7 @@ fn pulls(row: &PullsRow) -> Pulls {
 fn timeline(row: &DeviceRow, snapshot: &Snapshot, gather: &Gather) -> Timeline {
     let Some(begin) = gather.begin else { return Timeline::default() };
     let joins = gather.joins.iter().filter(|(device, _)| *device == row.id).map(|(_, time)| time.since(begin).as_secs());
-    let key = |row: &&Row| (row.key.destination.clone(), row.category.map(|(category, _)| category), row.key.country);
+    let key = |row: &&Row| (row.key.destination.clone(), row.category, row.key.country);
     let mut rows: Vec<&Row> = gather.rows.iter().filter(|other| other.key.device == row.id).collect();
     rows.sort_by_key(key);
     let mut strips: Vec<Strip> = rows.chunk_by(|one, other| key(one) == key(other)).filter_map(strip).collect();
@@ -346,6 +346,7 @@ fn strip(rows: &[&Row]) -> Option<Strip> {
     Some(Strip {
         destination: clean(&first.key.destination),
         category: first.category.map(|(category, _)| category),
+        ambiguous: first.category.is_some_and(|(_, ambiguous)| ambiguous),
         country: first.key.country.map_or("unknown".to_owned(), |country| country.as_str().to_owned()),
         bytes: rows.iter().fold(0, |sum, row| sum.saturating_add(row.up).saturating_add(row.down)),
         bins: (0..).zip(bins).filter(|(_, bin)| bin.bytes > 0 || bin.begun > 0).map(|(at, bin)| (at, bin.begun, bin.bytes)).collect(),

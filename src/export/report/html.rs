@@ -95,7 +95,7 @@ fn countries(device: &Device) -> Markup {
 
 fn rests_on(header: &Header) -> Markup {
     html! {
-        h2 #rests { "What this rests on" }
+        h2.follows #rests { "What this rests on" }
         p { "whither " (header.whither) @if let Some(revision) = header.revision { " (" (revision) ")" } ". The same captures, settings, lists and databases give this page again, byte for byte." }
         div.wide { table {
             caption { "Captures" }
@@ -117,9 +117,8 @@ fn rests_on(header: &Header) -> Markup {
             dt { "the sensor stood" } dd { @match header.bench { Some([north, east]) => { (north) "° N, " (east) "° E" } None => "at a place that was not told, so no handshake was held against a country" } }
         }
         div.wide { table {
-            caption { "Lists and settings; all settings as one: SHA-256 " span.mono { (header.settings_sha256) } }
+            caption { "Settings; all of them as one: SHA-256 " span.mono { (header.settings_sha256) } }
             tbody {
-                @for list in &header.lists { tr { td.name { "list " (list.name) ", " (grouped(list.rules as u64)) " rules" } td.mono { (list.sha256) } } }
                 @for setting in &header.settings { tr { td.name { (setting.name) } td.mono { (setting.value) } } }
             }
         } }

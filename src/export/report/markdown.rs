@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::{Destination, Device, Pulls, Report};
+use super::model::{Absence, Destination, Device, Pulls, Report};
 use super::words::{grouped, moment, share, size, span, span_ms, verdict};
 
 /// Rows of each kind; JSON and CSV have all.
@@ -44,9 +44,6 @@ fn top(report: &Report, out: &mut String) {
     }
     let databases: Vec<String> = header.databases.iter().map(|row| format!("{} of {}", code(&row.name), row.built)).collect();
     let _ = writeln!(out, "\n- Address databases: {}. {}", databases.join(", "), header.attribution);
-    for list in &header.lists {
-        let _ = writeln!(out, "- List {}, {} rules: `{}`", code(&list.name), grouped(list.rules as u64), list.sha256);
-    }
     for setting in &header.settings {
         let _ = writeln!(out, "- Setting {}: {}", setting.name, code(&setting.value));
     }
@@ -177,7 +174,10 @@ fn not_observed(device: &Device, out: &mut String) {
         return;
     }
     let _ = writeln!(out, "\n### Not observed, and what that is worth\n");
-    for absence in &device.not_observed {
+    for alike in device.not_observed.chunk_by(Absence::like) {
+        let Some(absence) = alike.first() else { continue };
+        let what: Vec<String> =
+            alike.iter().map(|absence| format!("**{}** ({})", plain(&absence.what), plain(&absence.because))).collect();
         let conditions: Vec<String> = absence
             .conditions
             .iter()
@@ -188,9 +188,8 @@ fn not_observed(device: &Device, out: &mut String) {
             .collect();
         let _ = writeln!(
             out,
-            "- **Not observed: {}** ({}). {}: {}. It would have been seen by {}; at the least {}; {}. Coverage: {}.",
-            plain(&absence.what),
-            plain(&absence.because),
+            "- Not observed: {}. {}: {}. It would have been seen by {}; at the least {}; {}. Coverage: {}.",
+            what.join("; "),
             absence.support,
             conditions.join("; "),
             absence.would_show,

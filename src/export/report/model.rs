@@ -335,6 +335,8 @@ pub(super) struct Absence {
     pub(super) least: &'static str,
     /// The chance that one occurrence would have been seen, thousandths.
     pub(super) seen_permille: u64,
+    /// What that chance supposes.
+    pub(super) provided: &'static str,
     /// Random occurrences at least as often as once in so many seconds would have been seen with 95 %; none where it was there too short.
     pub(super) once_in_seconds: Option<u64>,
     /// A timer of at most so many seconds would have gone off three times.
@@ -381,6 +383,7 @@ pub(super) struct Timeline {
 pub(super) struct Strip {
     pub(super) destination: String,
     pub(super) category: Option<&'static str>,
+    pub(super) ambiguous: bool,
     pub(super) country: String,
     pub(super) bytes: u64,
     pub(super) bins: Vec<(usize, u32, u64)>,

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::export::report::model::{Destination, Device, Name, Pulls, Rhythm};
+use crate::export::report::model::{Absence, Destination, Device, Name, Pulls, Rhythm};
 use crate::export::report::picture::{map, strips};
 use crate::export::report::words::{grouped, moment, percent, share, size, span, span_ms, verdict};
 
@@ -162,12 +162,12 @@ fn not_observed(device: &Device) -> Markup {
             p.note { strong { "Coverage: " } (device.coverage.words()) "." }
             div.wide { table {
                 thead { tr { th { "not observed" } th { "what would have been seen" } th { "conditions" } } }
-                tbody { @for absence in &device.not_observed { tr {
-                    td.name { strong { (absence.what) } span.sub { (absence.because) } }
+                tbody { @for alike in device.not_observed.chunk_by(Absence::like) { @if let Some(absence) = alike.first() { tr {
+                    td.name { @for absence in alike { strong { (absence.what) } span.sub { (absence.because) } } }
                     td.words { "by " (absence.would_show) "; at the least " (absence.least) span.sub { (absence.detectable()) } }
                     td.words { span class={ "tag " (absence.support) } { (absence.support) }
                         @for condition in &absence.conditions { span.sub { (mark(condition.met)) " " (condition.what) ": " (condition.is) } } }
-                } } }
+                } } } }
             } }
             p.legend { "✓ holds, ✗ does not, ? is not known. Supported: all hold; weak: one does not; open: one is not known." }
         }

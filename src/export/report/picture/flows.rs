@@ -4,16 +4,16 @@ use std::cmp::Reverse;
 
 use maud::{Markup, html};
 
-use super::{BLUE, GREY, TURNS, scaled};
+use super::{BLUE, GREY, TURNS, VERMILLION, scaled};
 use crate::export::report::model::Device;
 use crate::export::report::words::{cut, size};
 
 /// Units.
 const WIDTH: i64 = 1_000;
 const HEIGHT: u64 = 420;
-const GAP: i64 = 15;
+const GAP: i64 = 16;
 /// Left edges of the three columns, and their width.
-const COLUMNS: [i64; 3] = [190, 500, 800];
+const COLUMNS: [i64; 3] = [180, 470, 825];
 const BAR: i64 = 14;
 /// Devices, systems and countries drawn; the rest is one band more.
 const MOST: [usize; 3] = [8, 12, 10];
@@ -46,6 +46,10 @@ pub(in crate::export::report) fn flows(devices: &[Device]) -> Markup {
     }
     html! {
         svg.flows viewBox={ "0 0 " (WIDTH) " " (bottom + 30) } role="img" aria-label="Bytes from each device to each autonomous system and country" {
+            defs { pattern id="hatch" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
+                rect width="7" height="7" fill="#fff" {}
+                rect width="4" height="7" fill=(VERMILLION) {}
+            } }
             @for (x, head) in COLUMNS.iter().zip(["device", "autonomous system", "country by the databases"]) {
                 text x=(x) y="14" font-size="12" fill="#444" font-weight="bold" { (head) }
             }
@@ -57,7 +61,11 @@ pub(in crate::export::report) fn flows(devices: &[Device]) -> Markup {
                     @let left = column == 0;
                     text x=(if left { x - 5 } else { x + BAR + 5 }) y=(stop.top + stop.high / 2 + 4) font-size="12"
                         text-anchor=(if left { "end" } else { "start" }) stroke="#fff" stroke-width="3" paint-order="stroke" {
-                        (cut(&stop.name, if column == 1 { 34 } else { 24 })) " " tspan fill="#444" { (size(stop.bytes)) }
+                        @match column {
+                            0 => { (cut(&stop.name, 24)) tspan fill="#444" x=(x - 5) dy="14" { (size(stop.bytes)) } }
+                            1 => { (cut(&stop.name, 34)) " " tspan fill="#444" { (size(stop.bytes)) } }
+                            _ => { (cut(&stop.name, 14)) " " tspan fill="#444" { (size(stop.bytes)) } }
+                        }
                     }
                 }
             }

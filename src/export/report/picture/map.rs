@@ -31,11 +31,7 @@ pub(in crate::export::report) fn world() -> Markup {
         }
     });
     html! { svg.once aria-hidden="true" width="0" height="0" { defs {
-        path id="world" d=(path);
-        pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)" {
-            rect width="8" height="8" fill="#fff" {}
-            rect width="4" height="8" fill=(VERMILLION) {}
-        }
+        path id="world" d=(path) {}
     } } }
 }
 
@@ -63,10 +59,14 @@ pub(in crate::export::report) fn map(device: &Device, bench: Option<[f64; 2]>) -
                         fill="none" stroke=(colour(verdict(place))) stroke-width="2.5" stroke-opacity="0.55"
                         stroke-dasharray=[dashes(verdict(place))] {}
                 }
-                path d={ "M" (x - 11) " " (y) "h22M" (x) " " (y - 11) "v22" } stroke="#000" stroke-width="4" { title { "the sensor" } }
             }
             @for ((x, y), place) in spots.iter().zip(&places) {
                 (marker(*x, *y, radius(bytes(place), most), place))
+            }
+            @if let Some((x, y)) = here {
+                @for (colour, width) in [("#fff", "8"), ("#000", "4")] {
+                    path d={ "M" (x - 11) " " (y) "h22M" (x) " " (y - 11) "v22" } stroke=(colour) stroke-width=(width) { title { "the sensor" } }
+                }
             }
             @for (text, at) in &labels {
                 text x=(at.left + 3) y=(at.top + 25) font-size="27" stroke="#fff" stroke-width="5" paint-order="stroke" { (text) }
@@ -134,7 +134,7 @@ fn dashes(verdict: &str) -> Option<&'static str> {
 /// The area grows with the bytes.
 fn radius(bytes: u64, most: u64) -> i64 {
     let share = if most == 0 { 0.0 } else { bytes as f64 / most as f64 };
-    9 + (share.sqrt() * 31.0) as i64
+    9 + (share.sqrt() * 21.0) as i64
 }
 
 /// A rectangle that text or a sign takes.

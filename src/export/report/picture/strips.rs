@@ -9,10 +9,12 @@ use crate::export::report::words::{cut, size};
 use crate::export::rfc3339;
 
 /// Units: where strips begin and end, and how high they are.
-const LEFT: i64 = 232;
+const LEFT: i64 = 262;
 const RIGHT: i64 = 920;
 const ROW: i64 = 19;
 const HEAD: i64 = 34;
+/// Letters before a strip.
+const LETTERS: usize = 38;
 /// Strips drawn: those of a listed purpose first to stay.
 const MOST: usize = 32;
 /// Distances of marks on the axis, seconds.
@@ -38,7 +40,8 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
                 @let y = HEAD + ROW * row;
                 path d={ "M0 " (y) "H1000" } stroke="#eee" {}
                 text x=(LEFT - 6) y=(y + 14) font-size="12" text-anchor="end" {
-                    (cut(&strip.destination, 24)) " " tspan fill="#555" { (cut(strip.category.unwrap_or_default(), 14)) " " (strip.country) }
+                    @let purpose = purpose(strip);
+                    (cut(&strip.destination, LETTERS.saturating_sub(purpose.chars().count()))) " " tspan fill="#555" { (purpose) }
                 }
                 path d=(bars(strip, timeline, span, y + ROW - 2)) fill="#0072b2" {}
                 text x=(RIGHT + 6) y=(y + 14) font-size="12" fill="#444" { (size(strip.bytes)) }
@@ -56,9 +59,15 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
     }
 }
 
+/// What it is for, and where.
+fn purpose(strip: &Strip) -> String {
+    let unsure = if strip.ambiguous { "?" } else { "" };
+    strip.category.map_or_else(|| strip.country.clone(), |category| format!("{category}{unsure} {}", strip.country))
+}
+
 /// The largest strips, and every one of a purpose that decides what a device does; in their order.
 fn shown(strips: &[Strip]) -> (Vec<&Strip>, usize) {
-    let decides = |strip: &&Strip| matches!(strip.category, Some("config" | "region_routing"));
+    let decides = |strip: &&Strip| !strip.ambiguous && matches!(strip.category, Some("config" | "region_routing"));
     let room = MOST.saturating_sub(strips.iter().filter(decides).take(MOST).count());
     let mut others = 0;
     let shown: Vec<&Strip> = strips
