@@ -1,5 +1,6 @@
 //! One file for each command, and what they share.
 
+pub(crate) mod compare;
 pub(crate) mod explain;
 pub(crate) mod read;
 pub(crate) mod report;

@@ -4,14 +4,16 @@
 //! compressed or not, as `sha256sum` tells it. Road not taken: hashing what the reader happens to ask for, which misses what it skips.
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use sha2::{Digest as _, Sha256};
-use whither::capture::file::{File, Item};
+use whither::capture::file::{Damage, File, Item};
 use whither::config::{Cli, Common, Report};
+use whither::engine::Engine;
+use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
 use whither::export::rfc3339;
@@ -29,87 +31,121 @@ const RECORD: u64 = 16;
 /// Reads the captures and writes the report.
 pub(crate) fn run(mut asked: Report) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
-    if asked.files.iter().any(|path| path.as_os_str() == "-") {
+    let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
+    check(&outs, &asked.files)?;
+    let settings: Vec<(&str, &String)> =
+        asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
+    let mut read = read(&asked.files, &common, &settings)?;
+    read.inputs.asked.clone_from(&asked.ask);
+    let told = read.told(&asked.device)?;
+    let wanted = outs.iter().all(Option::is_none);
+    let forms: [(Option<&Path>, Form<report::Report>); 4] = [
+        (asked.html.as_deref(), |told| Ok(report::html(told))),
+        (asked.md.as_deref().or(wanted.then_some(Path::new("-"))), |told| Ok(report::markdown(told))),
+        (asked.json.as_deref(), |told| report::json(told)),
+        (asked.csv.as_deref(), |told| Ok(report::csv(told))),
+    ];
+    write(&forms, &told)?;
+    read.end()
+}
+
+/// How something is written down.
+pub(super) type Form<T> = fn(&T) -> Result<String, String>;
+
+/// Writes all that was asked for.
+pub(super) fn write<T>(forms: &[(Option<&Path>, Form<T>)], told: &T) -> Result<()> {
+    for (path, form) in forms {
+        if let Some(path) = path {
+            put(path, &form(told).map_err(|error| anyhow!(error))?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be read twice, more than one text on standard output, and writing over a capture.
+pub(super) fn check(outs: &[Option<&Path>], files: &[PathBuf]) -> Result<()> {
+    if files.iter().any(|path| path.as_os_str() == "-") {
         bail!("a report names its captures by their hashes, so it reads files, not standard input");
     }
-    let outs = [&asked.html, &asked.md, &asked.json, &asked.csv];
-    if outs.into_iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
+    if outs.iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
         let words = "only one of --html, --md, --json and --csv can go to standard output; give the others a file";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
-    outs.into_iter().flatten().try_for_each(|path| refuse_input(path, &asked.files))?;
+    outs.iter().flatten().try_for_each(|path| refuse_input(path, files))
+}
 
+/// What was read of captures.
+pub(super) struct Reading {
+    inputs: Inputs,
+    snapshot: Snapshot,
+    gather: Gather,
+    damages: Vec<String>,
+}
+
+impl Reading {
+    /// The report on some devices, as the person names them; on all where none is named.
+    pub(super) fn told(&self, devices: &[String]) -> Result<report::Report> {
+        let wanted = devices.iter().map(|words| Ok(ask::device(words, &self.snapshot).map_err(|words| anyhow!(words))?.id.clone()));
+        Ok(report::draft(self.inputs.clone(), &self.snapshot, &self.gather, &wanted.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Fails where a capture broke off.
+    pub(super) fn end(self) -> Result<()> {
+        if self.damages.is_empty() { Ok(()) } else { Err(anyhow!(self.damages.join("; "))) }
+    }
+}
+
+/// Reads captures through one engine. `settings` are those beside the common ones.
+pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &String)]) -> Result<Reading> {
     let mut filter = Filter::new(common.filter.as_deref())?;
-    let mut files = asked.files.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
-    let mut inputs = inputs(&asked, &common)?;
-    let mut engine = engine(&common, true)?;
+    // All are opened first: a misspelt name is told before an hour of reading.
+    let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let mut inputs = inputs(common, settings)?;
+    let mut engine = engine(common, true)?;
     engine.watch_for(watchlists(&common.watchlist)?);
     let mut gather = Gather::new();
     let mut damages = Vec::new();
-    for (path, file) in &mut files {
+    for (path, mut file) in files {
         let mut capture = hashed(path)?;
-        let mut progress = Progress::of(&capture);
-        let mut ends: Option<(Timestamp, Timestamp)> = None;
         engine.begin();
-        let read = file.read(&mut |item| {
-            capture.frames = capture.frames.saturating_add(1);
-            match item {
-                Item::Frame(frame) => {
-                    progress.step(capture.frames, frame.data.len());
-                    let (first, last) = ends.unwrap_or((frame.time, frame.time));
-                    ends = Some((first.min(frame.time), last.max(frame.time)));
-                    capture.cut_frames = capture.cut_frames.saturating_add(u64::from((frame.data.len() as u64) < u64::from(frame.wire_len)));
-                    if !filter.takes(&frame) {
-                        capture.filtered_frames = capture.filtered_frames.saturating_add(1);
-                        return;
-                    }
-                    gather.frame(frame.time);
-                    engine.ingest(&frame);
-                    if engine.has_events() {
-                        engine.events().for_each(|event| gather.take(event));
-                    }
-                }
-                Item::Unreadable(..) => engine.unreadable(),
-            }
-        });
-        progress.end();
-        if let Err(damage) = read {
+        if let Err(damage) = through(&mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
             capture.damage = Some(damage.to_string());
             damages.push(format!("{}: {damage}", path.display()));
-        }
-        let lost = file.lost();
-        capture.drops = Drops { interface: lost.interface, system: lost.system };
-        if let Some((first, last)) = ends {
-            (capture.first, capture.last) = (Some(rfc3339(first.as_nanos(), 9)), Some(rfc3339(last.as_nanos(), 9)));
         }
         inputs.captures.push(capture);
     }
     engine.finish(|event| gather.take(event));
-    let snapshot = engine.snapshot();
-    let wanted = asked.device.iter().map(|words| Ok(ask::device(words, &snapshot).map_err(|words| anyhow!(words))?.id.clone()));
-    let wanted = wanted.collect::<Result<Vec<_>>>()?;
-    write(&asked, &report::draft(inputs, &snapshot, &gather, &wanted))?;
-    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+    Ok(Reading { inputs, snapshot: engine.snapshot(), gather, damages })
 }
 
-/// Writes what was asked for; Markdown to standard output where nothing was.
-fn write(asked: &Report, report: &report::Report) -> Result<()> {
-    if [&asked.html, &asked.md, &asked.json, &asked.csv].into_iter().all(Option::is_none) {
-        return put(Path::new("-"), &report::markdown(report));
+/// One capture through the engine.
+fn through(file: &mut File, capture: &mut Capture, engine: &mut Engine, gather: &mut Gather, filter: &mut Filter) -> Result<(), Damage> {
+    let mut progress = Progress::of(capture);
+    let mut ends: Option<(Timestamp, Timestamp)> = None;
+    let read = file.read(&mut |item| {
+        capture.frames = capture.frames.saturating_add(1);
+        let Item::Frame(frame) = item else { return engine.unreadable() };
+        progress.step(capture.frames, frame.data.len());
+        let (first, last) = ends.unwrap_or((frame.time, frame.time));
+        ends = Some((first.min(frame.time), last.max(frame.time)));
+        capture.cut_frames = capture.cut_frames.saturating_add(u64::from((frame.data.len() as u64) < u64::from(frame.wire_len)));
+        if !filter.takes(&frame) {
+            capture.filtered_frames = capture.filtered_frames.saturating_add(1);
+            return;
+        }
+        gather.frame(frame.time);
+        engine.ingest(&frame);
+        if engine.has_events() {
+            engine.events().for_each(|event| gather.take(event));
+        }
+    });
+    progress.end();
+    let lost = file.lost();
+    capture.drops = Drops { interface: lost.interface, system: lost.system };
+    if let Some((first, last)) = ends {
+        (capture.first, capture.last) = (Some(rfc3339(first.as_nanos(), 9)), Some(rfc3339(last.as_nanos(), 9)));
     }
-    if let Some(path) = &asked.html {
-        put(path, &report::html(report))?;
-    }
-    if let Some(path) = &asked.md {
-        put(path, &report::markdown(report))?;
-    }
-    if let Some(path) = &asked.json {
-        put(path, &report::json(report).map_err(|error| anyhow!(error))?)?;
-    }
-    if let Some(path) = &asked.csv {
-        put(path, &report::csv(report))?;
-    }
-    Ok(())
+    read
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {
@@ -123,7 +159,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 }
 
 /// What the report tells of its making, but for the captures.
-fn inputs(asked: &Report, common: &Common) -> Result<Inputs> {
+fn inputs(common: &Common, more: &[(&str, &String)]) -> Result<Inputs> {
     let mut lists = Vec::new();
     for (list, path) in watchlists(&common.watchlist)?.iter().zip(common.watchlist.iter().map(Some).chain([None])) {
         let sha256 = match path {
@@ -144,8 +180,7 @@ fn inputs(asked: &Report, common: &Common) -> Result<Inputs> {
     settings.extend(common.location.map(|at| ("location".to_owned(), format!("{},{}", at.latitude, at.longitude))));
     settings.push(("by-address".to_owned(), common.by_address.to_string()));
     settings.extend(common.filter.iter().map(|filter| ("filter".to_owned(), filter.clone())));
-    settings.extend(asked.device.iter().map(|device| ("device".to_owned(), device.clone())));
-    settings.extend(asked.ask.iter().map(|what| ("ask".to_owned(), what.clone())));
+    settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())));
     let lines: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
     Ok(Inputs {
         captures: Vec::new(),
@@ -153,7 +188,7 @@ fn inputs(asked: &Report, common: &Common) -> Result<Inputs> {
         settings,
         settings_sha256: hexadecimal(&Sha256::digest(lines.as_bytes())),
         bench: common.location.map(|at| (at.latitude, at.longitude)),
-        asked: asked.ask.clone(),
+        asked: Vec::new(),
     })
 }
 

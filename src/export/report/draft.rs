@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::blind;
 use super::gather::{Flows, Gather, Row};
 use super::model::{
-    Count, Coverage, Database, Destination, Device, FirstContact, Header, Inputs, Name, Place, Pull, Pulls, Report, Rhythm, Server,
+    Count, Coverage, Database, Destination, Device, FirstContact, Header, Inputs, Name, Place, Print, Pull, Pulls, Report, Rhythm, Server,
     Service, Setting, Share, Strip, Timeline,
 };
 use super::unmet::{self, Met};
@@ -93,6 +93,7 @@ fn device(row: &DeviceRow, header: &Header, snapshot: &Snapshot, gather: &Gather
         not_observed: Vec::new(),
         asked: Vec::new(),
         timeline: timeline(row, snapshot, gather),
+        ja4: prints(row, gather),
     }
 }
 
@@ -315,6 +316,13 @@ fn pulls(row: &PullsRow) -> Pulls {
         changes: row.pulls.iter().filter(|pull| pull.changed == Some(true)).count() as u64,
         pulls: row.pulls.iter().map(pull).collect(),
     }
+}
+
+fn prints(row: &DeviceRow, gather: &Gather) -> Vec<Print> {
+    let own = gather.prints.iter().filter(|(device, ..)| *device == row.id);
+    let mut prints: Vec<Print> = own.map(|(_, ja4, hellos)| Print { ja4: clean(ja4), hellos: *hellos }).collect();
+    prints.sort_by_key(|print| Reverse(print.hellos)); // stable
+    prints
 }
 
 fn timeline(row: &DeviceRow, snapshot: &Snapshot, gather: &Gather) -> Timeline {

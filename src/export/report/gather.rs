@@ -17,6 +17,8 @@ const MOST_ROWS: usize = 8_192;
 const MOST_SERVERS: usize = 16;
 /// Associations kept: frames that say that somebody joined can be forged.
 const MOST_JOINS: usize = 4_096;
+/// Fingerprints counted: hellos can be made with any.
+const MOST_PRINTS: usize = 4_096;
 /// Devices whose flows are counted: forged MAC addresses.
 const MOST_DEVICES: usize = 1_024;
 /// Bins of a timeline.
@@ -37,6 +39,8 @@ pub struct Gather {
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
+    /// Device, fingerprint (JA4) and how many hellos bore it, sorted.
+    pub(super) prints: Vec<(Arc<str>, Arc<str>, u64)>,
 }
 
 /// Which account a flow was put on, and its own name. The place is that of the account.
@@ -121,8 +125,17 @@ impl Gather {
                 self.count(&event.device, &flow, ends.server.port());
                 self.flow(event.device, *flow, ends.server.ip());
             }
+            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4)),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
+        }
+    }
+
+    fn print(&mut self, device: Arc<str>, ja4: &str) {
+        match self.prints.binary_search_by(|(other, print, _)| (&**other, &**print).cmp(&(&*device, ja4))) {
+            Ok(at) => self.prints.get_mut(at).into_iter().for_each(|(.., hellos)| *hellos = hellos.saturating_add(1)),
+            Err(at) if self.prints.len() < MOST_PRINTS => self.prints.insert(at, (device, Arc::from(ja4), 1)),
+            Err(_) => {}
         }
     }
 

@@ -69,7 +69,7 @@ fn summary(report: &Report) -> Markup {
                 td.number { (size(device.transmit_bytes)) }
                 td.number { (size(device.receive_bytes)) }
                 td.words { (countries(device)) }
-                td { @if device.pull_count == 0 { "not observed" } @else { (device.pull_count) @for row in device.pulls.iter().take(2) { span.sub { (row.name) ": " (row.count) } } } }
+                td { @if device.coverage.outside_bytes == 0 { "–" } @else if device.pull_count == 0 { "not observed" } @else { (device.pull_count) @for row in device.pulls.iter().take(2) { span.sub { (row.name) ": " (row.count) } } } }
                 td.number { (share(named(device), device.coverage.outside_bytes)) }
                 td.number { (share(device.coverage.hidden_bytes, device.coverage.outside_bytes)) }
             } } }
@@ -139,5 +139,57 @@ fn blind(report: &Report) -> Markup {
         } }
         h3 { "Limits of the method" }
         ul { @for limit in &report.limits { li { (limit) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::fixture::{self, HOSTILE};
+    use crate::export::report::{Capture, Gather, Inputs, csv, draft, json, markdown};
+
+    /// A report in which every text that somebody else may choose is chosen to do harm.
+    fn hostile() -> Report {
+        let mut snapshot = fixture::scrape().snapshot;
+        for device in &mut snapshot.devices {
+            device.hostname = Some(HOSTILE.into());
+            device.vendor = Some(HOSTILE.into());
+            device.notes = Some(HOSTILE.into());
+        }
+        for row in &mut snapshot.destinations {
+            row.organisation = Some(HOSTILE.into());
+            row.location = Some(std::sync::Arc::new(fixture::disputed()));
+        }
+        snapshot.pulls.iter_mut().for_each(|row| row.vendor = Some(HOSTILE.into()));
+        let inputs = Inputs {
+            captures: vec![Capture { name: crate::export::report::words::clean(HOSTILE), ..Capture::default() }],
+            settings: vec![("filter".to_owned(), HOSTILE.to_owned())],
+            asked: vec![HOSTILE.to_owned()],
+            ..Inputs::default()
+        };
+        draft(inputs, &snapshot, &Gather::new(), &[])
+    }
+
+    #[test]
+    fn names_that_were_chosen_to_do_harm_do_none_in_any_form() {
+        let report = hostile();
+        let forms = [html(&report), markdown(&report), json(&report).unwrap(), csv(&report)];
+        for text in &forms {
+            assert!(text.contains("u{202e}"), "the name is there: {text}");
+            let hidden = |c: char| (c.is_control() && !matches!(c, '\n' | '\r')) || c == '\u{202e}';
+            assert!(!text.contains(hidden), "{text:?}");
+        }
+        let [page, md, ..] = &forms;
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
+        assert!(!page.contains("http://") && !page.contains("src=") && !page.contains("@import"), "nothing is asked for");
+        let outside_spans: String = md.split('`').step_by(2).collect();
+        assert!(!outside_spans.replace("\\<", "").contains('<'), "{outside_spans}");
+    }
+
+    #[test]
+    fn the_page_says_what_it_may_load_which_is_nothing() {
+        let page = html(&hostile());
+        assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">"), "{page}");
+        assert!(page.contains("default-src 'none'; style-src 'unsafe-inline'; img-src data:"));
     }
 }

@@ -51,7 +51,11 @@ fn top(report: &Report, out: &mut String) {
     let _ = writeln!(out, "\n| device | associated | joined | up | down | config pulls | outside bytes unnamed | hidden |\n|---|---|---:|---:|---:|---|---:|---:|");
     for device in &report.devices {
         let coverage = &device.coverage;
-        let pulls = if device.pull_count == 0 { "not observed".to_owned() } else { device.pull_count.to_string() };
+        let pulls = match (coverage.outside_bytes, device.pull_count) {
+            (0, _) => "-".to_owned(),
+            (_, 0) => "not observed".to_owned(),
+            (_, count) => count.to_string(),
+        };
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} | {pulls} | {} | {} |",
@@ -232,7 +236,7 @@ fn more(all: usize, out: &mut String) {
 }
 
 /// Text that others chose, as a code span with a fence longer than any in it.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
     let fence = "`".repeat(longest.saturating_add(1));
     let pad = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
@@ -240,7 +244,7 @@ fn code(text: &str) -> String {
 }
 
 /// A sentence of ours that others' words stand in: every sign that could mean something is escaped (CommonMark, 2.4).
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '|' | '~' | '#' | '&' | '!' | '@' | '$') {

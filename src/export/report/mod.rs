@@ -8,6 +8,7 @@
 
 mod absence;
 mod blind;
+mod compare;
 mod csv;
 mod draft;
 mod gather;
@@ -18,6 +19,7 @@ mod picture;
 mod unmet;
 mod words;
 
+pub use compare::{Comparison, compare, compare_html, compare_markdown};
 pub use csv::csv;
 pub use draft::draft;
 pub use gather::Gather;
@@ -25,12 +27,12 @@ pub use html::html;
 pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};
 
-/// The whole model as JSON, one object.
+/// A report, or a comparison, as JSON, one object.
 ///
 /// # Errors
 /// Never: structs of text and numbers always serialise.
-pub fn json(report: &Report) -> Result<String, String> {
-    let mut text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+pub fn json(told: &impl serde::Serialize) -> Result<String, String> {
+    let mut text = serde_json::to_string_pretty(told).map_err(|error| error.to_string())?;
     text.push('\n');
     Ok(text)
 }

@@ -149,6 +149,15 @@ pub(super) struct Device {
     /// What was asked about and observed.
     pub(super) asked: Vec<Answer>,
     pub(super) timeline: Timeline,
+    /// TLS clients on it by their fingerprint, the most frequent first.
+    pub(super) ja4: Vec<Print>,
+}
+
+/// A TLS client by its fingerprint (JA4).
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Print {
+    pub(super) ja4: String,
+    pub(super) hellos: u64,
 }
 
 /// What a "not observed" is worth.

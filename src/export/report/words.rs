@@ -103,6 +103,21 @@ pub(super) fn verdict(verdict: &str) -> &'static str {
     }
 }
 
+impl super::model::Rhythm {
+    /// What it is, in a line.
+    pub(super) fn words(&self) -> String {
+        let mut words = Vec::new();
+        if let (true, Some(period), Some(jitter)) = (self.kinds.contains(&"periodic"), self.period_ms, self.jitter_ms) {
+            words.push(format!("every {} ± {}", span_ms(period), span_ms(jitter)));
+        }
+        words.extend(self.after_joining.clone());
+        if self.persistent_flows > 0 {
+            words.push(format!("{} persistent connections, up to {}", self.persistent_flows, span(self.persistent_longest_seconds)));
+        }
+        words.join("; ")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
