@@ -20,13 +20,18 @@ const FORMS: [&str; 4] = ["html", "md", "json", "csv"];
 static LAB: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     whither(&["simulate", "lab.pcap"], folder.path(), &[]);
-    whither(&[&["report", "lab.pcap"], FLAGS, &["--html", "o.html", "--md", "o.md", "--json", "o.json", "--csv", "o.csv"]].concat(), folder.path(), &[]);
+    whither(
+        &[&["report", "lab.pcap"], FLAGS, &["--html", "o.html", "--md", "o.md", "--json", "o.json", "--csv", "o.csv"]].concat(),
+        folder.path(),
+        &[],
+    );
     folder
 });
 const FLAGS: &[&str] = &["--location", VILNIUS, "--ask", "SG"];
 
 fn whither(arguments: &[&str], at: &Path, environment: &[(&str, &str)]) -> String {
-    let run = Command::new(env!("CARGO_BIN_EXE_whither")).args(arguments).envs(environment.iter().copied()).current_dir(at).output().unwrap();
+    let run =
+        Command::new(env!("CARGO_BIN_EXE_whither")).args(arguments).envs(environment.iter().copied()).current_dir(at).output().unwrap();
     assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
     assert!(arguments[0] == "simulate" || run.stderr.is_empty(), "{}", String::from_utf8_lossy(&run.stderr));
     String::from_utf8(run.stdout).unwrap()
@@ -115,7 +120,12 @@ fn the_planted_wrong_country_is_refuted_with_its_reason_and_no_other_of_xiaomi()
     let [name] = &refuted[..] else { panic!("{refuted:?}") };
     assert_eq!(name["name"], PLANTED);
     let words = name["servers"][0]["witnesses"].as_str().unwrap();
-    assert!(words.contains("says Singapore; ") && words.contains("; but a handshake took 9.0 ms, ") && words.contains("and Singapore begins 9137 km away"), "{words}");
+    assert!(
+        words.contains("says Singapore; ")
+            && words.contains("; but a handshake took 9.0 ms, ")
+            && words.contains("and Singapore begins 9137 km away"),
+        "{words}"
+    );
     assert!(self::told("html").contains("but a handshake took 9."));
 }
 
@@ -129,7 +139,9 @@ fn the_third_phone_has_nothing_and_what_that_is_worth() {
     assert!((93_000..93_600).contains(&number(&coverage["associated_seconds"])), "{coverage}");
     assert_eq!((&coverage["frames_lost"], number(&coverage["hidden_bytes"])), (&Value::Null, 0), "a pcap file does not say what was lost");
     let absences = told["not_observed"].as_array().unwrap();
-    let of = |what: &str| absences.iter().find(|row| row["what"].as_str().unwrap().starts_with(what)).unwrap_or_else(|| panic!("{what}: {absences:?}"));
+    let of = |what: &str| {
+        absences.iter().find(|row| row["what"].as_str().unwrap().starts_with(what)).unwrap_or_else(|| panic!("{what}: {absences:?}"))
+    };
     let pull = of("a config pull");
     assert_eq!(pull["support"], "weak", "26 h are less than three times 12 h");
     assert!((29_000..31_300).contains(&number(&pull["once_in_seconds"])), "26 h / 3.0: {pull}");
@@ -146,7 +158,8 @@ fn the_third_phone_has_nothing_and_what_that_is_worth() {
 
 /// Which program this is and how old its data are is no property of a capture.
 fn kept(md: &str) -> String {
-    let other = |line: &&str| ["- Address databases:", "- Setting watchlist:", "- All settings:"].iter().any(|start| line.starts_with(start));
+    let other =
+        |line: &&str| ["- Address databases:", "- Setting watchlist:", "- All settings:"].iter().any(|start| line.starts_with(start));
     md.split_inclusive('\n').filter(|line| !other(line)).collect::<String>().replace(env!("CARGO_PKG_VERSION"), "VERSION")
 }
 
@@ -207,13 +220,54 @@ fn what_cannot_be_done_is_said() {
     }
 }
 
+#[test]
+fn two_phones_side_by_side_differ_by_their_makers_and_not_by_what_both_do() {
+    let told = whither(&["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--location", VILNIUS, "--json", "-"], LAB.path(), &[]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let rows = told["rows"].as_array().unwrap();
+    let row = |level: &str, what: &str| {
+        rows.iter()
+            .find(|row| row["level"] == level && row["what"].as_str().unwrap().starts_with(what))
+            .unwrap_or_else(|| panic!("{level} {what}"))
+    };
+    for (level, what, on) in [
+        ("country", "Singapore (SG)", "a"),
+        ("asn", "AS45102 ", "a"),
+        ("domain", "xiaomi.com", "a"),
+        ("name", LIST, "a"),
+        ("domain", "heytapmobile.com", "b"),
+        ("name", "www.gstatic.com", "both"),
+        ("ja4", "t13d", "both"),
+    ] {
+        assert_eq!(row(level, what)["on"], on, "{what}");
+    }
+    let z = |what: &str| row("domain", what)["z_centi"].as_i64().unwrap();
+    assert!(z("xiaomi.com") > 400 && z("heytapmobile.com") < -400, "the makers stand out");
+    assert!(["google.com", "gstatic.com", "debian.org"].into_iter().all(|what| z(what).abs() < 200), "what both do sinks");
+    assert_eq!(row("domain", "xiaomi.com")["silence_permille"], 0);
+    let lost = |row: &&Value| row["destination"] == LIST;
+    assert_eq!(told["rhythms"].as_array().unwrap().iter().find(lost).unwrap()["b"], Value::Null);
+
+    // A capture beside itself differs in nothing, and the order of the sides only turns the signs.
+    let same = whither(&["compare", "lab.pcap", "lab.pcap", "--json", "-"], LAB.path(), &[]);
+    let same: Value = serde_json::from_str(&same).unwrap();
+    assert!(same["rows"].as_array().unwrap().iter().all(|row| row["on"] == "both" && row["z_centi"] == 0));
+    assert_eq!(same["rhythms"].as_array().unwrap().len(), 0);
+    let md = whither(&["compare", "oneplus8t", "mi10t-5g", "lab.pcap"], LAB.path(), &[]);
+    assert!(md.contains("| only B | `xiaomi.com` | −6."), "{md}");
+}
+
 /// A capture that breaks off is reported as far as it goes, with the damage in it.
 #[test]
 fn a_damaged_capture_is_reported_with_its_damage() {
     let folder = tempfile::tempdir().unwrap();
     let whole = fs::read(LAB.path().join("lab.pcap")).unwrap();
     fs::write(folder.path().join("cut.pcap"), &whole[..whole.len() / 2]).unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_whither")).args(["report", "cut.pcap", "--json", "o.json"]).current_dir(folder.path()).output().unwrap();
+    let run = Command::new(env!("CARGO_BIN_EXE_whither"))
+        .args(["report", "cut.pcap", "--json", "o.json"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     assert_eq!(run.status.code(), Some(1));
     let model: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("o.json")).unwrap()).unwrap();
     let damage = model["header"]["captures"][0]["damage"].as_str().unwrap();
@@ -257,7 +311,8 @@ fn measured(name: &str, page: &str, width: u32) -> String {
         .output()
         .unwrap();
     let dom = String::from_utf8_lossy(&run.stdout).into_owned();
-    let result = dom.split("<pre id=\"wrong\">").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap_or_else(|| panic!("{name}: {dom}"));
+    let result =
+        dom.split("<pre id=\"wrong\">").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap_or_else(|| panic!("{name}: {dom}"));
     assert!(result.starts_with("measured "), "{name}: nothing was measured: {result}");
     let said: Vec<String> =
         String::from_utf8_lossy(&run.stderr).lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();

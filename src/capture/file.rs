@@ -128,7 +128,8 @@ impl File {
             PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
             _ => "is not a pcap or pcapng capture".to_owned(),
         })?;
-        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed, statistics: Statistics::default() };
+        let mut file =
+            Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed, statistics: Statistics::default() };
         file.check_link()?;
         Ok(file)
     }

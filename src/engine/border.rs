@@ -46,7 +46,7 @@ pub fn distance_km(from: (f64, f64), country: Country) -> Option<f64> {
 }
 
 /// Calls `visit` with every country and each ring of its outline: (latitude, longitude), degrees. Longitudes of a ring may run past 180.
-pub fn rings(visit: &mut dyn FnMut(Country, &[(f64, f64)])) {
+pub fn rings(mut visit: impl FnMut(Country, &[(f64, f64)])) {
     for (country, outline) in outlines() {
         outline.rings(&mut |ring| visit(country, ring));
     }

@@ -67,9 +67,8 @@ fn randomised(devices: &[Device]) -> String {
 }
 
 fn anycast(devices: &[Device]) -> String {
-    let sum = |of: fn(&super::model::Place) -> u64| {
-        devices.iter().flat_map(|device| &device.countries).map(of).fold(0, u64::saturating_add)
-    };
+    let sum =
+        |of: fn(&super::model::Place) -> u64| devices.iter().flat_map(|device| &device.countries).map(of).fold(0, u64::saturating_add);
     let outside = devices.iter().map(|device| device.coverage.outside_bytes).fold(0, u64::saturating_add);
     format!(
         "of bytes outside: {} refuted by handshake times, {} not contradicted, {} not measured; {} with anycast servers",

@@ -121,9 +121,11 @@ fn met(level: &str, report: &Report) -> Vec<(String, u64, u64)> {
                 "country" => met.push((format!("{} ({})", row.country_name, row.country), row.flows, bytes)),
                 "asn" => met.extend(row.asn.map(|asn| (system(asn, row.organization.as_deref()), row.flows, bytes))),
                 "domain" if row.origin != "none" => met.push((row.destination.clone(), row.flows, bytes)),
-                "name" => met.extend(row.names.iter().filter_map(|name| {
-                    Some((name.name.clone()?, name.flows, name.transmit_bytes.saturating_add(name.receive_bytes)))
-                })),
+                "name" => met.extend(
+                    row.names
+                        .iter()
+                        .filter_map(|name| Some((name.name.clone()?, name.flows, name.transmit_bytes.saturating_add(name.receive_bytes)))),
+                ),
                 _ => {}
             }
         }
@@ -151,7 +153,11 @@ fn level_rows(level: &'static str, a: &Report, b: &Report, seconds: [u64; 2]) ->
     let [there_a, there_b] = seconds;
     let amount = |rows: &[(String, u64, u64)], what: &String, seconds: u64| {
         let row = rows.binary_search_by(|row| row.0.cmp(what)).ok().and_then(|at| rows.get(at));
-        row.map_or_else(Amount::default, |(_, flows, bytes)| Amount { flows: *flows, bytes: *bytes, bytes_per_hour: per_hour(*bytes, seconds) })
+        row.map_or_else(Amount::default, |(_, flows, bytes)| Amount {
+            flows: *flows,
+            bytes: *bytes,
+            bytes_per_hour: per_hour(*bytes, seconds),
+        })
     };
     let mut rows: Vec<Row> = all
         .into_iter()

@@ -74,7 +74,8 @@ fn account(device: &Device, row: &Destination) -> [String; 21] {
 
 fn full(device: &Device, row: &Destination, name: &Name) -> [String; 21] {
     let servers: Vec<&str> = name.servers.iter().map(|server| server.address.as_str()).collect();
-    let verdict = ["refuted", "consistent", "unmeasured"].into_iter().find(|verdict| name.servers.iter().any(|server| server.verdict == *verdict));
+    let verdict =
+        ["refuted", "consistent", "unmeasured"].into_iter().find(|verdict| name.servers.iter().any(|server| server.verdict == *verdict));
     let witnesses = name.servers.iter().find(|server| Some(server.verdict) == verdict).map(|server| server.witnesses.clone());
     [
         device.id.clone(),

@@ -106,7 +106,8 @@ fn coverage(row: &DeviceRow, header: &Header, snapshot: &Snapshot, gather: &Gath
     let lost: Vec<Option<u64>> = header.captures.iter().map(|capture| capture.drops.sum()).collect();
     let flows = gather.flows.iter().find(|(device, _)| *device == row.id).map_or_else(Flows::default, |(_, flows)| *flows);
     let pending = bytes(&row.pending);
-    let hidden: Vec<Share> = row.visibility.iter().filter(|(class, _)| HIDDEN.contains(class)).map(|(class, some)| share(*class, bytes(some))).collect();
+    let hidden: Vec<Share> =
+        row.visibility.iter().filter(|(class, _)| HIDDEN.contains(class)).map(|(class, some)| share(*class, bytes(some))).collect();
     Coverage {
         associated_seconds: there.map_or(0, |there| there.present.as_secs()),
         associations: there.map_or(0, |there| there.associations),
@@ -181,7 +182,10 @@ fn destination(row: &DestinationRow, gather: &Gather) -> Destination {
     let of_row = |other: &&Row| {
         let key = &other.key;
         let place = key.country.map_or(Where::Unknown, Where::Country);
-        outside && key.device == row.device && key.destination == row.destination && (key.origin, place, key.asn) == (row.origin, row.place, row.asn)
+        outside
+            && key.device == row.device
+            && key.destination == row.destination
+            && (key.origin, place, key.asn) == (row.origin, row.place, row.asn)
     };
     let mut names: Vec<Name> = gather.rows.iter().filter(of_row).map(name).collect();
     names.sort_by_key(|name| Reverse(name.transmit_bytes.saturating_add(name.receive_bytes))); // stable
@@ -269,7 +273,10 @@ fn rhythm(row: &RhythmRow) -> Rhythm {
     let kinds = [("anchored", anchored.is_some()), ("periodic", row.periodic), ("persistent", row.persistent.flows > 0)];
     let after = |attach: Attach| {
         let delay = attach.delay.map(|delay| format!(", {} after it", span_ms(as_ms(delay)))).unwrap_or_default();
-        format!("{} of {} beats within 2 min of joining{delay} (p = {:.0e}); {} joins without", attach.after, attach.beats, attach.chance, attach.skipped)
+        format!(
+            "{} of {} beats within 2 min of joining{delay} (p = {:.0e}); {} joins without",
+            attach.after, attach.beats, attach.chance, attach.skipped
+        )
     };
     Rhythm {
         destination: clean(&row.destination),

@@ -125,7 +125,7 @@ impl Gather {
                 self.count(&event.device, &flow, ends.server.port());
                 self.flow(event.device, *flow, ends.server.ip());
             }
-            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4)),
+            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str())),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
         }

@@ -34,7 +34,8 @@ fn top(report: &Report, out: &mut String) {
     let header = &report.header;
     let _ = writeln!(out, "# Where the devices sent their data\n");
     if let (Some(first), Some(last)) = (&header.first, &header.last) {
-        let _ = writeln!(out, "From {} to {} UTC, {} frames. whither {}.", moment(first), moment(last), grouped(header.frames), header.whither);
+        let _ =
+            writeln!(out, "From {} to {} UTC, {} frames. whither {}.", moment(first), moment(last), grouped(header.frames), header.whither);
     }
     let _ = writeln!(out, "\n| capture | SHA-256 | frames | lost, as its writer says |\n|---|---|---:|---|");
     for capture in &header.captures {
@@ -48,7 +49,10 @@ fn top(report: &Report, out: &mut String) {
         let _ = writeln!(out, "- Setting {}: {}", setting.name, code(&setting.value));
     }
     let _ = writeln!(out, "- All settings: SHA-256 `{}`", header.settings_sha256);
-    let _ = writeln!(out, "\n| device | associated | joined | up | down | config pulls | outside bytes unnamed | hidden |\n|---|---|---:|---:|---:|---|---:|---:|");
+    let _ = writeln!(
+        out,
+        "\n| device | associated | joined | up | down | config pulls | outside bytes unnamed | hidden |\n|---|---|---:|---:|---:|---|---:|---:|"
+    );
     for device in &report.devices {
         let coverage = &device.coverage;
         let pulls = match (coverage.outside_bytes, device.pull_count) {
@@ -79,12 +83,25 @@ fn one(device: &Device, out: &mut String) {
         return;
     }
     let _ = writeln!(out, "Coverage: {}.", device.coverage.words());
-    let _ = writeln!(out, "\n### Countries\n\n| country | up | down | not contradicted | refuted | not measured |\n|---|---:|---:|---:|---:|---:|");
+    let _ = writeln!(
+        out,
+        "\n### Countries\n\n| country | up | down | not contradicted | refuted | not measured |\n|---|---:|---:|---:|---:|---:|"
+    );
     for place in &device.countries {
         let verdicts = [place.consistent_bytes, place.refuted_bytes, place.unmeasured_bytes].map(size).join(" | ");
-        let _ = writeln!(out, "| {} ({}) | {} | {} | {verdicts} |", place.name, place.code, size(place.transmit_bytes), size(place.receive_bytes));
+        let _ = writeln!(
+            out,
+            "| {} ({}) | {} | {} | {verdicts} |",
+            place.name,
+            place.code,
+            size(place.transmit_bytes),
+            size(place.receive_bytes)
+        );
     }
-    let _ = writeln!(out, "\n### Destinations\n\n| destination | for, whose | origin | country, system | location | up | down | flows | first (UTC) | last (UTC) |\n|---|---|---|---|---|---:|---:|---:|---|---|");
+    let _ = writeln!(
+        out,
+        "\n### Destinations\n\n| destination | for, whose | origin | country, system | location | up | down | flows | first (UTC) | last (UTC) |\n|---|---|---|---|---|---:|---:|---:|---|---|"
+    );
     device.destinations.iter().take(MOST).for_each(|row| destination(row, out));
     more(device.destinations.len(), out);
     if device.pull_count > 0 {
@@ -122,7 +139,9 @@ fn destination(row: &Destination, out: &mut String) {
         _ => String::new(),
     };
     let location = match row.outside {
-        true => format!("{}{}", verdict(row.verdict), row.witnesses.as_deref().map(|words| format!(": {}", plain(words))).unwrap_or_default()),
+        true => {
+            format!("{}{}", verdict(row.verdict), row.witnesses.as_deref().map(|words| format!(": {}", plain(words))).unwrap_or_default())
+        }
         false => String::new(),
     };
     let anycast = if row.anycast { " (anycast)" } else { "" };
@@ -147,8 +166,18 @@ fn pulls(row: &Pulls, out: &mut String) {
     let round = row.round_gap.map(|round| format!(" (about {round})")).unwrap_or_default();
     let waited = row.waited_ms.map(|waited| format!("; joined {} after a pull and did not pull", span_ms(waited))).unwrap_or_default();
     let sizes = format!("; answers: {} large, {} small", row.large, row.small);
-    let _ = writeln!(out, "\n{} ({vendor}{}): {} in {} bursts{gap}{round}{waited}{sizes}.\n", code(&row.name), row.category, row.count, row.bursts);
-    let _ = writeln!(out, "| begin (UTC) | after joining | after the last | request | response | size | server |\n|---|---|---|---:|---:|---|---|");
+    let _ = writeln!(
+        out,
+        "\n{} ({vendor}{}): {} in {} bursts{gap}{round}{waited}{sizes}.\n",
+        code(&row.name),
+        row.category,
+        row.count,
+        row.bursts
+    );
+    let _ = writeln!(
+        out,
+        "| begin (UTC) | after joining | after the last | request | response | size | server |\n|---|---|---|---:|---:|---|---|"
+    );
     for pull in &row.pulls {
         let span_of = |span: Option<u64>| span.map_or_else(|| "-".to_owned(), span_ms);
         let changed = if pull.changed == Some(true) { ", changed" } else { "" };
@@ -180,8 +209,7 @@ fn not_observed(device: &Device, out: &mut String) {
     let _ = writeln!(out, "\n### Not observed, and what that is worth\n");
     for alike in device.not_observed.chunk_by(Absence::like) {
         let Some(absence) = alike.first() else { continue };
-        let what: Vec<String> =
-            alike.iter().map(|absence| format!("**{}** ({})", plain(&absence.what), plain(&absence.because))).collect();
+        let what: Vec<String> = alike.iter().map(|absence| format!("**{}** ({})", plain(&absence.what), plain(&absence.because))).collect();
         let conditions: Vec<String> = absence
             .conditions
             .iter()
@@ -208,7 +236,10 @@ fn rhythm(device: &Device, out: &mut String) {
     if device.rhythms.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\n### Rhythm\n\n| destination | is | beats | period ± jitter | least gap | bytes a beat | after joining |\n|---|---|---:|---|---|---:|---|");
+    let _ = writeln!(
+        out,
+        "\n### Rhythm\n\n| destination | is | beats | period ± jitter | least gap | bytes a beat | after joining |\n|---|---|---:|---|---|---:|---|"
+    );
     for row in device.rhythms.iter().take(MOST) {
         let period = match (row.kinds.contains(&"periodic"), row.period_ms, row.jitter_ms) {
             (true, Some(period), Some(jitter)) => format!("{} ± {}", span_ms(period), span_ms(jitter)),

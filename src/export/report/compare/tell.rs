@@ -24,11 +24,26 @@ pub fn compare_markdown(told: &Comparison) -> String {
     }
     for level in LEVELS {
         let rows: Vec<&Row> = told.rows.iter().filter(|row| row.level == level).collect();
-        let _ = writeln!(out, "\n## {}\n\n| on | what | z | silence | A flows | A bytes/h | B flows | B bytes/h |\n|---|---|---:|---:|---:|---:|---:|---:|", head(level, &rows));
+        let _ = writeln!(
+            out,
+            "\n## {}\n\n| on | what | z | silence | A flows | A bytes/h | B flows | B bytes/h |\n|---|---|---:|---:|---:|---:|---:|---:|",
+            head(level, &rows)
+        );
         for row in rows.iter().take(MOST) {
             let [a_flows, a_bytes] = cells(&row.a);
             let [b_flows, b_bytes] = cells(&row.b);
-            let _ = writeln!(out, "| {} | {} | {} | {} | {} | {} | {} | {} |", on(row), code(&row.what), z(row), silence(row), a_flows, a_bytes, b_flows, b_bytes);
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                on(row),
+                code(&row.what),
+                z(row),
+                silence(row),
+                a_flows,
+                a_bytes,
+                b_flows,
+                b_bytes
+            );
         }
         if rows.len() > MOST {
             let _ = writeln!(out, "\n{} more; JSON has all.", rows.len().saturating_sub(MOST));

@@ -25,7 +25,7 @@ const MOST: usize = 40;
 /// The outlines of all countries, to be drawn once for a page; maps refer to it.
 pub(in crate::export::report) fn world() -> Markup {
     let mut path = String::new();
-    rings(&mut |country, ring| {
+    rings(|country, ring| {
         if country.as_str() != "AQ" {
             trace(ring, &mut path);
         }
@@ -210,7 +210,7 @@ fn trace(ring: &[(f64, f64)], path: &mut String) {
 /// Where the signs of countries stand: the middle of each one's largest piece of land. What has no outline stands at the edge.
 fn anchors(places: &[&Place]) -> Vec<(i64, i64)> {
     let mut best: Vec<(f64, (i64, i64))> = places.iter().map(|_| (0.0, (30, HEIGHT - 30))).collect();
-    rings(&mut |country, ring| {
+    rings(|country, ring| {
         let Some(at) = places.iter().position(|place| place.code == country.as_str()) else { return };
         let points: Vec<(f64, f64)> = ring.iter().map(|(north, east)| project(*north, *east)).map(|(x, y)| (x as f64, y as f64)).collect();
         let (area, middle) = middle(&points);
