@@ -114,7 +114,7 @@ fn the_planted_wrong_country_is_refuted_with_its_reason_and_no_other_of_xiaomi()
         .unwrap()
         .iter()
         .filter(|row| row["country"] == "SG")
-        .flat_map(|row| names(row))
+        .flat_map(names)
         .filter(|name| name["servers"].as_array().unwrap().iter().any(|server| server["verdict"] == "refuted"))
         .collect();
     let [name] = &refuted[..] else { panic!("{refuted:?}") };
@@ -285,8 +285,20 @@ fn the_page_stays_whole_on_a_phone_a_laptop_and_paper() {
     // Paper is 186 mm wide between the margins: 703 CSS pixels.
     let paper = html.replace("@media print {", "@media screen {").replace("<body>", "<body class=\"paper\">");
     for (name, page, width) in [("phone", &html, 390), ("laptop", &html, 1366), ("paper", &paper, 703)] {
-        let wrong = measured(name, page, width);
+        let (counts, wrong) = measured(name, page, width);
         assert!(wrong.is_empty(), "{name}, {width} px: {wrong}");
+        let counts: Vec<u32> = counts.split(',').map(|count| count.parse().unwrap()).collect();
+        assert!(counts[0] >= 7 && counts[1] >= 100 && counts[2] >= 1_000, "pictures, texts in them, cells: {counts:?}");
+    }
+    let compared = whither(&["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--html", "-"], LAB.path(), &[]);
+    let (_, wrong) = measured("side by side", &compared, 1366);
+    assert!(wrong.is_empty(), "side by side: {wrong}");
+    // What measures is measured: a picture and a cell that are too wide are found, and a picture from elsewhere is asked for.
+    let broken = html.replacen("font-size=\"12\"", "font-size=\"60\"", 4).replacen("default-src 'none';", "", 1);
+    let broken = broken.replacen("<h2", "<img src=\"http://127.0.0.1:9/x.png\"><h2", 1).replace("img-src data:", "img-src *");
+    let (_, wrong) = measured("broken", &broken, 1366);
+    for words in ["cut off in its picture", "on \"", "asks for http://127.0.0.1:9/x.png"] {
+        assert!(wrong.contains(words), "{words}: {wrong}");
     }
 }
 
@@ -296,8 +308,8 @@ fn browser_is_there() -> bool {
 
 const BROWSER: &str = "chromium-headless-shell";
 
-/// Opens a page in a frame and gives back what is wrong with it, and what the browser complained of.
-fn measured(name: &str, page: &str, width: u32) -> String {
+/// Opens a page in a frame and gives back what is on it, what is wrong with it, and what the browser complained of.
+fn measured(name: &str, page: &str, width: u32) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("page.html"), page).unwrap();
     let around = include_str!("report/measure.html").replace("WIDTH", &width.to_string());
@@ -313,7 +325,8 @@ fn measured(name: &str, page: &str, width: u32) -> String {
     let dom = String::from_utf8_lossy(&run.stdout).into_owned();
     let result =
         dom.split("<pre id=\"wrong\">").nth(1).and_then(|rest| rest.split("</pre>").next()).unwrap_or_else(|| panic!("{name}: {dom}"));
-    assert!(result.starts_with("measured "), "{name}: nothing was measured: {result}");
+    let counts = result.lines().next().and_then(|line| line.strip_prefix("measured "));
+    let counts = counts.unwrap_or_else(|| panic!("{name}: nothing was measured: {result}")).to_owned();
     let said: Vec<String> =
         String::from_utf8_lossy(&run.stderr).lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect();
     let asked = fs::read_to_string(&net).unwrap_or_default();
@@ -323,5 +336,5 @@ fn measured(name: &str, page: &str, width: u32) -> String {
     if requests > 0 {
         wrong.push(format!("{requests} requests left the page"));
     }
-    wrong.join("\n")
+    (counts, wrong.join("\n"))
 }

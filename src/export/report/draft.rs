@@ -179,15 +179,15 @@ fn tell_destinations(rows: Vec<&DestinationRow>, gather: &Gather) -> Vec<Destina
 fn destination(row: &DestinationRow, gather: &Gather) -> Destination {
     let [unmeasured, consistent, refuted] = row.verdicts;
     let outside = !matches!(row.place, Where::Local | Where::Multicast);
+    // They are sorted by device and destination first.
+    let before = |other: &Row| (&other.key.device, &other.key.destination) < (&row.device, &row.destination);
+    let rows = gather.rows.get(gather.rows.partition_point(before)..).unwrap_or_default();
+    let account = |other: &&Row| other.key.device == row.device && other.key.destination == row.destination;
     let of_row = |other: &&Row| {
-        let key = &other.key;
-        let place = key.country.map_or(Where::Unknown, Where::Country);
-        outside
-            && key.device == row.device
-            && key.destination == row.destination
-            && (key.origin, place, key.asn) == (row.origin, row.place, row.asn)
+        let place = other.key.country.map_or(Where::Unknown, Where::Country);
+        outside && (other.key.origin, place, other.key.asn) == (row.origin, row.place, row.asn)
     };
-    let mut names: Vec<Name> = gather.rows.iter().filter(of_row).map(name).collect();
+    let mut names: Vec<Name> = rows.iter().take_while(account).filter(of_row).map(name).collect();
     names.sort_by_key(|name| Reverse(name.transmit_bytes.saturating_add(name.receive_bytes))); // stable
     Destination {
         destination: clean(&row.destination),

@@ -7,7 +7,7 @@ mod device;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::model::{Count, Device, Header, Report};
+use super::model::{Count, Device, Header, MOST_DEVICES, Report};
 use super::picture::{flows, map};
 use super::words::{cut, grouped, moment, share, size, span};
 
@@ -31,7 +31,12 @@ pub fn html(report: &Report) -> String {
                 (top(report))
                 (summary(report))
                 (rests_on(&report.header))
-                @for (row, number) in report.devices.iter().zip(1..) { (device::device(row, number, report.header.bench)) }
+                @for (row, number) in report.devices.iter().take(MOST_DEVICES).zip(1..) {
+                    (device::device(row, number, report.header.bench))
+                }
+                @if report.devices.len() > MOST_DEVICES {
+                    p.note { (report.devices.len() - MOST_DEVICES) " more devices: ask for one with --device; JSON has all." }
+                }
                 (blind(report))
             }
         }
@@ -52,7 +57,7 @@ fn top(report: &Report) -> Markup {
         }
         nav {
             a href="#rests" { "What this rests on" }
-            @for (device, number) in report.devices.iter().zip(1..) { a href={ "#d" (number) } { (cut(&device.title, 40)) } }
+            @for (device, number) in report.devices.iter().take(MOST_DEVICES).zip(1..) { a href={ "#d" (number) } { (cut(&device.title, 40)) } }
             a href="#blind" { "What cannot be seen" }
         }
     }
@@ -63,7 +68,7 @@ fn summary(report: &Report) -> Markup {
         h2.follows { "Summary" }
         div.wide { table {
             thead { tr { th { "device" } th { "associated" } th.number { "up" } th.number { "down" } th { "countries, by bytes" } th { "config pulls" } th.number { "outside bytes named" } th.number { "hidden" } } }
-            tbody { @for (device, number) in report.devices.iter().zip(1..) { tr {
+            tbody { @for (device, number) in report.devices.iter().take(MOST_DEVICES).zip(1..) { tr {
                 td.name { a href={ "#d" (number) } { (device.title) } @if let Some(maker) = &device.maker { span.sub { (maker) } } }
                 td { (span(device.coverage.associated_seconds)) span.sub { "joined " (device.coverage.associations) "×" } }
                 td.number { (size(device.transmit_bytes)) }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::{Absence, Destination, Device, Pulls, Report};
+use super::model::{Absence, Destination, Device, MOST_DEVICES, Pulls, Report};
 use super::words::{grouped, moment, share, size, span, span_ms, verdict};
 
 /// Rows of each kind; JSON and CSV have all.
@@ -16,8 +16,11 @@ const MOST: usize = 60;
 pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     top(report, &mut out);
-    for device in &report.devices {
+    for device in report.devices.iter().take(MOST_DEVICES) {
         one(device, &mut out);
+    }
+    if let Some(more) = report.devices.len().checked_sub(MOST_DEVICES).filter(|more| *more > 0) {
+        let _ = writeln!(out, "\n{more} more devices: ask for one with --device; JSON has all.");
     }
     let _ = writeln!(out, "\n## What cannot be seen, and why\n\n| blind to | what that hides | in these captures |\n|---|---|---|");
     for spot in &report.blind_spots {
@@ -53,7 +56,7 @@ fn top(report: &Report, out: &mut String) {
         out,
         "\n| device | associated | joined | up | down | config pulls | outside bytes unnamed | hidden |\n|---|---|---:|---:|---:|---|---:|---:|"
     );
-    for device in &report.devices {
+    for device in report.devices.iter().take(MOST_DEVICES) {
         let coverage = &device.coverage;
         let pulls = match (coverage.outside_bytes, device.pull_count) {
             (0, _) => "-".to_owned(),

@@ -66,6 +66,9 @@ pub struct Listing {
     pub rules: usize,
 }
 
+/// Devices on the page and in Markdown: a flood of forged ones would be a page that nobody can open. JSON and CSV have all.
+pub(super) const MOST_DEVICES: usize = 64;
+
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {

@@ -11,18 +11,21 @@ use super::gather::{Gather, Row};
 use super::model::{Absence, Answer, Device};
 use super::words::{clean, grouped, moment, size};
 use crate::engine::geo::Country;
-use crate::engine::snapshot::{DeviceRow, Place, Snapshot};
+use crate::engine::snapshot::{DestinationRow, DeviceRow, Place, Snapshot};
 use crate::export::table;
 
 /// Categories of a config pull: their absence is told by itself.
 const PULLED: [&str; 2] = ["config", "region_routing"];
+
+/// Countries told of one device: a thousand forged devices could meet all there are.
+const MOST_COUNTRIES: usize = 40;
 
 /// What a device met.
 #[derive(Debug)]
 pub(super) struct Met {
     device: Arc<str>,
     title: String,
-    /// Countries that the databases give its servers, but for those that are in many places; sorted.
+    /// Countries that the databases give its servers, but for those that are in many places or that a handshake refutes; sorted.
     countries: Vec<Country>,
     /// Categories of its destinations, but for ambiguous ones; sorted.
     categories: Vec<&'static str>,
@@ -33,7 +36,9 @@ impl Met {
     pub(super) fn of(row: &DeviceRow, snapshot: &Snapshot) -> Self {
         let destinations = || snapshot.destinations.iter().filter(|other| other.device == row.id);
         let country = |place: Place| if let Place::Country(country) = place { Some(country) } else { None };
-        let mut countries: Vec<Country> = destinations().filter(|row| !row.anycast).filter_map(|row| country(row.place)).collect();
+        let there =
+            |row: &&DestinationRow| !row.anycast && matches!(row.verdicts, [unmeasured, consistent, _] if unmeasured > 0 || consistent > 0);
+        let mut countries: Vec<Country> = destinations().filter(there).filter_map(|row| country(row.place)).collect();
         let services = destinations().flat_map(|row| &row.services).filter(|service| !service.ambiguous);
         let mut categories: Vec<&'static str> = services.map(|service| service.category).collect();
         countries.sort_unstable();
@@ -66,7 +71,7 @@ pub(super) fn not_observed(row: &DeviceRow, device: &Device, all: &[Met], gather
     countries.dedup();
     // Its own anycast servers are in its table under their country, so nothing is said of that one.
     let in_table = |country: &Country| device.countries.iter().any(|place| place.code == country.as_str());
-    for country in countries.into_iter().filter(|country| !in_table(country)) {
+    for country in countries.into_iter().filter(|country| !in_table(country)).take(MOST_COUNTRIES) {
         let others = who(all, |met| met.countries.contains(&country)).unwrap_or_default();
         told.push(absence(format!("a server in {} ({})", country.name(), country.as_str()), others, By::Address, false, coverage, device));
     }

@@ -78,7 +78,7 @@ pub fn compare_html(told: &Comparison) -> String {
                 h1 { "Two sides compared" }
                 div.wide { table {
                     thead { tr { th { } th { "A" } th { "B" } } }
-                    tbody { @for (what, of) in SIDES { tr { td { (what) } td.words { (of(&told.a)) } td.words { (of(&told.b)) } } } }
+                    tbody { @for (what, of) in SIDES { tr { td { (what) } td.name { (of(&told.a)) } td.name { (of(&told.b)) } } } }
                 } }
                 @for level in LEVELS { (table(level, &told.rows.iter().filter(|row| row.level == level).collect::<Vec<_>>())) }
                 @if !told.rhythms.is_empty() {
