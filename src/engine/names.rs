@@ -14,6 +14,7 @@ use crate::engine::limits::Limits;
 use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
+use crate::engine::title::Title;
 use crate::packet::Timestamp;
 
 /// Names kept for one (device, address): a content network's address serves many.
@@ -29,7 +30,7 @@ pub(super) struct NameTable {
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
-    pub(super) name: Arc<str>,
+    pub(super) title: Arc<Title>,
     /// The place that an alias of it claims.
     pub(super) region: Option<Region>,
     /// Its lifetime as answered.
@@ -58,8 +59,8 @@ impl NameTable {
 
     /// Notes what `device` was told of `address`.
     pub(super) fn learn(&mut self, device: Id, address: IpAddr, answer: Answer, now: Timestamp, limits: &Limits) {
-        if answer.name.is_empty() || answer.name.parse::<IpAddr>().is_ok() {
-            return; // the root, or an address: no name to tell
+        if !answer.title.is_host {
+            return; // no name to tell
         }
         let life = answer.ttl.max(limits.name_life);
         let candidate = Candidate { answer, seen: now, life };
@@ -67,7 +68,7 @@ impl NameTable {
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                known.retain(|other| other.answer.name != candidate.answer.name);
+                known.retain(|other| other.answer.title.name != candidate.answer.title.name);
                 if known.is_full() {
                     known.remove(0);
                 }
@@ -102,10 +103,10 @@ impl NameTable {
         self.of(device, address, now).filter(move |candidate| !fresh || candidate.is_fresh(now))
     }
 
-    /// Lets a name go whose time is over; called once per packet.
-    pub(super) fn expire(&mut self, now: Timestamp) {
-        self.table
-            .pop_stale(now, Duration::from_mins(1), |known, _| known.iter().all(|candidate| now.since(candidate.seen) > candidate.life));
+    /// Lets a name go whose time is over; whether one went.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
+        let is_over = |known: &ArrayVec<Candidate, CANDIDATES>, _| known.iter().all(|candidate| now.since(candidate.seen) > candidate.life);
+        self.table.pop_stale(now, Duration::from_mins(1), is_over).is_some()
     }
 
     /// Its state, for the metrics.
