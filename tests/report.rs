@@ -156,6 +156,55 @@ fn the_third_phone_has_nothing_and_what_that_is_worth() {
     assert!(part.contains("associated 25 h 54 min; joined 3 times; frames lost: not recorded in the capture; without a name 1.0 %"));
 }
 
+/// A pcapng file says what its writer lost: then a "not observed" is supported, or weak, and no longer open.
+#[test]
+fn what_the_writer_of_a_capture_lost_decides_over_what_was_not_observed() {
+    let folder = tempfile::tempdir().unwrap();
+    whither(&["simulate", "long.pcap", "--hours", "40"], folder.path(), &[]);
+    let pcap = fs::read(folder.path().join("long.pcap")).unwrap();
+    for (drops, support, least) in [(0, "supported", 950), (9_000, "weak", 700)] {
+        fs::write(folder.path().join("long.pcapng"), pcapng(&pcap, drops)).unwrap();
+        let model: Value = serde_json::from_str(&whither(&["report", "long.pcapng", "--json", "-"], folder.path(), &[])).unwrap();
+        assert_eq!(model["header"]["captures"][0]["drops"]["system"], drops);
+        let phone = model["devices"].as_array().unwrap().iter().find(|device| device["hostname"] == "OnePlus8T").unwrap();
+        assert_eq!(phone["coverage"]["frames_lost"], drops);
+        let absences = phone["not_observed"].as_array().unwrap();
+        assert!(absences.len() >= 3 && absences.iter().all(|absence| absence["support"] == support), "{absences:?}");
+        let pull = &absences[0];
+        assert!(pull["what"].as_str().unwrap().starts_with("a config pull") && number(&pull["seen_permille"]) >= least, "{pull}");
+        assert!(drops == 0 || number(&pull["seen_permille"]) < 850, "what is lost is not seen: {pull}");
+        assert_eq!(pull["provided"], "", "nothing is supposed");
+    }
+}
+
+/// A capture of nanoseconds and Ethernet as pcapng, with what its interface lost at its end.
+fn pcapng(pcap: &[u8], drops: u64) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let length = u32::try_from(body.len() + 12).unwrap().to_le_bytes();
+        [&kind.to_le_bytes(), &length, body, &length].concat()
+    };
+    let word = |at: usize| u32::from_le_bytes(pcap[at..at + 4].try_into().unwrap());
+    assert_eq!(word(0), 0xa1b2_3c4d);
+    let head = [&0x1a2b_3c4d_u32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat();
+    // if_tsresol: nanoseconds.
+    let interface = [&[1, 0, 0, 0, 0, 0, 0, 0][..], &[9, 0, 1, 0, 9, 0, 0, 0], &[0; 4]].concat();
+    let mut out = [block(0x0a0d_0d0a, &head), block(1, &interface)].concat();
+    let mut at = 24;
+    while at < pcap.len() {
+        let time = u64::from(word(at)) * 1_000_000_000 + u64::from(word(at + 4));
+        let (captured, wire) = (word(at + 8), word(at + 12));
+        let data = &pcap[at + 16..at + 16 + captured as usize];
+        let times = [((time >> 32) as u32).to_le_bytes(), (time as u32).to_le_bytes()].concat();
+        let padding = vec![0; data.len().next_multiple_of(4) - data.len()];
+        let body = [&[0; 4][..], &times, &captured.to_le_bytes(), &wire.to_le_bytes(), data, &padding].concat();
+        out.extend(block(6, &body));
+        at += 16 + data.len();
+    }
+    let lost = [&[0; 12][..], &[7, 0, 8, 0], &drops.to_le_bytes(), &[0; 4]].concat();
+    out.extend(block(5, &lost));
+    out
+}
+
 /// Which program this is and how old its data are is no property of a capture.
 fn kept(md: &str) -> String {
     let other =

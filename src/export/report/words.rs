@@ -124,8 +124,8 @@ mod tests {
 
     #[test]
     fn spans_and_shares_are_said_alike_everywhere() {
-        let said = [0, 3_940, 59_940, 59_960, 250_000, 43_380_000].map(span_ms);
-        assert_eq!(said, ["0.0 s", "3.9 s", "59.9 s", "1 min 0 s", "4 min 10 s", "12 h 3 min"]);
+        let said = [0, 3_940, 59_440, 59_960, 250_000, 43_380_000].map(span_ms);
+        assert_eq!(said, ["0.0 s", "3.9 s", "59.4 s", "1 min 0 s", "4 min 10 s", "12 h 3 min"]);
         assert_eq!([share(1, 3), share(0, 9), share(1, 10_000), share(1, 0)], ["33.3 %", "0.0 %", "< 0.1 %", "-"]);
         assert_eq!((cut("žemaitis", 4), cut("abc", 3)), ("žem…".to_owned(), "abc".to_owned()));
     }
