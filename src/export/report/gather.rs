@@ -93,7 +93,7 @@ pub(super) struct Bin {
 /// Flows of a device to the outside, once they ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Flows {
-    /// All.
+    /// All but DNS to its port.
     pub(super) outside: u64,
     /// Of these, with servers on the ports of the web (80, 443): those that have a name to show.
     pub(super) web: u64,
@@ -151,12 +151,13 @@ impl Gather {
         let Some((_, flows)) = self.flows.get_mut(at) else { return };
         let named = !matches!(flow.origin, Origin::None | Origin::Ech);
         let tunnel = is_tunnel(flow.class);
+        let asks = port == 53 && !tunnel; // a resolver, often in many places at once, is not where the data goes
         for (count, holds) in [
-            (&mut flows.outside, true),
+            (&mut flows.outside, !asks),
             (&mut flows.web, matches!(port, 80 | 443)),
             (&mut flows.web_named, matches!(port, 80 | 443) && named),
             (&mut flows.tunnelled, tunnel),
-            (&mut flows.placeless, !tunnel && (flow.place.country.is_none() || flow.place.anycast)),
+            (&mut flows.placeless, !tunnel && !asks && (flow.place.country.is_none() || flow.place.anycast)),
         ] {
             *count = count.saturating_add(u64::from(holds));
         }
