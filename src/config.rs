@@ -39,6 +39,10 @@ pub enum Command {
     Watch(Watch),
     /// Read captures and print where each device sent its data
     Read(Read),
+    /// Write a report that anyone with the same captures makes again byte for byte: HTML, Markdown, JSON, CSV
+    Report(Report),
+    /// Put two captures, or two devices, side by side: who met what, how often, and what sets them apart
+    Compare(Compare),
     /// Tell the evidence behind one row of the table: which packets named it, located it and are counted in it
     Explain(Explain),
     /// Write a simulated lab run of three phones, with its truth beside it: no phone was measured
@@ -192,6 +196,72 @@ pub struct Explain {
     /// Tell every flow, and write every packet that is counted
     #[arg(long)]
     pub all: bool,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `whither report`.
+#[derive(Args, Debug)]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
+#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
+#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
+#[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))] // only the captures may speak
+pub struct Report {
+    /// pcap or pcapng captures, plain or gzip-compressed; they are hashed too, so not standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only this device, by its label in the table, its MAC, one of its addresses or its host name (repeatable)
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Vec<String>,
+    /// Say of this, too, whether each device met it: a country's code, AS<n>, or a name and all below it (repeatable)
+    #[arg(long, value_name = "WHAT")]
+    pub ask: Vec<String>,
+    /// Write one page that needs nothing beside it; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
+    /// Write Markdown; - is standard output [default: there, when nothing else is asked for]
+    #[arg(long, value_name = "FILE|-")]
+    pub md: Option<PathBuf>,
+    /// Write everything as JSON; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
+    /// Write a line for each device, destination and server name; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub csv: Option<PathBuf>,
+    /// The rest.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// `whither compare`.
+#[derive(Args, Debug)]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
+#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
+#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
+#[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))]
+pub struct Compare {
+    /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name
+    pub a: String,
+    /// The other side, likewise
+    pub b: String,
+    /// The captures of both devices
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only this device of both captures: before and after (repeatable)
+    #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
+    pub device: Vec<String>,
+    /// Write one page that needs nothing beside it; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub html: Option<PathBuf>,
+    /// Write Markdown; - is standard output [default: there, when nothing else is asked for]
+    #[arg(long, value_name = "FILE|-")]
+    pub md: Option<PathBuf>,
+    /// Write everything as JSON; - is standard output
+    #[arg(long, value_name = "FILE|-")]
+    pub json: Option<PathBuf>,
     /// The rest.
     #[command(flatten)]
     pub common: Common,

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         #[cfg(not(feature = "live"))]
         Command::Watch(_) => Err(anyhow::anyhow!("this whither was built without live capture; build it with the feature `live`")),
         Command::Read(asked) => commands::read::run(asked),
+        Command::Report(asked) => commands::report::run(asked),
+        Command::Compare(asked) => commands::compare::run(asked),
         Command::Explain(asked) => commands::explain::run(asked),
         Command::Simulate(asked) => commands::simulate::run(&asked),
     };

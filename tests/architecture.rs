@@ -24,8 +24,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("sandbox", &["config"]),
     // The devices file is read here so that the engine needs no TOML; text is printable by the rule for text from the wire.
     ("roster", &["config", "engine::roster", "engine::geo::Country", "dissect::observation::Text", "packet::Mac"]),
-    // Events carry a country and what the dissectors saw.
-    ("export", &["engine::snapshot", "engine::event", "engine::geo::Country", "dissect::observation"]),
+    // Events carry a country and what the dissectors saw; the report draws the outlines of countries.
+    ("export", &["engine::snapshot", "engine::event", "engine::geo::Country", "engine::border::rings", "dissect::observation"]),
     ("engine", &["packet", "dissect"]),
     ("capture", &["packet"]),
     ("simulate", &["packet"]),
@@ -38,7 +38,7 @@ const ENGINE_FLOORS: &[&[&str]] = &[
     &["mod", "tell"],
     &["account", "audit", "encounter", "expectation", "introduction", "learn", "lookout", "neighbour", "routine"],
     &["core"],
-    &["reading", "lane", "flow", "device", "names", "trail"],
+    &["haunts", "reading", "lane", "flow", "device", "names", "trail"],
 ];
 
 /// Lines of code in a file, without comments, blank lines and the tests at its foot.

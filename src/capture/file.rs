@@ -15,6 +15,7 @@ use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
 
+use super::statistics::{Lost, Statistics};
 use crate::packet::{Frame, Link, Timestamp};
 
 /// Bytes read at a time.
@@ -71,6 +72,7 @@ pub struct File {
     number: u64,
     last: Timestamp,
     failed: Arc<AtomicBool>,
+    statistics: Statistics,
 }
 
 impl fmt::Debug for File {
@@ -126,7 +128,8 @@ impl File {
             PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
             _ => "is not a pcap or pcapng capture".to_owned(),
         })?;
-        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed };
+        let mut file =
+            Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed, statistics: Statistics::default() };
         file.check_link()?;
         Ok(file)
     }
@@ -147,6 +150,12 @@ impl File {
         Ok(())
     }
 
+    /// What the capture's writer says that it lost, in what was read of it.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        self.statistics.lost()
+    }
+
     /// Hands every frame over, in order.
     ///
     /// # Errors
@@ -164,6 +173,7 @@ impl File {
         loop {
             match self.reader.next() {
                 Ok((used, block)) => {
+                    self.statistics.note(&block);
                     let told = take(&mut self.interfaces, &mut self.number, &mut self.last, &block, each);
                     self.reader.consume(used);
                     told.map_err(|what| self.damage(what))?;

@@ -10,6 +10,7 @@ pub mod file;
 pub mod interface;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod statistics;
 #[cfg(feature = "live")]
 pub mod watch;
 #[cfg(feature = "live")]

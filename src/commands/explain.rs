@@ -61,7 +61,7 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
 }
 
 /// The evidence must not be written over what it is taken from, by whatever name.
-fn refuse_input(out: &Path, files: &[impl AsRef<Path>]) -> Result<()> {
+pub(super) fn refuse_input(out: &Path, files: &[impl AsRef<Path>]) -> Result<()> {
     let which = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     let Some(of_out) = which(out) else { return Ok(()) };
     match files.iter().map(AsRef::as_ref).find(|path| which(path) == Some(of_out)) {

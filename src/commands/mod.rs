@@ -1,9 +1,11 @@
 //! One file for each command, and what they share.
 
+pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
 mod losses;
 pub(crate) mod read;
+pub(crate) mod report;
 mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]

@@ -45,6 +45,13 @@ pub fn distance_km(from: (f64, f64), country: Country) -> Option<f64> {
     outlines().find(|(code, _)| *code == country).map(|(_, outline)| nearest_km(from, outline))
 }
 
+/// Calls `visit` with every country and each ring of its outline: (latitude, longitude), degrees. Longitudes of a ring may run past 180.
+pub fn rings(mut visit: impl FnMut(Country, &[(f64, f64)])) {
+    for (country, outline) in outlines() {
+        outline.rings(&mut |ring| visit(country, ring));
+    }
+}
+
 /// Kilometres along the great circle between two (latitude, longitude), degrees.
 #[must_use]
 pub fn great_circle_km(from: (f64, f64), to: (f64, f64)) -> f64 {
@@ -68,28 +75,31 @@ fn outlines() -> impl Iterator<Item = (Country, Outline<'static>)> {
 }
 
 impl<'a> Outline<'a> {
-    /// Calls `visit` with both ends of every edge, degrees. Longitudes of a ring may run past 180.
-    fn edges(self, visit: &mut impl FnMut((f64, f64), (f64, f64))) {
+    /// Calls `visit` with the points of every ring, degrees. Longitudes of a ring may run past 180.
+    fn rings(self, visit: &mut impl FnMut(&[(f64, f64)])) {
         let mut rest = self.0;
+        let mut ring = Vec::new();
         while let Some(points) = leb128(&mut rest) {
-            let mut before: Option<(f64, f64)> = None;
+            ring.clear();
             let (mut latitude, mut longitude) = (0_i64, 0_i64);
-            let mut first = (0.0, 0.0);
             for _ in 0..points {
                 let (Some(north), Some(east)) = (zigzag(&mut rest), zigzag(&mut rest)) else { return };
                 latitude = latitude.saturating_add(north);
                 longitude = longitude.saturating_add(east);
-                let point = (latitude as f64 / UNITS, longitude as f64 / UNITS);
-                match before {
-                    Some(before) => visit(before, point),
-                    None => first = point,
-                }
-                before = Some(point);
+                ring.push((latitude as f64 / UNITS, longitude as f64 / UNITS));
             }
-            if let Some(last) = before {
-                visit(last, (first.0, last.1 + wrap(first.1 - last.1)));
-            }
+            visit(&ring);
         }
+    }
+
+    /// Calls `visit` with both ends of every edge, degrees. Longitudes of a ring may run past 180.
+    fn edges(self, visit: &mut impl FnMut((f64, f64), (f64, f64))) {
+        self.rings(&mut |ring| {
+            ring.iter().zip(ring.iter().skip(1)).for_each(|(from, to)| visit(*from, *to));
+            if let (Some(first), Some(last)) = (ring.first(), ring.last()) {
+                visit(*last, (first.0, last.1 + wrap(first.1 - last.1)));
+            }
+        });
     }
 }
 

@@ -144,9 +144,12 @@ pub struct GeoDb {
     /// How many of them are the user's; those come first.
     users: usize,
     /// The last answers, each at the place of its address's hash. Keyed: addresses are chosen by the devices under suspicion.
-    remembered: RefCell<Vec<Option<(IpAddr, Arc<Site>)>>>,
+    remembered: RefCell<Vec<Option<Remembered>>>,
     hasher: RandomState,
 }
+
+/// An address, and what it says.
+type Remembered = (IpAddr, Arc<Site>);
 
 impl GeoDb {
     /// The databases that come with the program.

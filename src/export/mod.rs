@@ -28,6 +28,7 @@ pub mod notable;
 mod page;
 pub mod pcapng;
 pub mod prometheus;
+pub mod report;
 pub mod rotate;
 mod routine;
 mod sandbox;
@@ -138,7 +139,8 @@ fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// A time in UTC, RFC 3339, with so many digits of a second; `nanos` since the epoch.
-fn rfc3339(nanos: u64, digits: usize) -> String {
+#[must_use]
+pub fn rfc3339(nanos: u64, digits: usize) -> String {
     let mut text = Vec::with_capacity(30);
     stamp(nanos, digits, &mut text);
     String::from_utf8(text).unwrap_or_default()

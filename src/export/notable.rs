@@ -164,11 +164,11 @@ fn coverage(device: &DeviceRow, snapshot: &Snapshot) -> String {
 }
 
 /// Classes whose true destination is hidden.
-const HIDDEN: [Class; 10] =
+pub(super) const HIDDEN: [Class; 10] =
     [Class::Ech, Class::Doh, Class::Dot, Class::Doq, Class::Relay, Class::Wireguard, Class::Openvpn, Class::Ipsec, Class::Vpn, Class::Tor];
 
 /// Devices that sent something outside; what forwards for others is none.
-fn devices(snapshot: &Snapshot) -> impl Iterator<Item = &DeviceRow> {
+pub(super) fn devices(snapshot: &Snapshot) -> impl Iterator<Item = &DeviceRow> {
     let outside = |device: &&DeviceRow| device.visibility.iter().any(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
     snapshot.devices.iter().filter(|device| !device.router).filter(outside)
 }
@@ -184,7 +184,7 @@ fn about(round: Option<&str>) -> String {
 }
 
 /// Seconds as a person says them: `3.9 s`, `4 min 10 s`, `12 h 3 min`.
-fn span(seconds: f64) -> String {
+pub(super) fn span(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

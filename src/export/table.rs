@@ -132,7 +132,7 @@ fn footer(snapshot: &Snapshot, text: &mut String) {
 }
 
 /// Who it is, and its label where that says more; of an alias, the MAC that stands behind it.
-fn label(device: &DeviceRow) -> String {
+pub(super) fn label(device: &DeviceRow) -> String {
     let name = match (&device.alias, device.hostname.as_deref().or(device.vendor.as_deref())) {
         (Some(_), _) => alias(device),
         (None, Some(name)) if *name != *device.id => format!("{name} {}", device.id),
@@ -226,7 +226,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A number with commas between thousands.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -241,6 +241,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::snapshot::ServiceRow;
     use crate::export::fixture;
 
     #[test]

@@ -1,0 +1,41 @@
+//! `whither compare`: two captures, or two devices of the same captures, side by side.
+//!
+//! Road taken: each side is a report, and what is compared is what reports say; two devices share one reading. Road not taken: a side
+//! with a syntax of its own (file, device and time in one word), which nobody remembers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use whither::config::Compare;
+use whither::export::report::{self, Comparison};
+
+use super::report::{Form, check, read, write};
+
+/// Reads both sides and writes how they differ.
+pub(crate) fn run(mut asked: Compare) -> Result<()> {
+    let common = std::mem::take(&mut asked.common).over_file()?;
+    let outs = [&asked.html, &asked.md, &asked.json].map(Option::as_deref);
+    let sides = [PathBuf::from(&asked.a), PathBuf::from(&asked.b)];
+    check(&outs, if asked.files.is_empty() { &sides } else { &asked.files })?;
+    let mut readings = Vec::new();
+    let told = if asked.files.is_empty() {
+        let [a, b] = sides.map(|side| read(&[side], &common, &[]));
+        let (a, b) = (a?, b?);
+        let told = report::compare(&a.told(&asked.device)?, &b.told(&asked.device)?);
+        readings.extend([a, b]);
+        told
+    } else {
+        let both = read(&asked.files, &common, &[])?;
+        let told = report::compare(&both.told(std::slice::from_ref(&asked.a))?, &both.told(std::slice::from_ref(&asked.b))?);
+        readings.push(both);
+        told
+    };
+    let wanted = outs.iter().all(Option::is_none);
+    let forms: [(Option<&Path>, Form<Comparison>); 3] = [
+        (asked.html.as_deref(), |told| Ok(report::compare_html(told))),
+        (asked.md.as_deref().or(wanted.then_some(Path::new("-"))), |told| Ok(report::compare_markdown(told))),
+        (asked.json.as_deref(), |told| report::json(told)),
+    ];
+    write(&forms, &told)?;
+    readings.into_iter().try_for_each(super::report::Reading::end)
+}

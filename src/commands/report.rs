@@ -1,0 +1,251 @@
+//! `whither report`: captures through the engine, and everything that is known at the end as a page, text, JSON or CSV.
+//!
+//! Road taken: each capture is read twice, once for its hash and once through the engine, for the hash is of the file as it lies there,
+//! compressed or not, as `sha256sum` tells it. Road not taken: hashing what the reader happens to ask for, which misses what it skips.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::CommandFactory as _;
+use clap::error::ErrorKind;
+use sha2::{Digest as _, Sha256};
+use whither::capture::file::{Damage, File, Item};
+use whither::config::{Cli, Common, Report};
+use whither::engine::Engine;
+use whither::engine::snapshot::Snapshot;
+use whither::export::explain::ask;
+use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
+use whither::export::rfc3339;
+use whither::packet::Timestamp;
+
+use super::explain::refuse_input;
+use super::read::Filter;
+use super::{engine, watchlists};
+
+/// Frames between two words about the progress.
+const STEP: u64 = 1 << 15;
+/// What a record of a capture takes beside its frame, bytes, more or less.
+const RECORD: u64 = 16;
+
+/// Reads the captures and writes the report.
+pub(crate) fn run(mut asked: Report) -> Result<()> {
+    let common = std::mem::take(&mut asked.common).over_file()?;
+    let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
+    check(&outs, &asked.files)?;
+    let settings: Vec<(&str, &String)> =
+        asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
+    let mut read = read(&asked.files, &common, &settings)?;
+    read.inputs.asked.clone_from(&asked.ask);
+    let told = read.told(&asked.device)?;
+    let wanted = outs.iter().all(Option::is_none);
+    let forms: [(Option<&Path>, Form<report::Report>); 4] = [
+        (asked.html.as_deref(), |told| Ok(report::html(told))),
+        (asked.md.as_deref().or(wanted.then_some(Path::new("-"))), |told| Ok(report::markdown(told))),
+        (asked.json.as_deref(), |told| report::json(told)),
+        (asked.csv.as_deref(), |told| Ok(report::csv(told))),
+    ];
+    write(&forms, &told)?;
+    read.end()
+}
+
+/// How something is written down.
+pub(super) type Form<T> = fn(&T) -> Result<String, String>;
+
+/// Writes all that was asked for.
+pub(super) fn write<T>(forms: &[(Option<&Path>, Form<T>)], told: &T) -> Result<()> {
+    for (path, form) in forms {
+        if let Some(path) = path {
+            put(path, &form(told).map_err(|error| anyhow!(error))?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what cannot be read twice, more than one text on standard output, and writing over a capture.
+pub(super) fn check(outs: &[Option<&Path>], files: &[PathBuf]) -> Result<()> {
+    if files.iter().any(|path| path.as_os_str() == "-") {
+        bail!("a report names its captures by their hashes, so it reads files, not standard input");
+    }
+    if outs.iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
+        let words = "only one of --html, --md, --json and --csv can go to standard output; give the others a file";
+        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
+    }
+    outs.iter().flatten().try_for_each(|path| refuse_input(path, files))
+}
+
+/// What was read of captures.
+pub(super) struct Reading {
+    inputs: Inputs,
+    snapshot: Snapshot,
+    gather: Gather,
+    damages: Vec<String>,
+}
+
+impl Reading {
+    /// The report on some devices, as the person names them; on all where none is named.
+    pub(super) fn told(&self, devices: &[String]) -> Result<report::Report> {
+        let wanted = devices.iter().map(|words| Ok(ask::device(words, &self.snapshot).map_err(|words| anyhow!(words))?.id.clone()));
+        Ok(report::draft(self.inputs.clone(), &self.snapshot, &self.gather, &wanted.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Fails where a capture broke off.
+    pub(super) fn end(self) -> Result<()> {
+        if self.damages.is_empty() { Ok(()) } else { Err(anyhow!(self.damages.join("; "))) }
+    }
+}
+
+/// Reads captures through one engine. `settings` are those beside the common ones.
+pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &String)]) -> Result<Reading> {
+    let mut filter = Filter::new(common.filter.as_deref())?;
+    // All are opened first: a misspelt name is told before an hour of reading.
+    let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let mut inputs = inputs(common, settings)?;
+    let mut engine = engine(common, true)?;
+    engine.watch_for(watchlists(&common.watchlist)?);
+    let mut gather = Gather::new();
+    let mut damages = Vec::new();
+    for (path, mut file) in files {
+        let mut capture = hashed(path)?;
+        engine.begin();
+        if let Err(damage) = through(&mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
+            capture.damage = Some(damage.to_string());
+            damages.push(format!("{}: {damage}", path.display()));
+        }
+        inputs.captures.push(capture);
+    }
+    engine.finish(|event| gather.take(event));
+    Ok(Reading { inputs, snapshot: engine.snapshot(), gather, damages })
+}
+
+/// One capture through the engine.
+fn through(file: &mut File, capture: &mut Capture, engine: &mut Engine, gather: &mut Gather, filter: &mut Filter) -> Result<(), Damage> {
+    let mut progress = Progress::of(capture);
+    let mut ends: Option<(Timestamp, Timestamp)> = None;
+    let read = file.read(&mut |item| {
+        capture.frames = capture.frames.saturating_add(1);
+        let Item::Frame(frame) = item else { return engine.unreadable() };
+        progress.step(capture.frames, frame.data.len());
+        let (first, last) = ends.unwrap_or((frame.time, frame.time));
+        ends = Some((first.min(frame.time), last.max(frame.time)));
+        capture.cut_frames = capture.cut_frames.saturating_add(u64::from((frame.data.len() as u64) < u64::from(frame.wire_len)));
+        if !filter.takes(&frame) {
+            capture.filtered_frames = capture.filtered_frames.saturating_add(1);
+            return;
+        }
+        gather.frame(frame.time);
+        engine.ingest(&frame);
+        if engine.has_events() {
+            engine.events().for_each(|event| gather.take(event));
+        }
+    });
+    progress.end();
+    let lost = file.lost();
+    capture.drops = Drops { interface: lost.interface, system: lost.system };
+    if let Some((first, last)) = ends {
+        (capture.first, capture.last) = (Some(rfc3339(first.as_nanos(), 9)), Some(rfc3339(last.as_nanos(), 9)));
+    }
+    read
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    if path.as_os_str() == "-" {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        return Ok(out.flush()?);
+    }
+    #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
+    std::fs::write(path, text).with_context(|| format!("cannot write the report to {}", path.display()))
+}
+
+/// What the report tells of its making, but for the captures.
+fn inputs(common: &Common, more: &[(&str, &String)]) -> Result<Inputs> {
+    let mut lists = Vec::new();
+    for (list, path) in watchlists(&common.watchlist)?.iter().zip(common.watchlist.iter().map(Some).chain([None])) {
+        let sha256 = match path {
+            Some(path) => hash(path)?.1,
+            None => hexadecimal(&Sha256::digest(include_bytes!("../../geoip/watchlist.tsv"))),
+        };
+        lists.push(Listing { name: list.ruleset().to_string(), sha256, rules: list.rules() });
+    }
+    let mut settings = Vec::new();
+    for path in &common.geoip {
+        settings.push(("geoip".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+    }
+    if let Some(path) = &common.devices {
+        settings.push(("devices".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+    }
+    settings.extend(lists.iter().map(|list| ("watchlist".to_owned(), format!("{}, {} rules, {}", list.name, list.rules, list.sha256))));
+    settings.extend(common.local_net.iter().map(|net| ("local-net".to_owned(), net.to_string())));
+    settings.extend(common.location.map(|at| ("location".to_owned(), format!("{},{}", at.latitude, at.longitude))));
+    settings.push(("by-address".to_owned(), common.by_address.to_string()));
+    settings.extend(common.filter.iter().map(|filter| ("filter".to_owned(), filter.clone())));
+    settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())));
+    let lines: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
+    Ok(Inputs {
+        captures: Vec::new(),
+        lists,
+        settings,
+        settings_sha256: hexadecimal(&Sha256::digest(lines.as_bytes())),
+        bench: common.location.map(|at| (at.latitude, at.longitude)),
+        asked: Vec::new(),
+    })
+}
+
+fn hashed(path: &Path) -> Result<Capture> {
+    let (bytes, sha256) = hash(path)?;
+    Ok(Capture { name: name(path), bytes, sha256, ..Capture::default() })
+}
+
+/// A file's name without the way to it, which is another one on another machine.
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+/// A file's size and hash.
+fn hash(path: &Path) -> Result<(u64, String)> {
+    let cannot = || format!("cannot read {}", path.display());
+    #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+    let mut file = std::fs::File::open(path).with_context(cannot)?;
+    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0_u64, vec![0; 1 << 18]);
+    loop {
+        let count = file.read(&mut buffer).with_context(cannot)?;
+        let Some(part) = buffer.get(..count).filter(|part| !part.is_empty()) else { break };
+        hash.update(part);
+        bytes = bytes.saturating_add(count as u64);
+    }
+    Ok((bytes, hexadecimal(&hash.finalize())))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// How far the reading is, on a terminal only.
+struct Progress {
+    shown: bool,
+    name: String,
+    all: u64,
+    read: u64,
+}
+
+impl Progress {
+    fn of(capture: &Capture) -> Self {
+        Self { shown: std::io::stderr().is_terminal(), name: capture.name.clone(), all: capture.bytes, read: 0 }
+    }
+
+    /// Another frame. A compressed capture holds more than its size, so its share stays at the end while frames count on.
+    fn step(&mut self, frames: u64, bytes: usize) {
+        self.read = self.read.saturating_add(bytes as u64).saturating_add(RECORD);
+        if self.shown && frames.is_multiple_of(STEP) {
+            let percent = u128::from(self.read).saturating_mul(100).checked_div(u128::from(self.all)).unwrap_or_default().min(99);
+            eprint!("\rwhither: {}: {percent} %, {frames} frames ", self.name);
+        }
+    }
+
+    fn end(&self) {
+        if self.shown {
+            eprint!("\r\u{1b}[K");
+        }
+    }
+}

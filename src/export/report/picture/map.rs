@@ -1,0 +1,272 @@
+//! Countries on the map, with the verdict of the handshakes.
+//!
+//! Projection: Natural Earth (T. Patterson; polynomials by B. Šavrič, B. Jenny, 2011), which needs no more than products and sums of
+//! the coordinates: every machine rounds them alike. The outlines are Natural Earth's too, made coarse to what a page shows.
+
+use std::fmt::Write as _;
+
+use maud::{Markup, html};
+
+use super::{BLUE, GREY, VERMILLION, colour};
+use crate::engine::border::rings;
+use crate::export::report::model::{Device, Place};
+use crate::export::report::words::{share, size};
+
+/// Width and height of the drawing, units; the south ends before Antarctica.
+const WIDTH: f64 = 2_000.0;
+const HEIGHT: i64 = 900;
+/// The northern edge, radians of the projection's y.
+const TOP: f64 = 1.36;
+/// Points nearer than this to the last one are left out, units.
+const STEP: i64 = 3;
+/// Countries on one map.
+const MOST: usize = 40;
+
+/// The outlines of all countries, to be drawn once for a page; maps refer to it.
+pub(in crate::export::report) fn world() -> Markup {
+    let mut path = String::new();
+    rings(|country, ring| {
+        if country.as_str() != "AQ" {
+            trace(ring, &mut path);
+        }
+    });
+    html! { svg.once aria-hidden="true" width="0" height="0" { defs {
+        path id="world" d=(path) {}
+    } } }
+}
+
+/// Where a device's bytes went.
+pub(in crate::export::report) fn map(device: &Device, bench: Option<[f64; 2]>) -> Markup {
+    let places: Vec<&Place> = device.countries.iter().filter(|place| place.code.len() == 2).take(MOST).collect();
+    let bytes = |place: &Place| place.transmit_bytes.saturating_add(place.receive_bytes);
+    let most = places.iter().map(|place| bytes(place)).max().unwrap_or_default();
+    let spots = anchors(&places);
+    let here = bench.map(|[north, east]| project(north, east));
+    let boxes: Vec<Box> = spots.iter().zip(&places).map(|((x, y), place)| around(*x, *y, radius(bytes(place), most))).collect();
+    let mut labels = Vec::new();
+    for ((spot, place), own) in spots.iter().zip(&places).zip(0..) {
+        let text = format!("{} {}", place.code, share(bytes(place), device.coverage.outside_bytes));
+        let at = label(*spot, radius(bytes(place), most), &text, own, &boxes, &labels);
+        labels.extend(at.map(|at| (text, at)));
+    }
+    html! {
+        svg.map viewBox={ "0 0 " (WIDTH as i64) " " (HEIGHT) } role="img" aria-label={ "Map of the countries that " (device.title) " sent to" } {
+            rect width=(WIDTH as i64) height=(HEIGHT) fill="#f3f6f8" {}
+            use href="#world" fill="#dcdcd6" stroke="#fff" stroke-width="1" {}
+            @if let Some((x, y)) = here {
+                @for ((to, _), place) in spots.iter().zip(0..).zip(&places) {
+                    path d={ "M" (x) " " (y) "Q" (i64::midpoint(x, to.0)) " " (i64::midpoint(y, to.1) - (x - to.0).abs() / 6) " " (to.0) " " (to.1) }
+                        fill="none" stroke=(colour(verdict(place))) stroke-width="2.5" stroke-opacity="0.55"
+                        stroke-dasharray=[dashes(verdict(place))] {}
+                }
+            }
+            @for ((x, y), place) in spots.iter().zip(&places) {
+                (marker(*x, *y, radius(bytes(place), most), place))
+            }
+            @if let Some((x, y)) = here {
+                @for (colour, width) in [("#fff", "8"), ("#000", "4")] {
+                    path d={ "M" (x - 11) " " (y) "h22M" (x) " " (y - 11) "v22" } stroke=(colour) stroke-width=(width) { title { "the sensor" } }
+                }
+            }
+            @for (text, at) in &labels {
+                text x=(at.left + 3) y=(at.top + 25) font-size="27" stroke="#fff" stroke-width="5" paint-order="stroke" { (text) }
+            }
+        }
+    }
+}
+
+/// What the signs on the maps mean.
+pub(in crate::export::report) fn legend() -> Markup {
+    let sign = |verdict: &str, words: &str| {
+        html! { span.key {
+            svg viewBox="0 0 44 44" width="18" height="18" aria-hidden="true" { (shape(22, 22, 15, verdict)) }
+            " " (words)
+        } }
+    };
+    html! { p.legend {
+        (sign("consistent", "handshake times do not contradict the databases' country"))
+        (sign("refuted", "they contradict it: the server is elsewhere (some bytes or all)"))
+        (sign("unmeasured", "not measured"))
+        span.key { svg viewBox="0 0 44 44" width="18" height="18" aria-hidden="true" { path d="M8 22h28M22 8v28" stroke="#000" stroke-width="5" {} } " the sensor" }
+        span.key { "The area of a sign grows with the bytes; the shares are of the device's bytes outside." }
+    } }
+}
+
+fn marker(x: i64, y: i64, radius: i64, place: &Place) -> Markup {
+    let bytes = place.transmit_bytes.saturating_add(place.receive_bytes);
+    html! { g {
+        title { (place.name) ": " (size(bytes)) ", refuted " (size(place.refuted_bytes)) ", not contradicted " (size(place.consistent_bytes)) }
+        (shape(x, y, radius, verdict(place)))
+    } }
+}
+
+/// A disc, a ring, or a crossed square: told apart without colour.
+fn shape(x: i64, y: i64, radius: i64, verdict: &str) -> Markup {
+    html! {
+        @match verdict {
+            "consistent" => { circle cx=(x) cy=(y) r=(radius) fill=(BLUE) fill-opacity="0.75" stroke="#fff" stroke-width="2" {} }
+            "refuted" => {
+                rect x=(x - radius) y=(y - radius) width=(radius * 2) height=(radius * 2) fill="#fff" fill-opacity="0.85" stroke=(VERMILLION) stroke-width="4" {}
+                path d={ "M" (x - radius) " " (y - radius) "l" (radius * 2) " " (radius * 2) "m0-" (radius * 2) "l-" (radius * 2) " " (radius * 2) } stroke=(VERMILLION) stroke-width="4" {}
+            }
+            _ => { circle cx=(x) cy=(y) r=(radius) fill="#fff" fill-opacity="0.8" stroke=(GREY) stroke-width="4" {} }
+        }
+    }
+}
+
+/// The gravest verdict on a country.
+fn verdict(place: &Place) -> &'static str {
+    match (place.refuted_bytes, place.consistent_bytes) {
+        (0, 0) => "unmeasured",
+        (0, _) => "consistent",
+        _ => "refuted",
+    }
+}
+
+fn dashes(verdict: &str) -> Option<&'static str> {
+    match verdict {
+        "consistent" => None,
+        "refuted" => Some("4 10"),
+        _ => Some("14 10"),
+    }
+}
+
+/// The area grows with the bytes.
+fn radius(bytes: u64, most: u64) -> i64 {
+    let share = if most == 0 { 0.0 } else { bytes as f64 / most as f64 };
+    9 + (share.sqrt() * 21.0) as i64
+}
+
+/// A rectangle that text or a sign takes.
+#[derive(Clone, Copy, Debug)]
+struct Box {
+    left: i64,
+    top: i64,
+    right: i64,
+    bottom: i64,
+}
+
+impl Box {
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+}
+
+fn around(x: i64, y: i64, radius: i64) -> Box {
+    Box { left: x - radius, top: y - radius, right: x + radius, bottom: y + radius }
+}
+
+/// Room for a label beside its sign, where nothing else is; none where there is none.
+fn label((x, y): (i64, i64), radius: i64, text: &str, own: usize, signs: &[Box], labels: &[(String, Box)]) -> Option<Box> {
+    let (wide, high) = (text.chars().count() as i64 * 15 + 6, 32);
+    let beside = [
+        (x + radius + 2, y - 16),
+        (x - radius - wide - 2, y - 16),
+        (x - wide / 2, y - radius - high - 2),
+        (x - wide / 2, y + radius + 2),
+        (x + radius, y - radius - high),
+        (x + radius, y + radius),
+        (x - radius - wide, y - radius - high),
+        (x - radius - wide, y + radius),
+    ];
+    beside.into_iter().map(|(left, top)| Box { left, top, right: left + wide, bottom: top + high }).find(|at| {
+        let inside = at.left >= 0 && at.top >= 0 && at.right <= WIDTH as i64 && at.bottom <= HEIGHT;
+        let free = !labels.iter().any(|(_, other)| at.meets(other));
+        inside && free && !signs.iter().zip(0..).any(|(sign, number)| number != own && at.meets(sign))
+    })
+}
+
+/// Degrees to units.
+fn project(north: f64, east: f64) -> (i64, i64) {
+    let (phi, lambda) = (north.to_radians(), east.to_radians());
+    let square = phi * phi;
+    let fourth = square * square;
+    let across = 0.8707 - 0.131_979 * square + fourth * (-0.013_791 + fourth * (0.003_971 * square - 0.001_529 * fourth));
+    let up = phi * (1.007_226 + square * (0.015_085 + fourth * (-0.044_475 + 0.028_874 * square - 0.005_916 * fourth)));
+    let unit = WIDTH / (2.0 * 0.8707 * std::f64::consts::PI);
+    ((WIDTH / 2.0 + lambda * across * unit).round() as i64, ((TOP - up) * unit).round() as i64)
+}
+
+/// A ring as a piece of a path, coarse; nothing of what is smaller than a point.
+fn trace(ring: &[(f64, f64)], path: &mut String) {
+    let mut points = ring.iter().map(|(north, east)| project(*north, *east));
+    let Some(first) = points.next() else { return };
+    let (mut last, mut piece, mut kept) = (first, format!("M{} {}l", first.0, first.1), 0);
+    for point in points {
+        let (x, y) = (point.0 - last.0, point.1 - last.1);
+        if x.abs() + y.abs() < STEP {
+            continue;
+        }
+        // A sign parts two numbers as well as a space does. Writing to a String cannot fail.
+        let _ = write!(piece, "{}{x}{}{y}", if x < 0 || kept == 0 { "" } else { " " }, if y < 0 { "" } else { " " });
+        (last, kept) = (point, kept + 1);
+    }
+    if kept >= 2 {
+        path.push_str(&piece);
+        path.push('z');
+    }
+}
+
+/// Where the signs of countries stand: the middle of each one's largest piece of land. What has no outline stands at the edge.
+fn anchors(places: &[&Place]) -> Vec<(i64, i64)> {
+    let mut best: Vec<(f64, (i64, i64))> = places.iter().map(|_| (0.0, (30, HEIGHT - 30))).collect();
+    rings(|country, ring| {
+        let Some(at) = places.iter().position(|place| place.code == country.as_str()) else { return };
+        let points: Vec<(f64, f64)> = ring.iter().map(|(north, east)| project(*north, *east)).map(|(x, y)| (x as f64, y as f64)).collect();
+        let (area, middle) = middle(&points);
+        if let Some(best) = best.get_mut(at).filter(|best| area > best.0 || best.0 == 0.0) {
+            *best = (area.max(f64::MIN_POSITIVE), middle);
+        }
+    });
+    best.into_iter().map(|(_, middle)| middle).collect()
+}
+
+/// A polygon's area and centre of gravity; of one without area, its first point.
+fn middle(points: &[(f64, f64)]) -> (f64, (i64, i64)) {
+    let Some(first) = points.first() else { return (0.0, (0, 0)) };
+    let next = points.iter().skip(1).chain([first]);
+    let (mut twice, mut x, mut y) = (0.0, 0.0, 0.0);
+    for (one, other) in points.iter().zip(next) {
+        let cross = one.0 * other.1 - other.0 * one.1;
+        twice += cross;
+        x += (one.0 + other.0) * cross;
+        y += (one.1 + other.1) * cross;
+    }
+    if twice == 0.0 {
+        return (0.0, (first.0 as i64, first.1 as i64));
+    }
+    (twice.abs() / 2.0, ((x / (3.0 * twice)).round() as i64, (y / (3.0 * twice)).round() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_projection_is_where_its_authors_say() {
+        assert_eq!(project(0.0, 0.0), (1_000, 497));
+        assert_eq!(project(0.0, 180.0), (2_000, 497));
+        let (x, y) = project(54.6872, 25.2797);
+        assert!((1_100..1_140).contains(&x) && (130..180).contains(&y), "Vilnius at {x} {y}");
+    }
+
+    #[test]
+    fn the_world_is_small_enough_for_a_page_and_has_its_countries() {
+        let page = world().into_string();
+        assert!((20_000..120_000).contains(&page.len()), "{} bytes", page.len());
+        let place = |code: &str| Place {
+            code: code.to_owned(),
+            name: String::new(),
+            transmit_bytes: 1,
+            receive_bytes: 1,
+            unmeasured_bytes: 0,
+            consistent_bytes: 0,
+            refuted_bytes: 0,
+            anycast_bytes: 0,
+        };
+        let (sg, us) = (place("SG"), place("US"));
+        let spots = anchors(&[&sg, &us]);
+        let near = |(x, y): (i64, i64), (a, b): (i64, i64)| (x - a).abs() < 30 && (y - b).abs() < 30;
+        assert!(near(spots[0], project(1.35, 103.8)) && near(spots[1], project(40.0, -99.0)), "{spots:?}");
+    }
+}
