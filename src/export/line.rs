@@ -215,7 +215,7 @@ pub(super) fn needs_escape(text: &[u8]) -> bool {
     let hit = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(EACH * 0x20) & !word;
-        (control | zero(word ^ EACH * u64::from(b'"')) | zero(word ^ EACH * u64::from(b'\\'))) & (EACH * 0x80)
+        (control | zero(word ^ (EACH * u64::from(b'"'))) | zero(word ^ (EACH * u64::from(b'\\')))) & (EACH * 0x80)
     };
     match text.last_chunk() {
         Some(last) => text.as_chunks().0.iter().fold(hit(last), |hits, word| hits | hit(word)) != 0,
