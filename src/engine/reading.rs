@@ -162,6 +162,7 @@ impl Reading {
         let key_ids: ArrayVec<&[u8], KEY_IDS> = self.key_ids.iter().map(ArrayVec::as_slice).collect();
         if let Verdict::Carries(pieces) = quic::open(part.packet.payload, &key_ids) {
             harvest.first_flight = key_ids.is_empty();
+            drop(key_ids);
             self.quic_version = pieces.version;
             if !self.key_ids.contains(&pieces.key_id) {
                 // Full: an attacker is changing it on each packet; the first ones stay.
