@@ -148,14 +148,12 @@ mod rtype {
     pub(super) const A: u16 = 1;
     pub(super) const NS: u16 = 2;
     pub(super) const CNAME: u16 = 5;
-    pub(super) const SOA: u16 = 6;
     pub(super) const PTR: u16 = 12;
     pub(super) const MX: u16 = 15;
     pub(super) const TXT: u16 = 16;
     pub(super) const AAAA: u16 = 28;
     pub(super) const SRV: u16 = 33;
     pub(super) const DNAME: u16 = 39;
-    pub(super) const OPT: u16 = 41;
     pub(super) const SVCB: u16 = 64;
     pub(super) const HTTPS: u16 = 65;
 }
