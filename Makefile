@@ -3,6 +3,7 @@
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   packets per second, against bare libpcap; what a scrape costs, and as root what a live capture loses by it
 # make lab     only the live test, which then must not be skipped
+# make mutated CORPUS=DIR   reads every capture below DIR, whole and damaged at random
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
@@ -21,7 +22,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab mutated fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -44,6 +45,10 @@ bench: build-deps
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
+
+# Without CORPUS=DIR the captures of the tests, as `make test` does.
+mutated: build-deps
+	WHITHER_MUTATED=$(and $(CORPUS),$(abspath $(CORPUS))) cargo test --release --test mutated -- --nocapture
 
 fuzz: build-deps
 	@cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install --profile minimal nightly
