@@ -26,10 +26,12 @@ pub mod names;
 pub mod noise;
 pub mod notable;
 mod page;
+mod patience;
 pub mod pcapng;
 pub mod prometheus;
 pub mod rotate;
 mod routine;
+mod safe;
 pub mod state;
 pub mod table;
 mod tls;
@@ -116,7 +118,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Text that is safe in a label, a terminal and a page: control characters, and the invisible ones that reorder or hide
 /// text, are written as `\u{..}`. Names from the wire come clean; aliases and vendors come from files.
-fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     let hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     if !text.contains(hidden) {
