@@ -208,9 +208,9 @@ fn serve(
 /// opens the events' file again.
 fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
+    // A second Ctrl-C ends the process at once; whatever manages services may say SIGTERM as often as it likes.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop))?;
     for signal in [SIGINT, SIGTERM] {
-        // A second one ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let mut hangups = signal_hook::iterator::Signals::new([SIGHUP])?;
