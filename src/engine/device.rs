@@ -358,6 +358,12 @@ impl Devices {
         }
     }
 
+    /// Takes no device for silent: time has leapt, and what was not watched was not silence. Without it a clock that is set by more than
+    /// a week would end all series.
+    pub(super) fn outlast(&mut self, now: Timestamp) {
+        self.table.touch_all(now);
+    }
+
     /// Lets a device go that was silent for very long: its series end. Called once per packet.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
         let recheck = limits.device_stale;

@@ -265,6 +265,9 @@ impl Engine {
 
     /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.
     fn expire(&mut self, now: Timestamp) -> bool {
+        if self.clock.has_leapt() {
+            self.core.devices.outlast(now);
+        }
         let limits = &self.core.limits;
         let stale = limits.stale;
         let gone = self.flows.pop_stale(now, stale, |flow, silent| flow.may_leave(silent, limits));
