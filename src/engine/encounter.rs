@@ -32,7 +32,7 @@ impl Core {
             let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
             for (contact, by) in contacts(flow) {
                 let encounter = Encounter { at: by.1.min(flow.last), last: flow.last, new: !end.met };
-                if self.contacts.meet(memory, contact.clone(), encounter, &self.limits) {
+                if self.contacts.meet(memory, &contact, encounter, &self.limits) {
                     self.tell_contact(key, flow, side, contact, by);
                 }
             }

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use ahash::RandomState;
 use maxminddb::PathElement::{self, Key};
@@ -89,10 +89,17 @@ impl Country {
     /// Its short name in English; the code where there is none.
     #[must_use]
     pub fn name(&self) -> &str {
-        let named = |line: &'static str| line.split_once('\t').filter(|(code, _)| *code == self.as_str());
-        include_str!("../../geoip/countries.tsv").lines().find_map(named).map_or(self.as_str(), |(_, name)| name)
+        let found = NAMES.binary_search_by_key(&self.as_str(), |(code, _)| code);
+        found.ok().and_then(|index| NAMES.get(index)).map_or(self.as_str(), |(_, name)| name)
     }
 }
+
+/// The names of countries, by code.
+static NAMES: LazyLock<Vec<(&str, &str)>> = LazyLock::new(|| {
+    let mut names: Vec<_> = include_str!("../../geoip/countries.tsv").lines().filter_map(|line| line.split_once('\t')).collect();
+    names.sort_unstable();
+    names
+});
 
 /// What the databases know of an address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::engine::event::Ends;
 ///
 /// None for ICMP: its id is made of the message's type and code, which a conversation here does not keep, and no id is
 /// better than one that no other tool has.
-pub(super) fn id(ends: &Ends) -> Option<String> {
+pub(super) fn id(ends: &Ends) -> Option<[u8; LENGTH]> {
     if matches!(ends.protocol, ICMP | ICMPV6) {
         return None;
     }
@@ -31,8 +31,15 @@ pub(super) fn id(ends: &Ends) -> Option<String> {
         hash.update(low_port.to_be_bytes());
         hash.update(high_port.to_be_bytes());
     }
-    Some(format!("1:{}", base64::engine::general_purpose::STANDARD.encode(hash.finalize())))
+    let mut id = [0; LENGTH];
+    let (version, text) = id.split_at_mut(2);
+    version.copy_from_slice(b"1:");
+    base64::engine::general_purpose::STANDARD.encode_slice(hash.finalize(), text).ok()?;
+    Some(id)
 }
+
+/// Characters of an id: the version, a colon, and 20 bytes in base 64.
+const LENGTH: usize = 30;
 
 const ICMP: u8 = 1;
 const TCP: u8 = 6;
@@ -54,7 +61,8 @@ mod tests {
     use super::*;
 
     fn of(protocol: u8, client: &str, server: &str) -> Option<String> {
-        id(&Ends { client: client.parse().unwrap(), server: server.parse().unwrap(), protocol })
+        let id = id(&Ends { client: client.parse().unwrap(), server: server.parse().unwrap(), protocol })?;
+        Some(String::from_utf8(id.to_vec()).unwrap())
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 mod location;
 
 use super::line::Line;
-use super::{dns, identity, rfc3339, routine};
+use super::{dns, identity, routine};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched,
     Where,
@@ -249,7 +249,7 @@ fn first_contact(seen: &FirstContact, line: &mut Line<'_>) {
 }
 
 fn flow_end(flow: &FlowEnd, line: &mut Line<'_>) {
-    line.text("event.start", &rfc3339(flow.first.as_nanos(), 9));
+    line.time("event.start", flow.first.as_nanos());
     line.number("event.duration", nanos(flow.duration));
     line.number("source.bytes", flow.client.bytes);
     line.number("source.packets", flow.client.packets);

@@ -3,11 +3,12 @@
 //! Road taken: a small writer that puts fields in order straight into the buffer; the escaping is `serde_json`'s. Road not
 //! taken: a `serde_json::Value` for each event (an allocation for each field), or one struct of fifty optional fields.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use super::{community, rfc3339};
+use super::{community, stamp};
 use crate::engine::event::{Ends, Event};
 
 /// A line in the making: fields in order, commas between them.
@@ -22,7 +23,7 @@ impl<'a> Line<'a> {
     pub(super) fn begin(event: &Event, action: &str, sensor: &str, out: &'a mut Vec<u8>) -> Self {
         let mut line = Self { out, fresh: true };
         line.open();
-        line.text("@timestamp", &rfc3339(event.time.as_nanos(), 9));
+        line.time("@timestamp", event.time.as_nanos());
         line.text("event.action", action);
         line.text("observer.name", sensor);
         line.text("device.id", &event.device);
@@ -34,7 +35,12 @@ impl<'a> Line<'a> {
             line.end_of("source.ip", "source.port", ends.client, ends);
             line.end_of("destination.ip", "destination.port", ends.server, ends);
             line.text("network.transport", &transport(ends.protocol));
-            line.maybe("network.community_id", community::id(ends).as_deref());
+            if let Some(id) = community::id(ends) {
+                line.field("network.community_id");
+                line.out.push(b'"');
+                line.out.extend_from_slice(&id);
+                line.out.push(b'"');
+            }
         }
         line.number("whither.packet", event.packet);
         line
@@ -92,8 +98,24 @@ impl<'a> Line<'a> {
 
     /// A value as text, escaped.
     pub(super) fn value(&mut self, text: &str) {
-        // Text into memory: neither can fail.
-        let _ = serde_json::to_writer(&mut *self.out, text);
+        // Nearly all texts need no escape, and whether one does is asked of all its bytes at once.
+        let escaped = text.bytes().fold(false, |escaped, byte| escaped | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+        if escaped {
+            // Text into memory: neither can fail.
+            let _ = serde_json::to_writer(&mut *self.out, text);
+            return;
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+    }
+
+    /// A time in UTC, nanoseconds since the epoch.
+    pub(super) fn time(&mut self, name: &str, nanos: u64) {
+        self.field(name);
+        self.out.push(b'"');
+        stamp(nanos, 9, self.out);
+        self.out.push(b'"');
     }
 
     /// An address of the link or the network: nothing in it needs an escape.
@@ -115,7 +137,7 @@ impl<'a> Line<'a> {
 
     pub(super) fn number(&mut self, name: &str, value: impl Into<u64>) {
         self.field(name);
-        let _ = write!(self.out, "{}", value.into());
+        self.out.extend_from_slice(itoa::Buffer::new().format(value.into()).as_bytes());
     }
 
     /// A number with three decimals.
@@ -148,18 +170,18 @@ impl<'a> Line<'a> {
 }
 
 /// The transport by its IANA keyword, lower case; by number where few would know the word.
-pub(super) fn transport(protocol: u8) -> String {
-    match protocol {
-        1 => "icmp".to_owned(),
-        2 => "igmp".to_owned(),
-        6 => "tcp".to_owned(),
-        17 => "udp".to_owned(),
-        47 => "gre".to_owned(),
-        50 => "esp".to_owned(),
-        58 => "ipv6-icmp".to_owned(),
-        132 => "sctp".to_owned(),
-        number => number.to_string(),
-    }
+pub(super) fn transport(protocol: u8) -> Cow<'static, str> {
+    Cow::Borrowed(match protocol {
+        1 => "icmp",
+        2 => "igmp",
+        6 => "tcp",
+        17 => "udp",
+        47 => "gre",
+        50 => "esp",
+        58 => "ipv6-icmp",
+        132 => "sctp",
+        number => return Cow::Owned(number.to_string()),
+    })
 }
 
 fn decimal(octet: u8, out: &mut Vec<u8>) {

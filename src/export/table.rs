@@ -28,11 +28,13 @@ pub fn destinations(snapshot: &Snapshot, width: Option<usize>) -> String {
     let mut devices: Vec<&DeviceRow> = snapshot.devices.iter().collect();
     devices.sort_by_key(|device| device.router); // stable; what forwards for others is not what a person asks about first
     for device in devices {
-        let mut rows: Vec<&DestinationRow> = snapshot.destinations.iter().filter(|row| row.device == device.id).collect();
+        let begin = snapshot.destinations.partition_point(|row| row.device < device.id);
+        let mut rows: Vec<_> = snapshot.destinations.iter().skip(begin).take_while(|row| row.device == device.id).collect();
+        let twins = twins(&rows);
         rows.sort_by_key(|row| Reverse(bytes(&row.total))); // stable: equals stay in the order of their labels
         let label = label(device);
         for row in &rows {
-            table.add_row(line(&label, row, &rows));
+            table.add_row(line(&label, row, &twins));
         }
         table.add_row(total(&label, device, &rows));
     }
@@ -51,13 +53,23 @@ const HEADER: [&str; 9] = ["DEVICE", "COUNTRY", "DESTINATION", "ORIGIN", "UP", "
 /// The columns of numbers.
 const RIGHT: [usize; 3] = [4, 5, 6];
 
-fn line(device: &str, row: &DestinationRow, all: &[&DestinationRow]) -> [Cell; 9] {
-    // Two lines that differ in nothing but their numbers would puzzle: they differ in the AS.
-    let key = |row: &DestinationRow| (row.destination.clone(), row.origin, row.place);
-    let twin = || all.iter().any(|other| other.asn != row.asn && key(other) == key(row));
+/// What a line shows beside its numbers.
+type Shown<'a> = (&'a str, Origin, Place);
+
+fn shown(row: &DestinationRow) -> Shown<'_> {
+    (&row.destination, row.origin, row.place)
+}
+
+/// What several of a device's rows, sorted as a snapshot has them, show alike. Two lines that differ in nothing but their numbers
+/// would puzzle: they differ in the AS.
+fn twins<'a>(rows: &[&'a DestinationRow]) -> Vec<Shown<'a>> {
+    rows.iter().zip(rows.iter().skip(1)).filter(|(one, other)| shown(one) == shown(other)).map(|(one, _)| shown(one)).collect()
+}
+
+fn line(device: &str, row: &DestinationRow, twins: &[Shown<'_>]) -> [Cell; 9] {
     let destination = match (&row.organisation, row.asn) {
         (Some(organisation), _) if row.origin == Origin::None => format!("{} ({})", row.destination, organisation),
-        (_, Some(asn)) if twin() => format!("{} (AS{asn})", row.destination),
+        (_, Some(asn)) if twins.binary_search(&shown(row)).is_ok() => format!("{} (AS{asn})", row.destination),
         _ => row.destination.to_string(),
     };
     [

@@ -107,7 +107,7 @@ fn counted<'a>(entry: &'a Entry, captures: &'a Captures) -> Counted<'a> {
     Counted {
         first: Packet::of(entry.first, captures),
         last: Packet::of(entry.charge.last, captures),
-        transport: entry.ends.map(|ends| line::transport(ends.protocol)),
+        transport: entry.ends.map(|ends| line::transport(ends.protocol).into_owned()),
         client: entry.ends.map(|ends| ends.client.to_string()),
         server: entry.ends.map(|ends| ends.server.to_string()),
         name: facts.and_then(|facts| facts.name.as_deref()),
