@@ -92,9 +92,9 @@ fn dns_names_that_point_in_circles() {
             let mut message = [&head[..], &[0xc0, 12, 0, 1, 0, 1]].concat();
             for pointer in 0..200_u16 {
                 let to = match index % 3 {
-                    0 => 18 + 2 * pointer,                     // itself
-                    1 => 18 + 2 * ((pointer + 1) % 200),       // the next, and round
-                    _ => 18 + 2 * pointer.saturating_sub(1),   // the one before
+                    0 => 18 + 2 * pointer,                   // itself
+                    1 => 18 + 2 * ((pointer + 1) % 200),     // the next, and round
+                    _ => 18 + 2 * pointer.saturating_sub(1), // the one before
                 };
                 message.extend((0xc000 | to).to_be_bytes());
             }
@@ -406,10 +406,7 @@ impl World {
         self.tcp(to, from, (2, false, true), &[0x17; 1_000]);
         let domain = name.split_once('.').unwrap().1.to_owned();
         let since = |now: Tally, then: Tally| Tally { packets: now.packets - then.packets, bytes: now.bytes - then.bytes };
-        let carried = Both {
-            transmit: since(self.honest.transmit, before.transmit),
-            receive: since(self.honest.receive, before.receive),
-        };
+        let carried = Both { transmit: since(self.honest.transmit, before.transmit), receive: since(self.honest.receive, before.receive) };
         self.visits.push((domain, carried));
     }
 

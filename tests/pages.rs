@@ -191,7 +191,8 @@ fn every_answer_says_that_nothing_in_it_may_run() {
     for request in pages.chain(others) {
         let answer = exchange(address, request.as_bytes()).to_lowercase();
         let head = &answer[..answer.find("\r\n\r\n").unwrap()];
-        let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap_or_else(|| panic!("{request}: {head}"));
+        let policy =
+            head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap_or_else(|| panic!("{request}: {head}"));
         for part in ["default-src 'none'", "script-src 'self';", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
             assert!(policy.contains(part), "{request}: {policy}");
         }

@@ -214,8 +214,10 @@ impl Contacts {
         let Some(kept) = self.devices.get_mut(id) else { return false };
         let (capped, kind) = (row.contact.is_capped(), row.contact.rank());
         let Some(own) = kept.kinds.get_mut(kind) else { return false };
-        // Each kind has room of its own, so that a flood of names cannot hide a country.
-        if capped && (self.held >= limits.contacts || *own >= limits.contacts_per_device) {
+        // Each kind has room of its own, so that a flood of names cannot hide a country; and where room is scarce, who has much
+        // leaves as much as that to others.
+        let free = limits.contacts.saturating_sub(self.held);
+        if capped && *own >= limits.contacts_per_device.min(free) {
             self.refused = self.refused.saturating_add(1);
             return false;
         }

@@ -294,8 +294,10 @@ impl Engine {
         }
         let limits = &self.core.limits;
         // Nobody answers a flood of half-open connections: they push out each other, and a real one is answered before its turn comes.
-        let gone =
-            self.flows.make_room(now, |flow, silent| !flow.is_answered() || flow.may_leave(silent, limits) || silent >= limits.stale);
+        // Nor does a flood of questions keep anyone out: those that were answered have nothing more to tell.
+        let may_leave =
+            |flow: &Flow, silent| !flow.is_answered() || flow.is_spent() || flow.may_leave(silent, limits) || silent >= limits.stale;
+        let gone = self.flows.make_room(now, may_leave);
         if let Some((key, mut flow)) = gone {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);

@@ -6,10 +6,17 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::{community, stamp};
-use crate::engine::event::{Ends, Event};
+use crate::engine::event::{Ends, Event, Mac};
+
+/// What needs no escape, whoever chose it: an address. A name is never one.
+pub(super) trait Plain: Display {}
+
+impl Plain for IpAddr {}
+impl Plain for Ipv6Addr {}
+impl Plain for Mac {}
 
 /// A line in the making: fields in order, commas between them.
 pub(super) struct Line<'a> {
@@ -119,7 +126,7 @@ impl<'a> Line<'a> {
     }
 
     /// An address of the link or the network: nothing in it needs an escape.
-    pub(super) fn shown(&mut self, value: &impl Display) {
+    pub(super) fn shown(&mut self, value: &impl Plain) {
         // Into memory: it cannot fail.
         let _ = write!(self.out, "\"{value}\"");
     }

@@ -128,9 +128,8 @@ fn packets(frame: &Frame<'_>, length: usize, seeds: &mut Seeds) {
 
 /// What devices say of themselves by DHCPv6 and SSDP; the simulated phones do neither.
 fn identities(seeds: &mut Seeds) {
-    let option = |code: u16, value: &[u8]| {
-        [&code.to_be_bytes()[..], &u16::try_from(value.len()).expect("short").to_be_bytes(), value].concat()
-    };
+    let option =
+        |code: u16, value: &[u8]| [&code.to_be_bytes()[..], &u16::try_from(value.len()).expect("short").to_be_bytes(), value].concat();
     let address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
     let given = option(5, &[&address[..], &[0, 0, 0, 9, 0, 0, 0, 9]].concat());
     let prefix = option(26, &[&[0, 0, 0, 9, 0, 0, 0, 9, 56][..], &address].concat());
