@@ -289,3 +289,39 @@ fn a_clock_that_is_set_loses_nothing() {
     let zero = totals("zero.pcap", &|number, seconds| if number % 2 == 0 { 0 } else { seconds });
     assert_eq!(zero, right, "every other frame is from 1970");
 }
+
+/// Captures a fortnight apart, of one phone each, and a capture as long: what was in the first is told at the end.
+#[test]
+fn a_fortnight_of_silence_takes_no_device_out_of_the_table() {
+    let first = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pcaps/phones.pcap")).unwrap();
+    let (phone, other) = ([0xd0, 0x9c, 0x7a, 0x51, 0x0e, 0x2c], [0xd0, 0x9c, 0x7a, 0x51, 0x0e, 0x2d]);
+    let mut second = first.clone();
+    let mut at = 24;
+    while let Some(header) = second.get_mut(at..at + 16) {
+        let seconds = u32::from_le_bytes(header.get(..4).unwrap().try_into().unwrap()) + 15 * 86_400;
+        header.get_mut(..4).unwrap().copy_from_slice(&seconds.to_le_bytes());
+        let length = usize::try_from(u32::from_le_bytes(header.get(8..12).unwrap().try_into().unwrap())).unwrap();
+        let packet = second.get_mut(at + 16..at + 16 + length).unwrap();
+        for place in 0..packet.len().saturating_sub(5) {
+            if let Some(mac) = packet.get_mut(place..place + 6).filter(|bytes| **bytes == phone) {
+                mac.copy_from_slice(&other);
+            }
+        }
+        at += 16 + length;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let both = [&first[..], second.get(24..).unwrap()].concat();
+    for (name, bytes) in [("first.pcap", &first), ("second.pcap", &second), ("both.pcap", &both)] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let rows = |files: &[&str]| {
+        let run = Command::new(env!("CARGO_BIN_EXE_whither")).arg("read").args(files).args(["--metrics", "-"]).current_dir(&folder).output();
+        let text = String::from_utf8(run.unwrap().stdout).unwrap();
+        let of_phone = |line: &&str| line.starts_with("whither_device_") && line.contains("bytes_total{device=\"d0:9c:7a:51:0e:2c\"");
+        text.lines().filter(of_phone).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let alone = rows(&["first.pcap"]);
+    assert_eq!(alone.len(), 2);
+    assert_eq!(rows(&["first.pcap", "second.pcap"]), alone);
+    assert_eq!(rows(&["both.pcap"]), alone);
+}

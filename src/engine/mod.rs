@@ -184,9 +184,11 @@ impl Engine {
         self.core.audited = Some(Arc::from(device));
     }
 
-    /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
+    /// A capture begins, the first or another: its first frame says what time it is, also when it is older. What is known stays
+    /// known, and no device leaves for having been silent.
     pub fn begin(&mut self) {
         self.clock = Clock::default();
+        self.core.devices.stay();
     }
 
     /// Counts a frame that was captured but whose link layer cannot be read.
