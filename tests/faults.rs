@@ -315,7 +315,8 @@ fn a_fortnight_of_silence_takes_no_device_out_of_the_table() {
         std::fs::write(folder.path().join(name), bytes).unwrap();
     }
     let rows = |files: &[&str]| {
-        let run = Command::new(env!("CARGO_BIN_EXE_whither")).arg("read").args(files).args(["--metrics", "-"]).current_dir(&folder).output();
+        let run =
+            Command::new(env!("CARGO_BIN_EXE_whither")).arg("read").args(files).args(["--metrics", "-"]).current_dir(&folder).output();
         let text = String::from_utf8(run.unwrap().stdout).unwrap();
         let of_phone = |line: &&str| line.starts_with("whither_device_") && line.contains("bytes_total{device=\"d0:9c:7a:51:0e:2c\"");
         text.lines().filter(of_phone).map(str::to_owned).collect::<Vec<_>>()

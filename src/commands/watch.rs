@@ -22,7 +22,7 @@ use whither::export::log::{EventLog, EventQueue, News};
 use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
-use whither::export::{InterfaceRow, Scrape};
+use whither::export::{InterfaceRow, Scrape, printable};
 use whither::packet::Timestamp;
 
 use super::{databases, devices, recall, watchlists, web};
@@ -226,7 +226,10 @@ fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>
                     drop(held);
                     eprintln!("whither: the address databases, watchlists and devices were read again");
                 }
-                Err(error) => eprintln!("whither: {error:#}; the databases, watchlists and devices in use stay"),
+                Err(error) => {
+                    let error = printable(&format!("{error:#}")).into_owned();
+                    eprintln!("whither: {error}; the databases, watchlists and devices in use stay");
+                }
             }
         }
     })?;

@@ -232,7 +232,7 @@ impl Visit {
     }
 
     async fn admit(&self, request: &Request<Incoming>) -> Result<(), Response> {
-        let named = safe::sound(request)?;
+        let named = safe::sound(request).map_err(safe::Refusal::into_response)?;
         // Without a Host it is no browser.
         if self.guarded && named.is_some_and(|host| !host::is_ours(host, &self.door.machine)) {
             let words = "Pages without a password are served on this machine only by its own names: ask for an address or for localhost.\n\

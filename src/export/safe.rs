@@ -6,7 +6,7 @@
 
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use hyper::body::Body;
 
 /// Names on the pages are chosen by the devices under suspicion: nothing in them may ever run or be loaded, a page runs only its own
@@ -31,15 +31,28 @@ pub(super) fn put(headers: &mut HeaderMap) {
     }
 }
 
+/// Why a request gets no page.
+pub(super) struct Refusal(StatusCode, &'static str);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.0, self.1).into_response();
+        if self.0 == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET,HEAD"));
+        }
+        response
+    }
+}
+
 /// The host that a request is for, if it is one that can be answered: none where HTTP/1.0 names none.
 ///
 /// # Errors
 /// The refusal: 405 for a method that reads no page, 400 for a body, for no host or several (RFC 9112, 3.2), and for one that is no text.
-pub(super) fn sound<B: Body>(request: &Request<B>) -> Result<Option<&str>, Response> {
+pub(super) fn sound<B: Body>(request: &Request<B>) -> Result<Option<&str>, Refusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET,HEAD")], "Pages are read with GET or HEAD.\n").into_response());
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "Pages are read with GET or HEAD.\n"));
     }
-    let refused = |words: &'static str| Err((StatusCode::BAD_REQUEST, words).into_response());
+    let refused = |words: &'static str| Err(Refusal(StatusCode::BAD_REQUEST, words));
     if !request.body().is_end_stream() || request.headers().contains_key(header::TRANSFER_ENCODING) {
         return refused("A request for a page has no body.\n");
     }
