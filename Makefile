@@ -1,7 +1,7 @@
 # make run     builds whither, installing what is missing, and watches this machine's access point (or its way out)
 # make test    runs every test
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
-# make bench   packets per second, against bare libpcap; what a scrape costs, and as root what a live capture loses by it
+# make bench   what reading costs, against bare libpcap and others; each stage, growth, scrapes, and as root a live capture: tests/bench/RESULTS.md
 # make lab     only the live test, which then must not be skipped
 # make mutated CORPUS=DIR   reads every capture below DIR, whole and damaged at random
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
@@ -15,7 +15,13 @@ export PATH := $(CURDIR)/target/tools/usr/bin:$(HOME)/.cargo/bin:$(PATH):/usr/sb
 BINARY = $(or $(CARGO_TARGET_DIR),target)/release/whither
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 3600
-BENCH_TRACES ?=
+
+# What is measured over: the captures in BENCH_TRACES. Without it they are made, once, of those in BENCH_CORPUS by BENCH_MAKER, a
+# program that takes --src and --out; both are looked for beside this tree. Without these the simulated lab run stands in.
+BENCH_CORPUS ?= $(firstword $(wildcard ../*/corpus/public))
+BENCH_MAKER ?= $(firstword $(wildcard ../*/tools/make_bench.py))
+BENCH_TRACES ?= $(if $(and $(BENCH_CORPUS),$(BENCH_MAKER)),target/bench)
+BENCHES ?= read stages growth scrape live
 
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
@@ -39,9 +45,13 @@ demo: build-deps
 	$(BINARY) simulate out/demo.pcap
 	$(BINARY) read --serve --speed 600 $(ARGS) out/demo.pcap
 
-# BENCH_TRACES=DIR: over these captures too.
-bench: build-deps
-	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench --bench read --bench stages --bench scrape
+bench: build-deps $(filter target/bench,$(BENCH_TRACES))
+	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench $(addprefix --bench ,$(BENCHES))
+
+target/bench:
+	@rm -rf $@.part && mkdir -p $@.part
+	python3 $(BENCH_MAKER) --src $(BENCH_CORPUS) --out $@.part
+	mv $@.part $@
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture

@@ -110,6 +110,10 @@ fn databases_are_read_again_and_a_broken_one_changes_nothing() {
         sensor.metric("whither_capture_dropped_packets_total{interface=\"lo\",by=\"kernel\"}"),
         ["whither_capture_dropped_packets_total{interface=\"lo\",by=\"kernel\"} 0"]
     );
+
+    kill(Pid::from_raw(sensor.child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let said = sensor.line();
+    assert!(said.ends_with(" packets captured on lo, none lost\n") && !said.starts_with("whither: 0 "), "{said}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! One file for each command, and what they share.
 
 pub(crate) mod explain;
+#[cfg(feature = "live")]
+mod losses;
 pub(crate) mod read;
 mod serve;
 pub(crate) mod simulate;

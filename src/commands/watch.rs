@@ -25,6 +25,7 @@ use whither::export::web::Web;
 use whither::export::{InterfaceRow, Scrape, printable};
 use whither::packet::Timestamp;
 
+use super::losses::{self, Losses};
 use super::{databases, devices, recall, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
@@ -34,6 +35,9 @@ const BEHIND: Duration = Duration::from_secs(2);
 
 /// How often the interface's own addresses are asked for: providers delegate another prefix, DHCP another lease.
 const KNOWN: Duration = Duration::from_secs(5);
+/// Nanoseconds in which a busy capture's counters are asked for once: libpcap opens two files of the interface for it, 18 µs, and a
+/// turn may be a block of a few hundred packets.
+const COUNTED: u64 = 100_000_000;
 
 struct State {
     engine: Engine,
@@ -84,6 +88,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
+    eprintln!("whither: {}", losses::told(&last.row));
     last.engine.finish(|event| {
         if let Some(queue) = &queue {
             queue.send_last(event);
@@ -116,6 +121,7 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
 
 fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
     let mut known = now();
+    let (mut losses, mut counted) = (Losses::default(), 0);
     let hangup = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))?;
     while !stop.load(Ordering::Relaxed) {
@@ -129,15 +135,19 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
             }
         });
         let mut held = held.unwrap_or_else(|| lock(state));
-        let counters = capture.stats();
-        held.row.count(counters, capture.is_up());
-        if now().since(known) >= KNOWN {
-            known = now();
+        let time = now();
+        if !matches!(turn, Turn::Packets(1..)) || time.as_nanos() / COUNTED != counted {
+            counted = time.as_nanos() / COUNTED;
+            held.row.count(capture.stats(), capture.is_up());
+        }
+        let news = losses.news(&held.row);
+        if time.since(known) >= KNOWN {
+            known = time;
             let State { engine, row } = &mut *held;
             know(engine, &row.interface, common);
         }
         match turn {
-            Turn::Packets(0) => held.engine.advance(now()),
+            Turn::Packets(0) => held.engine.advance(time),
             Turn::Packets(_) | Turn::Waiting => {}
             Turn::Lost(lost) => eprintln!("whither: {lost}; trying again until it is back"),
             Turn::Back => eprintln!("whither: watching {} again", held.row.interface),
@@ -149,7 +159,12 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
                 queue.reopen();
             }
         }
+        drop(held);
+        if let Some(news) = news {
+            eprintln!("whither: {news}");
+        }
     }
+    lock(state).row.count(capture.stats(), capture.is_up());
     Ok(())
 }
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use crate::engine::charge::Told;
-use crate::engine::core::{Core, location, where_is};
-use crate::engine::domain::registrable;
-use crate::engine::event::{Detail, Ends, Event, FlowEnd};
-use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
+use crate::engine::core::{Core, location};
+use crate::engine::event::{Detail, Ends, Event, FlowEnd, Where};
+use crate::engine::flow::{End, Flow, FlowKey, Named, Rare, Side};
 use crate::engine::hidden;
 use crate::engine::ledger::{Destination, Marks};
-use crate::engine::region::{Whose, region_of_name};
+use crate::engine::names::Candidate;
+use crate::engine::region::Whose;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
@@ -26,28 +26,20 @@ impl Core {
         let mut went_on = false;
         for side in SIDES {
             let owed = flow.owed(side);
-            let Some(end) = flow.ends.of(side).clone() else { continue };
-            if owed == Both::default() && self.devices.table().get(end.device).is_none() {
-                continue; // nothing to tell of a device that left: it is not opened anew for that
-            }
-            let Some(mut end) = self.alive(end, flow.packet, now) else {
-                self.health.skip("device-table-full");
-                *flow.ends.of_mut(side) = None;
+            if flow.ends.of(side).is_none() || !self.revive(key, flow, side, owed != Both::default()) {
                 continue;
-            };
-            if flow.settled && end.account.is_none() {
-                end.account = Some(self.open_account(key, flow, side, end.device));
             }
-            if let Some(device) = self.devices.get_mut(end.device) {
-                device.last = device.last.max(now);
-                device.ledger.charge(flow.place, owed);
-                match end.account {
-                    Some(account) => device.ledger.give(account, flow.marks(), owed, now),
-                    None => end.pending.add(owed),
-                }
+            let account = self.account_of(flow, side);
+            let marks = flow.marks();
+            let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) else { continue };
+            device.last = device.last.max(now);
+            device.ledger.charge(flow.place, owed);
+            if let Some(account) = account {
+                device.ledger.give(account, marks, owed, now);
+            } else if let Some(end) = flow.ends.of_mut(side) {
+                end.pending.get_or_insert_default().add(owed);
             }
             went_on |= owed != Both::default();
-            *flow.ends.of_mut(side) = Some(end);
         }
         flow.told = flow.seen;
         if flow.settled && went_on {
@@ -55,20 +47,41 @@ impl Core {
         }
     }
 
-    /// Fixes a flow's account, once and for all.
+    /// The account of a settled flow on one side, opened anew for a device that had left.
+    fn account_of(&mut self, flow: &mut Flow, side: Side) -> Option<u32> {
+        let end = flow.ends.of(side).as_ref().filter(|_| flow.settled)?;
+        if end.account.is_some() {
+            return end.account;
+        }
+        let account = match self.haunts.find(end.device, flow, origin(flow)) {
+            Some((account, _)) => account,
+            None => self.open_account(flow, end.device),
+        };
+        if let Some(end) = flow.ends.of_mut(side) {
+            end.account = Some(account);
+        }
+        Some(account)
+    }
+
+    /// Fixes a flow's account, once and for all. What it carried is told to the ledgers when it ends, and at a snapshot.
     pub(super) fn settle(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
-        self.flush(key, flow);
         flow.settled = true;
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
         let candidates = self.name_by_dns(key, flow, now);
         flow.class = class(key, flow, candidates);
         let witnesses = self.mark(key, flow, now);
         for side in SIDES {
-            let Some(mut end) = flow.ends.of(side).clone() else { continue };
-            let known = std::mem::take(&mut end.pending);
-            let account = self.open_account(key, flow, side, end.device);
-            if let Some(device) = self.devices.get_mut(end.device) {
-                device.ledger.give(account, flow.marks(), known, flow.last);
+            let owes = flow.owed(side) != Both::default();
+            if flow.ends.of(side).is_none() || !self.revive(key, flow, side, owes) {
+                continue;
+            }
+            let known = flow.ends.of_mut(side).as_mut().and_then(|end| end.pending.take());
+            let Some(account) = self.account_of(flow, side) else { continue };
+            let Some(id) = flow.ends.of(side).as_ref().map(|end| end.device) else { continue };
+            if let Some(device) = self.devices.get_mut(id) {
+                if let Some(known) = known {
+                    device.ledger.give(account, flow.marks(), *known, flow.last);
+                }
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
@@ -78,10 +91,8 @@ impl Core {
                 }
             }
             if let Some(witnesses) = witnesses {
-                self.keep_location(key, flow, (end.device, account), witnesses);
+                self.keep_location(key, flow, (id, account), witnesses);
             }
-            end.account = Some(account);
-            *flow.ends.of_mut(side) = Some(end);
         }
         self.expect(key, flow);
         self.encounter(key, flow);
@@ -89,13 +100,16 @@ impl Core {
 
     /// Fixes what is known of a flow's bytes beside their class; what the witnesses say of where its server is, if it is outside.
     fn mark(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) -> Option<Witnesses> {
-        let service = self.look_out(key, flow);
+        let (service, listed) = self.look_out(key, flow);
         if matches!(flow.class, Class::Local | Class::Multicast) {
-            (flow.verdict, flow.service, flow.claim, flow.disputed) = (None, None, None, false);
+            flow.rare = listed.map(|hit| Box::new(Rare { listed: Some(hit), ..Rare::default() }));
+            (flow.verdict, flow.disputed) = (None, false);
             return None;
         }
-        flow.service = service.or_else(|| Service::of_port(key.protocol(), key.endpoint(flow.client.other()).port()));
-        flow.claim = self.claim(key, flow, now);
+        let service = service.or_else(|| Service::of_port(key.protocol(), key.endpoint(flow.client.other()).port()));
+        let claim = self.claim(key, flow, now);
+        let rare = service.is_some() || claim.is_some() || listed.is_some();
+        flow.rare = rare.then(|| Box::new(Rare { service, claim, listed }));
         let witnesses = self.witnesses(key, flow);
         flow.verdict = Some(witnesses.finding.verdict());
         flow.disputed = witnesses.agree == Some(false);
@@ -106,9 +120,9 @@ impl Core {
     /// server's, or is not the destination's, claims nothing.
     fn claim(&self, key: &FlowKey, flow: &Flow, now: Timestamp) -> Option<Claim> {
         let named = flow.name.as_ref().filter(|named| named.origin != Origin::Ech && flow.class != Class::DnsAmbiguous)?;
-        let own = region_of_name(&named.name).map(|region| Claim { region, alias: false });
-        let told =
-            |end: &End| self.names.of(end.device, self.far(key, flow), now).find(|known| known.answer.name == named.name)?.answer.region;
+        let own = named.title.region.map(|region| Claim { region, alias: false });
+        let same = |known: &&Candidate| known.answer.title.name == named.title.name;
+        let told = |end: &End| self.names.of(end.device, self.far(key, flow), now).find(same)?.answer.region;
         let alias = SIDES.into_iter().find_map(|side| flow.ends.of(side).as_ref().and_then(told));
         let alias = alias.map(|region| Claim { region, alias: true });
         [own, alias].into_iter().flatten().min_by_key(|claim| claim.region.kind == Whose::Vendor)
@@ -116,24 +130,23 @@ impl Core {
 
     /// Keeps for an account the server whose location the witnesses contradict most.
     fn keep_location(&mut self, key: &FlowKey, flow: &Flow, (device, account): (Id, u32), witnesses: Witnesses) {
-        let server = self.far(key, flow);
+        let (server, site) = (self.far(key, flow), self.site(key, flow));
         let known = self.devices.get_mut(device).and_then(|device| device.ledger.accounts.get_mut(account as usize));
         let Some(known) = known else { return };
         known.anycast |= witnesses.anycast;
         let kept = known.location.as_ref().map(|kept| kept.witnesses.against());
         if kept.is_none_or(|kept| kept < witnesses.against()) {
-            known.location = Some(Arc::new(location(&self.geo, server, flow, witnesses)));
+            known.location = Some(Arc::new(location(&site, server, flow, witnesses)));
         }
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
     /// asked does not name what the next one does.
     pub(super) fn hand_over(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
-        if flow.settled {
-            self.flush(key, flow);
-        } else {
+        if !flow.settled {
             self.settle(key, flow, now);
         }
+        self.flush(key, flow);
         self.audit(key, flow);
         flow.settled = false;
         flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
@@ -142,11 +155,10 @@ impl Core {
     /// The end of a flow: everything is charged, and told.
     pub(super) fn retire(&mut self, key: &FlowKey, mut flow: Flow) {
         let now = flow.last;
-        if flow.settled {
-            self.flush(key, &mut flow);
-        } else {
+        if !flow.settled {
             self.settle(key, &mut flow, now);
         }
+        self.flush(key, &mut flow);
         self.audit(key, &flow);
         self.note_routine(key, &flow);
         if !self.events.wanted() {
@@ -154,39 +166,29 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let mac = flow.ends.of(client).as_ref().and_then(|end| end.mac);
-        let named = flow.name.as_ref();
-        let place = match flow.place {
-            Place::Local | Place::Multicast => crate::engine::event::Where::default(),
-            Place::Country(_) | Place::Unknown => where_is(&self.geo, self.far(key, &flow)),
-        };
+        let mac = flow.mac(client);
+        let place = Where { domain: None, ..self.place_of(key, &flow) };
+        let witnesses = flow.verdict.map(|_| self.witnesses(key, &flow));
         let told = FlowEnd {
             first: flow.first,
             duration: now.since(flow.first),
             client: *flow.seen.of(client),
             server: *flow.seen.of(client.other()),
-            name: named.map(|named| Arc::clone(&named.name)),
-            domain: named.and_then(|named| registrable(&named.name)).map(Arc::from),
+            name: flow.full_name(),
+            domain: flow.domain(),
             origin: origin(&flow),
-            named: named.map(|named| named.by),
+            named: flow.name.as_ref().map(|named| named.by),
             class: flow.class,
             rtt: flow.rtt,
             verdict: flow.verdict,
-            service: flow.service.clone(),
-            location: flow.verdict.map(|_| location(&self.geo, self.far(key, &flow), &flow, self.witnesses(key, &flow))),
-            reason: self.reason(key, &flow),
+            service: flow.service().cloned(),
+            location: witnesses.map(|witnesses| location(&self.site(key, &flow), self.far(key, &flow), &flow, witnesses)),
+            reason: witnesses.and_then(|witnesses| reason(&flow, witnesses)),
             place,
         };
         let label = self.label(&flow, client, ends.client.ip());
         let event = Event { time: now, packet: flow.packet, device: label, mac, ends: Some(ends), detail: Detail::Flow(Box::new(told)) };
         self.events.push(event, &mut self.health);
-    }
-
-    /// Why the location of a flow is refuted, if it is.
-    fn reason(&self, key: &FlowKey, flow: &Flow) -> Option<String> {
-        let finding = (flow.verdict == Some(Verdict::Refuted)).then(|| self.witnesses(key, flow).finding)?;
-        // By now the handshake that decided may have been pushed out.
-        (finding.verdict() == Verdict::Refuted).then(|| finding.words())
     }
 
     /// A packet whose flow found no room: not followed, still counted.
@@ -224,7 +226,7 @@ impl Core {
             Place::Country(_) | Place::Unknown => Class::Lost,
         };
         let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
-        let account = device.ledger.open(destination, inside && room, now);
+        let (account, _) = device.ledger.open(destination, inside && room, now);
         let verdict = (!inside).then_some(Verdict::Unmeasured);
         device.ledger.give(account, Marks { class, verdict, service: None, disputed: false }, some, now);
         if device.ledger.named() > before {
@@ -233,26 +235,28 @@ impl Core {
         self.audit_frame(id, account, some, packet);
     }
 
-    fn open_account(&mut self, key: &FlowKey, flow: &Flow, side: Side, device: Id) -> u32 {
+    fn open_account(&mut self, flow: &Flow, id: Id) -> u32 {
         let destination = match flow.place {
             Place::Local | Place::Multicast => Destination::inside(flow.place),
-            place => Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn },
+            place => Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn() },
         };
-        let room = self.has_room(device);
-        let located = flow.asn.map(|_| self.geo.locate(key.endpoint(side.other()).ip()));
-        let Some(device) = self.devices.get_mut(device) else { return u32::MAX };
+        let room = self.has_room(id);
+        let Some(device) = self.devices.get_mut(id) else { return u32::MAX };
         let before = device.ledger.named();
-        let account = device.ledger.open(destination, room, flow.first);
+        let (account, own) = device.ledger.open(destination, room, flow.first);
         let opened = device.ledger.named() > before;
         if let Some(account) = device.ledger.accounts.get_mut(account as usize)
             && account.organisation.is_none()
             && account.destination.asn.is_some()
         {
-            account.organisation = located.and_then(|located| located.organisation);
+            account.organisation = flow.site.as_ref().and_then(|site| site.located.organisation.clone());
         }
         if opened {
             self.devices.opened_account();
-        } else if !room {
+        }
+        if own {
+            self.haunts.note(id, flow, origin(flow), account);
+        } else {
             self.refused_accounts = self.refused_accounts.saturating_add(1);
         }
         account
@@ -278,26 +282,44 @@ impl Core {
         }
         if let Some(candidate) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };
-            flow.name = Some(Named { name: Arc::clone(&candidate.answer.name), origin, by: candidate.answer.by });
+            flow.name = Some(Named { title: Arc::clone(&candidate.answer.title), origin, by: candidate.answer.by });
         }
         count
     }
 
-    /// The end with its device still there: a device that left and speaks again is opened anew.
-    fn alive(&mut self, end: End, packet: u64, now: Timestamp) -> Option<End> {
+    /// Sees to it that the device of a flow's side is there: one that left and speaks again is opened anew if it has something
+    /// to be told. Whether it is there.
+    fn revive(&mut self, key: &FlowKey, flow: &mut Flow, side: Side, owes: bool) -> bool {
+        let Some(end) = flow.ends.of_mut(side) else { return false };
         if self.devices.table().get(end.device).is_some() {
-            return Some(end);
+            return true;
         }
-        let (device, new) = self.devices.open(&end.key, now, &self.limits)?;
+        if !owes {
+            return false; // nothing to tell of a device that left: it is not opened anew for that
+        }
+        let tells_apart = self.devices.key(key.endpoint(side).ip(), end.mac);
+        let Some((device, new)) = self.devices.open(&tells_apart, flow.last, &self.limits) else {
+            self.health.skip("device-table-full");
+            *flow.ends.of_mut(side) = None;
+            return false;
+        };
+        (end.device, end.account, end.pending, end.met) = (device, None, None, None);
         if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
-            device.meet(packet, now);
+            device.meet(flow.packet, flow.last);
         }
-        Some(End { device, account: None, pending: Both::default(), ..end })
+        true
     }
 }
 
+/// Why the location of a flow is refuted, if it is.
+fn reason(flow: &Flow, witnesses: Witnesses) -> Option<String> {
+    // By now the handshake that decided may have been pushed out.
+    let refuted = flow.verdict == Some(Verdict::Refuted) && witnesses.finding.verdict() == Verdict::Refuted;
+    refuted.then(|| witnesses.finding.words())
+}
+
 /// What named a flow: `ech` even where nothing but the public name was seen.
-fn origin(flow: &Flow) -> Origin {
+pub(super) fn origin(flow: &Flow) -> Origin {
     match &flow.name {
         Some(named) => named.origin,
         None if flow.hidden == Some(Class::Ech) => Origin::Ech,
@@ -337,7 +359,7 @@ fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
         (50 | 51, _) => Some(Class::Ipsec),
         (TCP | UDP, 53) => None,
         (TCP | UDP, port) => match &flow.name {
-            Some(named) => hidden::by_name(&named.name),
+            Some(named) => named.title.hidden,
             None if port == 443 => hidden::by_address(server.ip()),
             None => None,
         },
@@ -347,15 +369,10 @@ fn hidden(key: &FlowKey, flow: &Flow) -> Option<Class> {
 
 /// The label of a destination on the internet.
 pub(super) fn label(flow: &Flow) -> Arc<str> {
-    if let Some(named) = &flow.name {
-        return match registrable(&named.name) {
-            Some(domain) => Arc::from(domain),
-            None => Arc::clone(&named.name),
-        };
-    }
-    match flow.asn {
-        Some(asn) => Arc::from(format!("AS{asn}")),
-        None => Arc::from("unknown"),
+    match (&flow.name, &flow.site) {
+        (Some(named), _) => Arc::clone(named.title.label()),
+        (None, Some(site)) => Arc::clone(&site.label),
+        (None, None) => Arc::from("unknown"),
     }
 }
 

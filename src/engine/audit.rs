@@ -48,7 +48,7 @@ impl Core {
         let trail = flow.trail.as_deref();
         Facts {
             far,
-            name: named.map(|named| Arc::clone(&named.name)),
+            name: flow.full_name(),
             named: named.map(|named| named.by),
             answers: trail.map(|trail| trail.answers.clone()).unwrap_or_default(),
             class: flow.class,
@@ -61,7 +61,7 @@ impl Core {
         let far = self.far(key, flow);
         let witnesses = self.witnesses(key, flow);
         let words = witnesses.finding.words();
-        Located { verdict, words, witnesses: location(&self.geo, far, flow, witnesses), least: self.servers.least(far) }
+        Located { verdict, words, witnesses: location(&self.site(key, flow), far, flow, witnesses), least: self.servers.least(far) }
     }
 
     fn tell_charge(

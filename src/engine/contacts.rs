@@ -12,6 +12,7 @@ use std::time::Duration;
 use ahash::RandomState;
 use hashbrown::HashTable;
 
+use crate::engine::charge::Spot;
 use crate::engine::geo::Country;
 use crate::engine::limits::Limits;
 use crate::engine::snapshot::TableRow;
@@ -104,8 +105,15 @@ pub(super) struct Encounter {
     pub(super) at: Timestamp,
     /// The flow's last packet so far.
     pub(super) last: Timestamp,
-    /// The flow was not counted before.
-    pub(super) new: bool,
+}
+
+/// Where what a flow shows stands in a memory: rows never move while the memory stays.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Met {
+    /// The memory.
+    memory: Id,
+    /// Country, AS, domain and name; [`u32::MAX`] for what was not shown, or refused.
+    rows: [u32; KINDS],
 }
 
 /// A memory as it is kept: its rows in the order of their coming.
@@ -196,7 +204,8 @@ impl Contacts {
     /// Adds a contact that was remembered elsewhere.
     fn absorb(&mut self, id: Id, row: ContactRow, limits: &Limits) {
         let Some(kept) = self.devices.get_mut(id) else { return };
-        match kept.find(self.hasher.hash_one(&row.contact), &row.contact) {
+        let found = kept.find(self.hasher.hash_one(&row.contact), &row.contact);
+        match found.and_then(|index| kept.memory.contacts.get_mut(index as usize)) {
             Some(known) => {
                 known.first = known.first.min(row.first);
                 known.last = known.last.max(row.last);
@@ -235,23 +244,58 @@ impl Contacts {
     }
 
     /// Notes an encounter; `true` when it is the first with that contact and the device has been learnt.
-    pub(super) fn meet(&mut self, id: Id, contact: &Contact, encounter: Encounter, limits: &Limits) -> bool {
-        let Some(kept) = self.devices.get_mut(id) else { return false };
+    pub(super) fn meet(&mut self, met: &mut Met, contact: &Contact, encounter: Encounter, limits: &Limits) -> bool {
+        let Some(kept) = self.devices.get_mut(met.memory) else { return false };
         let learnt = encounter.at.since(kept.memory.first) >= limits.learning;
-        match kept.find(self.hasher.hash_one(contact), contact) {
+        let found = kept.find(self.hasher.hash_one(contact), contact);
+        let row = match found {
+            Some(index) => Some(index),
+            None => u32::try_from(kept.memory.contacts.len()).ok(),
+        };
+        let told = learnt && CONTACT_KINDS.contains(&contact.kind());
+        match found.and_then(|index| kept.memory.contacts.get_mut(index as usize)) {
             Some(known) => {
                 known.first = known.first.min(encounter.at);
                 known.last = known.last.max(encounter.last);
-                known.flows = known.flows.saturating_add(u64::from(encounter.new));
-                false
+                known.flows = known.flows.saturating_add(1);
             }
-            None if !encounter.new => false, // refused before, and counted then
             None => {
-                let told = learnt && CONTACT_KINDS.contains(&contact.kind());
                 let row = ContactRow { contact: contact.clone(), first: encounter.at, last: encounter.last, flows: 1, told };
-                self.add(id, row, limits) && told
+                if !self.add(met.memory, row, limits) {
+                    return false;
+                }
             }
         }
+        if let (Some(row), Some(place)) = (row, met.rows.get_mut(contact.rank())) {
+            *place = row;
+        }
+        found.is_none() && told
+    }
+
+    /// Notes an encounter with whom another flow met before, of which nothing was refused; false when the memory is gone.
+    pub(super) fn meet_again(&mut self, met: &Met, contacts: &[(Contact, Spot)], last: Timestamp) -> bool {
+        let Some(Kept { memory, .. }) = self.devices.get_mut(met.memory) else { return false };
+        for (contact, by) in contacts {
+            let row = met.rows.get(contact.rank()).and_then(|row| memory.contacts.get_mut(*row as usize));
+            let Some(row) = row else { continue };
+            row.first = row.first.min(by.1.min(last));
+            row.last = row.last.max(last);
+            row.flows = row.flows.saturating_add(1);
+        }
+        true
+    }
+
+    /// A flow that met whom it met went on until `last`; false when its device's memory is gone.
+    pub(super) fn go_on(&mut self, met: &Met, last: Timestamp) -> bool {
+        self.devices.touch(met.memory, last);
+        let Some(Kept { memory, .. }) = self.devices.get_mut(met.memory) else { return false };
+        memory.last = memory.last.max(last);
+        for row in met.rows {
+            if let Some(row) = memory.contacts.get_mut(row as usize) {
+                row.last = row.last.max(last);
+            }
+        }
+        true
     }
 
     /// A device's first packet ever, if it is remembered.
@@ -283,12 +327,31 @@ impl Contacts {
     }
 }
 
+impl Met {
+    /// The memory.
+    #[must_use]
+    pub(super) fn memory(&self) -> Id {
+        self.memory
+    }
+
+    /// Whether all of these stand in the memory.
+    #[must_use]
+    pub(super) fn holds(&self, contacts: &[(Contact, Spot)]) -> bool {
+        contacts.iter().all(|(contact, _)| self.rows.get(contact.rank()).is_some_and(|row| *row != u32::MAX))
+    }
+
+    /// Nothing met yet, of a memory.
+    #[must_use]
+    pub(super) fn of(memory: Id) -> Self {
+        Self { memory, rows: [u32::MAX; KINDS] }
+    }
+}
+
 impl Kept {
-    /// A contact, by its hash and itself.
-    fn find(&mut self, hash: u64, contact: &Contact) -> Option<&mut ContactRow> {
+    /// The row of a contact, by its hash and itself.
+    fn find(&self, hash: u64, contact: &Contact) -> Option<u32> {
         let rows = &self.memory.contacts;
-        let index = *self.index.find(hash, |&index| rows.get(index as usize).is_some_and(|row| row.contact == *contact))?;
-        self.memory.contacts.get_mut(index as usize)
+        self.index.find(hash, |&index| rows.get(index as usize).is_some_and(|row| row.contact == *contact)).copied()
     }
 
     /// Adds a row that is not there.
@@ -343,7 +406,7 @@ mod tests {
     /// Meets at one moment; whether that was told.
     fn meet(contacts: &mut Contacts, limits: &Limits, device: &str, contact: Contact, seconds: u64) -> bool {
         let Some(id) = contacts.open(&device.into(), None, at(seconds), at(seconds), limits) else { return false };
-        contacts.meet(id, &contact, Encounter { at: at(seconds), last: at(seconds + 1), new: true }, limits)
+        contacts.meet(&mut Met::of(id), &contact, Encounter { at: at(seconds), last: at(seconds + 1) }, limits)
     }
 
     #[test]
@@ -434,9 +497,9 @@ mod tests {
         let mac = Mac([2, 0, 0, 0, 0, 1]);
         meet(&mut contacts, &limits, &mac.to_string(), domain("a.example"), 0);
         let id = contacts.open(&"Mi 10T".into(), Some(mac), at(DAY), at(DAY), &limits).unwrap();
-        let encounter = Encounter { at: at(DAY), last: at(DAY), new: true };
-        assert!(!contacts.meet(id, domain("a.example"), encounter, &limits));
-        assert!(contacts.meet(id, domain("b.example"), encounter, &limits), "it has been learnt");
+        let encounter = Encounter { at: at(DAY), last: at(DAY) };
+        assert!(!contacts.meet(&mut Met::of(id), &domain("a.example"), encounter, &limits));
+        assert!(contacts.meet(&mut Met::of(id), &domain("b.example"), encounter, &limits), "it has been learnt");
         assert_eq!(contacts.rows().len(), 1);
         assert_eq!((&*contacts.rows()[0].device, contacts.rows()[0].first), ("Mi 10T", at(0)));
         // Another MAC of the same device.
@@ -445,7 +508,7 @@ mod tests {
             meet(&mut contacts, &limits, &other.to_string(), domain(name), DAY);
         }
         let id = contacts.open(&"Mi 10T".into(), Some(other), at(DAY), at(DAY), &limits).unwrap();
-        assert!(!contacts.meet(id, domain("z.example"), encounter, &limits));
+        assert!(!contacts.meet(&mut Met::of(id), &domain("z.example"), encounter, &limits));
         assert_eq!((contacts.rows().len(), contacts.rows()[0].contacts.len(), contacts.tables(&limits)[1].entries), (1, 3, 3));
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::engine::anycast::is_anycast;
 use crate::engine::contacts::Contacts;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
 use crate::engine::events::Events;
 use crate::engine::flow::{End, Flow, FlowKey, Side, Sides};
-use crate::engine::geo::GeoDb;
+use crate::engine::geo::{GeoDb, Site};
+use crate::engine::haunts::Haunts;
 use crate::engine::health::Health;
 use crate::engine::lane::Streams;
 use crate::engine::limits::Limits;
@@ -19,8 +19,9 @@ use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
 use crate::engine::pulls::History;
 use crate::engine::rhythm::Rhythm;
-use crate::engine::snapshot::{Both, Place, RTT_BUCKETS, RttRow};
+use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::{Id, Table};
+use crate::engine::title::Titles;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Watchlist;
 use crate::engine::witness::{Location, Witnesses};
@@ -35,6 +36,10 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) devices: Devices,
     pub(super) names: NameTable,
+    /// What the last names say by themselves.
+    pub(super) titles: Titles,
+    /// Where the last flows were put.
+    pub(super) haunts: Haunts,
     /// Whom each device has met.
     pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,
@@ -87,7 +92,7 @@ impl Core {
             self.health.skip("no-side-ours");
             if !group {
                 // Asked again with the next packet: not worth a look into the databases.
-                (flow.ends, flow.place, flow.asn) = (Sides::default(), Place::Unknown, None);
+                (flow.ends, flow.place, flow.site) = (Sides::default(), Place::Unknown, None);
                 return;
             }
         }
@@ -95,13 +100,13 @@ impl Core {
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
+        flow.site = None;
         flow.place = match ours {
             _ if group => Place::Multicast,
             (true, true) => Place::Local,
             _ => {
-                let located = self.geo.locate(self.far(key, flow));
-                flow.asn = located.asn;
-                located.country.map_or(Place::Unknown, Place::Country)
+                let site = flow.site.insert(self.geo.site(self.far(key, flow)));
+                site.located.country.map_or(Place::Unknown, Place::Country)
             }
         };
     }
@@ -150,14 +155,25 @@ impl Core {
             Place::Country(country) => Some(country),
             Place::Local | Place::Multicast | Place::Unknown => None,
         };
-        let far = self.far(key, flow);
+        let (far, site) = (self.far(key, flow), self.site(key, flow));
         Witnesses {
             country,
-            agree: self.geo.locate(far).agree,
-            claim: flow.claim,
-            finding: judge(self.bench.as_ref(), far, country, flow.class, self.servers.least(far)),
-            anycast: is_anycast(far),
+            agree: site.located.agree,
+            claim: flow.rare.as_ref().and_then(|rare| rare.claim),
+            finding: judge(self.bench.as_ref(), far, country, flow.class, self.bench.as_ref().and_then(|_| self.servers.least(far))),
+            anycast: site.anycast,
         }
+    }
+
+    /// What its address says of a flow's other side; also of one on our side, and while nobody's side is known.
+    pub(super) fn site(&self, key: &FlowKey, flow: &Flow) -> Arc<Site> {
+        flow.site.as_ref().map_or_else(|| self.geo.site(self.far(key, flow)), Arc::clone)
+    }
+
+    /// Where the other side of a flow is, for a line in the log; on our side only what its name says.
+    pub(super) fn place_of(&self, key: &FlowKey, flow: &Flow) -> Where {
+        let outside = !matches!(flow.place, Place::Local | Place::Multicast);
+        Where { domain: flow.domain(), ..if outside { where_is(&self.site(key, flow)) } else { Where::default() } }
     }
 
     /// The label of the device that a flow is told under: the client's if it is ours, else the server's, else the client's address.
@@ -213,7 +229,7 @@ impl Core {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
-        Some(End { key, mac, edition: self.devices.edition(), device, account: None, pending: Both::default(), met: false })
+        Some(End { mac, edition: self.devices.edition(), device, account: None, pending: None, met: None })
     }
 
     /// Takes in a device that is first seen.
@@ -247,7 +263,9 @@ impl Core {
                 _ => false,
             };
             let looked_at = end.edition == self.devices.edition() && !moved;
-            !looked_at && mac.is_none_or(|mac| !mac.is_group()) && self.devices.key(address, mac) != end.key
+            !looked_at
+                && mac.is_none_or(|mac| !mac.is_group())
+                && self.devices.table().get(end.device).is_none_or(|device| self.devices.key(address, mac) != device.key)
         };
         differs(sender, source, packet.macs.map(|macs| macs.source)) || differs(sender.other(), target, packet.macs.map(|macs| macs.target))
     }
@@ -290,15 +308,21 @@ impl Core {
 }
 
 /// What all witnesses say of where a flow's server is, each database by itself.
-pub(super) fn location(geo: &GeoDb, server: IpAddr, flow: &Flow, witnesses: Witnesses) -> Location {
-    let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
-    Location { server, name, witnesses, opinions: geo.opinions(server) }
+pub(super) fn location(site: &Site, server: IpAddr, flow: &Flow, witnesses: Witnesses) -> Location {
+    Location { server, name: flow.full_name(), witnesses, opinions: Arc::clone(&site.opinions) }
 }
 
+
 /// Where an address is, by the databases.
-pub(super) fn where_is(geo: &GeoDb, address: IpAddr) -> Where {
-    let located = geo.locate(address);
-    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation, anycast: is_anycast(address) }
+pub(super) fn where_is(site: &Site) -> Where {
+    let located = &site.located;
+    Where {
+        domain: None,
+        country: located.country,
+        asn: located.asn,
+        organisation: located.organisation.clone(),
+        anycast: site.anycast,
+    }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

@@ -372,15 +372,16 @@ impl Devices {
         self.table.touch_all(now);
     }
 
-    /// Lets a device go that was silent for very long: its series end. Called once per packet.
-    pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) {
+    /// Lets a device go that was silent for very long: its series end. Whether one went.
+    pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) -> bool {
         if self.staying {
-            return;
+            return false;
         }
-        let recheck = limits.device_stale;
-        if let Some((_, gone)) = self.table.pop_stale(now, recheck, |_, silent| silent >= limits.device_idle) {
+        let gone = self.table.pop_stale(now, limits.device_stale, |_, silent| silent >= limits.device_idle);
+        if let Some((_, gone)) = &gone {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());
         }
+        gone.is_some()
     }
 }
 

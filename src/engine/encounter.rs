@@ -6,38 +6,53 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter};
-use crate::engine::core::{Core, where_is};
-use crate::engine::domain::registrable;
+use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, Met};
+use crate::engine::account::origin;
+use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, FirstContact};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::snapshot::Place;
 use crate::packet::Timestamp;
 
 impl Core {
-    /// Notes whom the devices of a settled flow met; tells what they meet for the first time.
+    /// Notes whom the devices of a settled flow met, or that it went on; tells what they meet for the first time.
     pub(super) fn encounter(&mut self, key: &FlowKey, flow: &mut Flow) {
         if matches!(flow.place, Place::Local | Place::Multicast) {
             return;
         }
         for side in [Side::Low, Side::High] {
-            let Some(mut end) = flow.ends.of(side).clone() else { continue };
-            if flow.seen.of(side).packets == 0 {
-                continue; // it was spoken to, and said nothing
+            let Some(end) = flow.ends.of(side) else { continue };
+            if flow.seen.of(side).packets == 0 || end.met.is_some_and(|met| self.contacts.go_on(&met, flow.last)) {
+                continue; // it was spoken to, and said nothing; or there is nobody new
             }
-            let Some(device) = self.devices.table().get(end.device) else { continue };
+            let (id, account) = (end.device, end.account);
+            let Some(device) = self.devices.table().get(id) else { continue };
             let (label, first) = (Arc::clone(&device.label), device.first.min(flow.first));
             // Only an alias takes over what was known under a MAC: behind a repeater's, many devices are told apart by address.
             let bore = device.alias().and(end.mac);
-            let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
-            for (contact, by) in contacts(flow) {
-                let encounter = Encounter { at: by.1.min(flow.last), last: flow.last, new: !end.met };
-                if self.contacts.meet(memory, &contact, encounter, &self.limits) {
-                    self.tell_contact(key, flow, side, contact, by);
+            let shown = contacts(flow);
+            let before = self.haunts.find(id, flow, origin(flow)).and_then(|(_, met)| met).filter(|_| bore.is_none());
+            let again = |met: &Met| self.contacts.hear(met.memory(), first, flow.last) && self.contacts.meet_again(met, &shown, flow.last);
+            let met = match before.filter(again) {
+                Some(met) => met,
+                None => {
+                    let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
+                    let mut met = Met::of(memory);
+                    for (contact, by) in &shown {
+                        let encounter = Encounter { at: by.1.min(flow.last), last: flow.last };
+                        if self.contacts.meet(&mut met, contact, encounter, &self.limits) {
+                            self.tell_contact(key, flow, side, contact.clone(), *by);
+                        }
+                    }
+                    if let Some(account) = account.filter(|_| met.holds(&shown)) {
+                        self.haunts.meet(id, flow, account, met);
+                    }
+                    met
                 }
+            };
+            if let Some(end) = flow.ends.of_mut(side) {
+                end.met = Some(met);
             }
-            end.met = true;
-            *flow.ends.of_mut(side) = Some(end);
         }
     }
 
@@ -55,14 +70,12 @@ impl Core {
         }
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-        let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
-        let mut place = where_is(&self.geo, self.far(key, flow));
-        place.domain = name.as_deref().and_then(registrable).map(Arc::from);
+        let (name, place) = (flow.full_name(), self.place_of(key, flow));
         let event = Event {
             time: by.1,
             packet: by.0,
             device: label,
-            mac: flow.ends.of(client).as_ref().and_then(|end| end.mac),
+            mac: flow.mac(client),
             ends: Some(ends),
             detail: Detail::FirstContact(Box::new(FirstContact { contact, name, place })),
         };
@@ -78,9 +91,9 @@ fn contacts(flow: &Flow) -> ArrayVec<(Contact, (u64, Timestamp)), 4> {
         Place::Country(country) => Some((Contact::Country(country), opened)),
         Place::Local | Place::Multicast | Place::Unknown => None,
     };
-    let asn = flow.asn.map(|asn| (Contact::Asn(asn), opened));
+    let asn = flow.asn().map(|asn| (Contact::Asn(asn), opened));
     let named = flow.name.as_ref();
-    let domain = named.and_then(|named| Some((Contact::Domain(Arc::from(registrable(&named.name)?)), named.by)));
-    let name = named.map(|named| (Contact::Name(Arc::clone(&named.name)), named.by));
+    let domain = named.and_then(|named| Some((Contact::Domain(Arc::clone(named.title.domain.as_ref()?)), named.by)));
+    let name = named.map(|named| (Contact::Name(Arc::clone(&named.title.name)), named.by));
     [country, asn, domain, name].into_iter().flatten().collect()
 }

@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::core::{Core, where_is};
-use crate::engine::domain::registrable;
+use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, Unexpected};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::snapshot::Place;
@@ -31,17 +30,13 @@ impl Core {
                 continue;
             }
             let client = flow.client;
-            let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
-            let mut place = where_is(&self.geo, self.far(key, flow));
-            // What the flow was placed by; the databases may have been exchanged meanwhile.
-            place.country = Some(country);
-            place.domain = name.as_deref().and_then(registrable).map(Arc::from);
+            let (name, place) = (flow.full_name(), self.place_of(key, flow));
             let (packet, time) = flow.name.as_ref().map_or((flow.packet, flow.first), |named| named.by);
             let event = Event {
                 time,
                 packet,
                 device: label,
-                mac: flow.ends.of(client).as_ref().and_then(|end| end.mac),
+                mac: flow.mac(client),
                 ends: Some(Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() }),
                 detail: Detail::UnexpectedCountry(Box::new(Unexpected { expected, name, place, verdict: flow.verdict })),
             };

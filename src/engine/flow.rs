@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dissect::quic::{self, Form};
-use crate::engine::device::DeviceKey;
+use crate::engine::geo::Site;
+use crate::engine::contacts::Met;
 use crate::engine::ledger::Marks;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
+use crate::engine::title::Title;
 use crate::engine::trail::Trail;
 use crate::engine::watchlist::Hit;
 use crate::engine::witness::Claim;
@@ -62,8 +64,8 @@ pub(super) struct Flow {
     pub(super) payload: Sides<u64>,
     /// Where the other side is.
     pub(super) place: Place,
-    /// The other side's AS.
-    pub(super) asn: Option<u32>,
+    /// What its address says of the other side; none on our side, and while nobody's side is known.
+    pub(super) site: Option<Arc<Site>>,
     /// What it is called, once that is known.
     pub(super) name: Option<Named>,
     /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
@@ -86,27 +88,32 @@ pub(super) struct Flow {
     pub(super) asked: Option<Timestamp>,
     /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
     pub(super) verdict: Option<Verdict>,
-    /// What its destination is for; meant once it is settled.
-    pub(super) service: Option<Service>,
-    /// The place that its server's name claims; meant once it is settled.
-    pub(super) claim: Option<Claim>,
+    /// What few flows have, meant once it is settled.
+    pub(super) rare: Option<Box<Rare>>,
     /// The databases disagree on its server's country; meant once it is settled.
     pub(super) disputed: bool,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
-    /// What the first list says that calls it a config pull; meant once it is settled.
-    pub(super) listed: Option<Box<Hit>>,
     /// What is still being read of it.
     pub(super) reading: Option<Box<Reading>>,
     /// The packets behind it, where somebody audits.
     pub(super) trail: Option<Box<Trail>>,
 }
 
+/// What few flows have.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// What its destination is for.
+    pub(super) service: Option<Service>,
+    /// The place that its server's name claims.
+    pub(super) claim: Option<Claim>,
+    /// What the first list says that calls it a config pull.
+    pub(super) listed: Option<Hit>,
+}
+
 /// A side that is ours.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct End {
-    /// What tells the device apart.
-    pub(super) key: DeviceKey,
     /// The MAC on this side when it was placed; none where devices are addresses.
     pub(super) mac: Option<Mac>,
     /// The edition of the devices file that it was placed by.
@@ -115,17 +122,17 @@ pub(super) struct End {
     pub(super) device: Id,
     /// Its account for this flow, once fixed.
     pub(super) account: Option<u32>,
-    /// What this device's ledger knows of this flow, and no account yet.
-    pub(super) pending: Both,
-    /// This flow is among the device's contacts.
-    pub(super) met: bool,
+    /// What this device's ledger knows of this flow, and no account yet: of a flow that a snapshot met before it was settled.
+    pub(super) pending: Option<Box<Both>>,
+    /// Where this flow's other side stands among the device's contacts.
+    pub(super) met: Option<Met>,
 }
 
 /// A name and what gave it.
 #[derive(Clone, Debug)]
 pub(super) struct Named {
-    /// The full name.
-    pub(super) name: Arc<str>,
+    /// The name.
+    pub(super) title: Arc<Title>,
     /// What gave it.
     pub(super) origin: Origin,
     /// The packet that did, and its time; for a name from DNS, the answer's, which came before the flow.
@@ -227,9 +234,8 @@ impl Flow {
             seen: Sides::default(),
             payload: Sides::default(),
             told: Sides::default(),
-            listed: None,
             place: Place::Unknown,
-            asn: None,
+            site: None,
             name: None,
             protocol: None,
             packet: number,
@@ -241,8 +247,7 @@ impl Flow {
             rtt: None,
             asked: None,
             verdict: None,
-            service: None,
-            claim: None,
+            rare: None,
             disputed: false,
             waited: (0, now),
             reading: Reading::of(packet).map(Box::new),
@@ -253,7 +258,43 @@ impl Flow {
     /// What is known of its bytes.
     #[must_use]
     pub(super) fn marks(&self) -> Marks<'_> {
-        Marks { class: self.class, verdict: self.verdict, service: self.service.as_ref(), disputed: self.disputed }
+        Marks { class: self.class, verdict: self.verdict, service: self.service(), disputed: self.disputed }
+    }
+
+    /// What its destination is for; meant once it is settled.
+    #[must_use]
+    pub(super) fn service(&self) -> Option<&Service> {
+        self.rare.as_ref()?.service.as_ref()
+    }
+
+    /// What the first list says that calls it a config pull; meant once it is settled.
+    #[must_use]
+    pub(super) fn listed(&self) -> Option<&Hit> {
+        self.rare.as_ref()?.listed.as_ref()
+    }
+
+    /// The other side's AS.
+    #[must_use]
+    pub(super) fn asn(&self) -> Option<u32> {
+        self.site.as_ref()?.located.asn
+    }
+
+    /// Its full name.
+    #[must_use]
+    pub(super) fn full_name(&self) -> Option<Arc<str>> {
+        self.name.as_ref().map(|named| Arc::clone(&named.title.name))
+    }
+
+    /// The registrable domain of that.
+    #[must_use]
+    pub(super) fn domain(&self) -> Option<Arc<str>> {
+        self.name.as_ref()?.title.domain.clone()
+    }
+
+    /// The MAC on a side, where it tells a device apart.
+    #[must_use]
+    pub(super) fn mac(&self, side: Side) -> Option<Mac> {
+        self.ends.of(side).as_ref()?.mac
     }
 
     /// Whether one of ours opened it to a server that is not ours.

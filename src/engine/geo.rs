@@ -21,6 +21,7 @@ use maxminddb::PathElement::{self, Key};
 use maxminddb::{LookupResult, Reader};
 
 use crate::dissect::observation::Text;
+use crate::engine::anycast::is_anycast;
 use crate::engine::snapshot::DatabaseRow;
 
 #[cfg(test)]
@@ -59,7 +60,7 @@ const ORGANISATION: [Path; 4] =
 const PROBE_NETWORKS: usize = 65_536;
 /// Records looked at for a second fact when there is a first: a file that tells both mostly does so in every record.
 const PROBE_RECORDS: usize = 1_000;
-/// Answers remembered, 200 KB of them. A scan of the whole internet only makes each lookup cost what it costs without.
+/// Addresses remembered, about a megabyte of them. A scan of the whole internet only makes each lookup cost what it costs without.
 const REMEMBERED: usize = 4_096;
 /// Keys named in a refusal.
 const MOST_KEYS: usize = 16;
@@ -114,6 +115,19 @@ pub struct Located {
     pub agree: Option<bool>,
 }
 
+/// What an address says by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What the databases know of it.
+    pub located: Located,
+    /// The label of an account with it that has no name: its AS, `AS64496`, or `unknown`.
+    pub label: Arc<str>,
+    /// Its operator announces it from many places.
+    pub anycast: bool,
+    /// What each database that knows countries says, in the order in which they are asked.
+    pub opinions: Arc<[Opinion]>,
+}
+
 /// What one database says of an address's country.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opinion {
@@ -130,7 +144,7 @@ pub struct GeoDb {
     /// How many of them are the user's; those come first.
     users: usize,
     /// The last answers, each at the place of its address's hash. Keyed: addresses are chosen by the devices under suspicion.
-    remembered: RefCell<Vec<Option<(IpAddr, Located)>>>,
+    remembered: RefCell<Vec<Option<(IpAddr, Arc<Site>)>>>,
     hasher: RandomState,
 }
 
@@ -174,18 +188,29 @@ impl GeoDb {
     /// What is known of an address. Fields which one database leaves open are filled by the next.
     #[must_use]
     pub fn locate(&self, ip: IpAddr) -> Located {
-        let ip = embedded_v4(ip);
+        self.site(ip).located.clone()
+    }
+
+    /// Everything that an address says by itself, worked out once and shared by the flows with it.
+    #[must_use]
+    pub fn site(&self, ip: IpAddr) -> Arc<Site> {
         let place = self.hasher.hash_one(ip) as usize % REMEMBERED;
         let mut remembered = self.remembered.borrow_mut();
-        let Some(slot) = remembered.get_mut(place) else { return self.look_up(ip) };
+        let Some(slot) = remembered.get_mut(place) else { return Arc::new(self.look_at(ip)) };
         match slot {
-            Some((known, located)) if *known == ip => located.clone(),
+            Some((known, site)) if *known == ip => Arc::clone(site),
             _ => {
-                let located = self.look_up(ip);
-                *slot = Some((ip, located.clone()));
-                located
+                let site = Arc::new(self.look_at(ip));
+                *slot = Some((ip, Arc::clone(&site)));
+                site
             }
         }
+    }
+
+    fn look_at(&self, ip: IpAddr) -> Site {
+        let located = self.look_up(embedded_v4(ip));
+        let label = located.asn.map_or_else(|| Arc::from("unknown"), |asn| Arc::from(format!("AS{asn}")));
+        Site { label, anycast: is_anycast(ip), opinions: self.opinions(ip, located.country), located }
     }
 
     fn look_up(&self, ip: IpAddr) -> Located {
@@ -200,13 +225,12 @@ impl GeoDb {
         located
     }
 
-    /// What each database that knows countries says of an address, in the order in which they are asked. Where there are several,
-    /// one descent for each: for what is told of a server, not for each packet.
-    #[must_use]
-    pub fn opinions(&self, ip: IpAddr) -> Vec<Opinion> {
+    /// What each database that knows countries says of an address of which they say `first` together. Where there are several,
+    /// one descent for each.
+    fn opinions(&self, ip: IpAddr, first: Option<Country>) -> Arc<[Opinion]> {
         let mut knowing = self.databases.iter().filter(|database| database.keys.country.is_some());
         if let (Some(only), None) = (knowing.next(), knowing.next()) {
-            return vec![Opinion { database: only.row(), country: self.locate(ip).country }];
+            return Arc::from([Opinion { database: only.row(), country: first }]);
         }
         let ip = embedded_v4(ip);
         let ask = |database: &Database| Opinion { database: database.row(), country: database.country(ip) };
@@ -558,7 +582,8 @@ mod tests {
         let told = |geo: &GeoDb, ip: &str| {
             let ip = ip.parse().unwrap();
             let code = |opinion: &Opinion| opinion.country.map_or("-".to_owned(), |code| code.as_str().to_owned());
-            (geo.opinions(ip).iter().map(code).collect::<Vec<_>>().join(" "), geo.locate(ip).agree)
+            let site = geo.site(ip);
+            (site.opinions.iter().map(code).collect::<Vec<_>>().join(" "), site.located.agree)
         };
         let three = geo(&[country("SG"), system.clone(), country("DE"), wide.clone()]);
         assert_eq!(told(&three, "192.0.2.1"), ("SG DE SG".to_owned(), Some(false)), "a database of ASs alone has no word on it");
@@ -567,7 +592,7 @@ mod tests {
         assert_eq!(told(&three, "2001:db8::1"), ("- - -".to_owned(), None));
         assert_eq!(told(&geo(&[country("SG"), wide]), "192.0.2.1"), ("SG SG".to_owned(), Some(true)));
         assert_eq!(told(&geo(&[country("SG"), system]), "192.0.2.1"), ("SG".to_owned(), None));
-        let row = three.opinions("192.0.2.1".parse().unwrap()).remove(1).database;
+        let row = three.site("192.0.2.1".parse().unwrap()).opinions[1].database.clone();
         assert_eq!((&*row.database, row.built), ("x-3", EXAMPLE_DATE));
     }
 

@@ -8,7 +8,6 @@ use crate::dissect::observation::{
     Certificate, ClientHello, DnsMessage, Lease, Name, Observation, Record, RecordData, Request, Text, Tunnel, TunnelKind,
 };
 use crate::engine::core::{Core, where_is};
-use crate::engine::domain::registrable;
 use crate::engine::event::{Detail, Ends, Event, Where};
 use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
@@ -17,6 +16,7 @@ use crate::engine::names::Answer;
 use crate::engine::region::{Region, Whose, region_of_name};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
+use crate::engine::title::{Title, Titles};
 use crate::packet::{Datagram, Mac, Macs, Timestamp};
 
 /// The packet that an observation was read from.
@@ -84,7 +84,7 @@ impl Core {
             Observation::Lease6(lease) => self.lease6(&lease, flow, context),
             Observation::Announcement(seen) => self.announcement(&seen, flow, context),
             Observation::Tunnel(tunnel) => self.tunnel(&tunnel, flow, context),
-            Observation::Certificate(certificate) => certified(&certificate, flow, context),
+            Observation::Certificate(certificate) => certified(&certificate, &mut self.titles, flow, context),
         }
     }
 
@@ -114,24 +114,26 @@ impl Core {
 
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
     fn answers(&mut self, device: Id, message: &DnsMessage, context: Context<'_>) {
-        let asked = message.questions.first().map(|question| &question.name);
+        let asked = message.questions.first().map(|question| self.titles.of(question.name.as_str()));
         let region = region_of_aliases(&message.answers);
         for record in &message.answers {
-            self.address(device, asked.unwrap_or(&record.name), region, record, context);
+            self.address(device, asked.as_ref(), region, record, context);
         }
         for record in &message.additional {
-            self.address(device, &record.name, None, record, context);
+            self.address(device, None, None, record, context);
         }
     }
 
-    fn address(&mut self, device: Id, name: &Name, region: Option<Region>, record: &Record, context: Context<'_>) {
+    /// What a record says of addresses, of the name that was asked for or else its own.
+    fn address(&mut self, device: Id, asked: Option<&Arc<Title>>, region: Option<Region>, record: &Record, context: Context<'_>) {
         let addresses: &[IpAddr] = match &record.data {
             RecordData::Address(address) => std::slice::from_ref(address),
             RecordData::Service { hints, .. } => hints,
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
         let ttl = Duration::from_secs(u64::from(record.ttl));
-        let answer = Answer { name: Arc::from(name.as_str()), region, ttl, by: (context.number, context.time) };
+        let title = asked.map_or_else(|| self.titles.of(record.name.as_str()), Arc::clone);
+        let answer = Answer { title, region, ttl, by: (context.number, context.time) };
         for address in addresses {
             self.names.learn(device, *address, answer.clone(), context.now, &self.limits);
         }
@@ -150,10 +152,11 @@ impl Core {
             },
         );
         let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
-        if let Some(name) = name {
-            call(flow, name, origin, context);
+        let title = name.map(|name| self.titles.of(name.as_str()));
+        if let Some(title) = &title {
+            call(flow, title, origin, context);
         }
-        let place = self.place_of(flow, context, name);
+        let place = self.place_told(flow, context, title.as_deref());
         self.tell(flow, context, context.sender, || Detail::Hello(hello, place));
     }
 
@@ -162,7 +165,7 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.name)).collect();
+        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.title.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
         }
@@ -204,7 +207,7 @@ impl Core {
         };
         if let Some(name) = &tunnel.name {
             flow.client = context.sender;
-            call(flow, name, Origin::Sni, context);
+            call(flow, &self.titles.of(name.as_str()), Origin::Sni, context);
         }
     }
 
@@ -212,10 +215,11 @@ impl Core {
         flow.client = context.sender;
         classify(flow, "http");
         let host = request.host.as_ref().or(request.authority.as_ref());
-        if let Some(host) = host {
-            call(flow, host, Origin::Host, context);
+        let title = host.map(|host| self.titles.of(host.as_str()));
+        if let Some(title) = &title {
+            call(flow, title, Origin::Host, context);
         }
-        let place = self.place_of(flow, context, host);
+        let place = self.place_told(flow, context, title.as_deref());
         self.tell(flow, context, context.sender, || Detail::Request(request, place));
     }
 
@@ -269,15 +273,15 @@ impl Core {
     }
 
     /// Where the other side is, for a line in the log.
-    fn place_of(&self, flow: &Flow, context: Context<'_>, name: Option<&Name>) -> Where {
+    fn place_told(&self, flow: &Flow, context: Context<'_>, title: Option<&Title>) -> Where {
         if !self.events.wanted() {
             return Where::default();
         }
-        let domain = name.and_then(|name| registrable(name.as_str())).map(Arc::from);
+        let domain = title.and_then(|title| title.domain.clone());
         match flow.place {
             Place::Local | Place::Multicast => Where { domain, ..Where::default() },
             Place::Country(_) | Place::Unknown => {
-                Where { domain, ..where_is(&self.geo, context.key.endpoint(context.sender.other()).ip()) }
+                Where { domain, ..where_is(&self.geo.site(context.key.endpoint(context.sender.other()).ip())) }
             }
         }
     }
@@ -300,7 +304,7 @@ const CNAME: u16 = 5;
 const ALIASES: usize = 16;
 
 /// A server's certificate names a flow that nothing else does; a wildcard stands for the domain below it.
-fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {
+fn certified(certificate: &Certificate, titles: &mut Titles, flow: &mut Flow, context: Context<'_>) {
     flow.client = context.sender.other();
     classify(flow, "tls");
     if is_tor(certificate) {
@@ -309,7 +313,7 @@ fn certified(certificate: &Certificate, flow: &mut Flow, context: Context<'_>) {
     }
     let Some(first) = certificate.names.first() else { return };
     let name = first.as_str().strip_prefix("*.").and_then(|rest| Name::from_dotted(rest.as_bytes()));
-    call(flow, name.as_ref().unwrap_or(first), Origin::Certificate, context);
+    call(flow, &titles.of(name.as_ref().unwrap_or(first).as_str()), Origin::Certificate, context);
 }
 
 /// The certificate of a Tor relay up to TLS 1.2: made for the connection, subject `www.<random>.net`, issuer
@@ -323,9 +327,9 @@ fn is_tor(certificate: &Certificate) -> bool {
 }
 
 /// The best origin names a flow, and the first of its kind stays: names are set once. An address is no name.
-fn call(flow: &mut Flow, name: &Name, origin: Origin, context: Context<'_>) {
-    if flow.name.is_none() && name.as_str().parse::<IpAddr>().is_err() {
-        flow.name = Some(Named { name: Arc::from(name.as_str()), origin, by: (context.number, context.time) });
+fn call(flow: &mut Flow, title: &Arc<Title>, origin: Origin, context: Context<'_>) {
+    if flow.name.is_none() && title.is_host {
+        flow.name = Some(Named { title: Arc::clone(title), origin, by: (context.number, context.time) });
     }
 }
 

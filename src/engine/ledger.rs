@@ -118,9 +118,10 @@ impl Ledger {
     }
 
     /// Opens the account of a destination, or finds it. `room` says whether a new one may be opened; if not, it is `other`'s.
-    pub(super) fn open(&mut self, destination: Destination, room: bool, now: Timestamp) -> u32 {
+    /// Whether it is the destination's own comes with it.
+    pub(super) fn open(&mut self, destination: Destination, room: bool, now: Timestamp) -> (u32, bool) {
         if let Some(index) = self.find(&destination) {
-            return index;
+            return (index, true);
         }
         let destination = if room {
             self.named = self.named.saturating_add(1);
@@ -128,7 +129,7 @@ impl Ledger {
         } else {
             let other = Destination::other(destination.place);
             if let Some(index) = self.find(&other) {
-                return index;
+                return (index, false);
             }
             other
         };
@@ -148,7 +149,7 @@ impl Ledger {
             last: now,
             total: Both::default(),
         });
-        index
+        (index, room)
     }
 
     /// Adds to the device's total and to a country's.

@@ -190,9 +190,9 @@ impl Servers {
         self.0.find(&server.to_canonical()).and_then(|id| self.0.get(id)).copied()
     }
 
-    /// Lets an address go that was silent for `idle`; called once per packet.
-    pub(super) fn expire(&mut self, now: Timestamp, idle: Duration) {
-        self.0.pop_stale(now, Duration::from_mins(1), |_, silent| silent >= idle);
+    /// Lets an address go that was silent for `idle`; whether one went.
+    pub(super) fn expire(&mut self, now: Timestamp, idle: Duration) -> bool {
+        self.0.pop_stale(now, Duration::from_mins(1), |_, silent| silent >= idle).is_some()
     }
 
     /// Its state, for the metrics.

@@ -1,28 +1,25 @@
 //! Which flows go to what a watchlist carries: asked once for each flow, when its account is fixed, for its full name, else for
 //! its address. The first that says what for says what the flow's destination is for. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
 
-use std::sync::Arc;
-
-use crate::engine::core::{Core, where_is};
-use crate::engine::domain::registrable;
+use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Origin, Place};
+use crate::engine::watchlist::Hit;
 
 impl Core {
     /// Counts and tells what the lists say of a flow; what its destination is for by the first of them that says so. The first
     /// that calls it a pull stays with the flow.
-    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &mut Flow) -> Option<Service> {
-        let mut service = None;
-        flow.listed = None;
+    pub(super) fn look_out(&mut self, key: &FlowKey, flow: &Flow) -> (Option<Service>, Option<Hit>) {
+        let (mut service, mut listed) = (None, None);
         if flow.place == Place::Multicast {
-            return service;
+            return (service, listed);
         }
         let far = self.far(key, flow);
         for index in 0..self.watchlists.len() {
             let Some(list) = self.watchlists.get(index) else { continue };
-            let by_name = flow.name.as_ref().and_then(|named| list.lookup_name(&named.name));
+            let by_name = flow.name.as_ref().and_then(|named| list.lookup_name(&named.title.name));
             let (hit, by) = match (by_name, &flow.name) {
                 // An answer from DNS came before the flow: who asks has not gone there yet.
                 (Some(hit), Some(named)) if !matches!(named.origin, Origin::Dns | Origin::Ech) => (hit, named.by),
@@ -38,27 +35,25 @@ impl Core {
                     device.ledger.sighted(&hit.ruleset, hit.category);
                 }
             }
-            if hit.category.is_pull() && flow.listed.is_none() {
-                flow.listed = Some(Box::new(hit.clone()));
+            if hit.category.is_pull() && listed.is_none() {
+                listed = Some(hit.clone());
             }
             if !self.events.wanted() {
                 continue;
             }
             let client = flow.client;
             let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
-            let name = flow.name.as_ref().map(|named| Arc::clone(&named.name));
-            let mut place = if flow.place == Place::Local { Default::default() } else { where_is(&self.geo, far) };
-            place.domain = name.as_deref().and_then(registrable).map(Arc::from);
+            let (name, place) = (flow.full_name(), self.place_of(key, flow));
             let event = Event {
                 time: by.1,
                 packet: by.0,
                 device: self.label(flow, client, ends.client.ip()),
-                mac: flow.ends.of(client).as_ref().and_then(|end| end.mac),
+                mac: flow.mac(client),
                 ends: Some(ends),
                 detail: Detail::Watchlist(Box::new(Watched { hit, name, place })),
             };
             self.events.push(event, &mut self.health);
         }
-        service
+        (service, listed)
     }
 }

@@ -21,6 +21,7 @@ mod events;
 mod expectation;
 mod flow;
 pub mod geo;
+mod haunts;
 mod health;
 mod hidden;
 pub mod identity;
@@ -45,6 +46,7 @@ pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
+mod title;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -60,6 +62,7 @@ use event::Event;
 use events::Events;
 use flow::{Flow, FlowKey, Side};
 use geo::GeoDb;
+use haunts::Haunts;
 use health::Health;
 use learn::Context;
 use limits::Limits;
@@ -67,6 +70,7 @@ use location::{Bench, Servers};
 use names::NameTable;
 use roster::Roster;
 use table::{Id, Table};
+use title::Titles;
 use watchlist::Watchlist;
 
 use std::sync::Arc;
@@ -79,6 +83,9 @@ use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
 
 /// How often a long flow says that its devices are alive, nanoseconds: telling it on each packet would cost a look-up each.
 const MINUTE: u64 = 60_000_000_000;
+
+/// What is over goes after each so many packets: looking whether anything is cost each packet as much as finding its flow.
+const EXPIRED_AT_ONCE: u64 = 32;
 
 /// Follows flows, names and locates them, and keeps the accounts.
 #[derive(Debug)]
@@ -100,6 +107,8 @@ impl Engine {
             core: Core {
                 devices: Devices::new(side, &limits),
                 names: NameTable::new(&limits),
+                titles: Titles::new(),
+                haunts: Haunts::new(),
                 contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
@@ -121,10 +130,17 @@ impl Engine {
 
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
-        let now = self.clock.advance(frame.time);
+        let now = self.tick(frame.time);
         self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
-        self.expire(now);
+        if self.core.health.packets.is_multiple_of(EXPIRED_AT_ONCE) {
+            // As many as came in meanwhile may go.
+            for _ in 0..EXPIRED_AT_ONCE {
+                if !self.expire(now) {
+                    break;
+                }
+            }
+        }
         let packet = match Packet::decode(frame) {
             Ok(packet) => packet,
             Err(reason) => return self.core.health.skip(reason),
@@ -199,7 +215,7 @@ impl Engine {
 
     /// Lets time pass on a quiet link, so that flows end. Live captures only: elsewhere time is the packets'.
     pub fn advance(&mut self, time: Timestamp) {
-        let now = self.clock.advance(time);
+        let now = self.tick(time);
         while self.expire(now) {}
     }
 
@@ -265,18 +281,24 @@ impl Engine {
         self.core.contacts.restore(memories, &self.core.limits);
     }
 
-    /// Lets what is over go: at most one flow, name and device, because at most one of each came in. True when a flow went.
-    fn expire(&mut self, now: Timestamp) -> bool {
+    /// Moves the clock on; returns the time now.
+    fn tick(&mut self, time: Timestamp) -> Timestamp {
+        let now = self.clock.advance(time);
         if self.clock.has_leapt() {
             self.core.devices.outlast(now);
         }
+        now
+    }
+
+    /// Lets what is over go: at most one flow, name, server and device. True when one of them went.
+    fn expire(&mut self, now: Timestamp) -> bool {
         let limits = &self.core.limits;
         let stale = limits.stale;
         let gone = self.flows.pop_stale(now, stale, |flow, silent| flow.may_leave(silent, limits));
-        self.core.names.expire(now);
-        self.core.servers.expire(now, limits.server_idle);
-        self.core.devices.expire(now, &self.core.limits);
-        let Some((key, mut flow)) = gone else { return false };
+        let mut went = self.core.names.expire(now);
+        went |= self.core.servers.expire(now, limits.server_idle);
+        went |= self.core.devices.expire(now, &self.core.limits);
+        let Some((key, mut flow)) = gone else { return went };
         self.core.finish_reading(&key, &mut flow);
         self.core.retire(&key, flow);
         true

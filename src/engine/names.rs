@@ -16,6 +16,7 @@ use crate::engine::limits::Limits;
 use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
 use crate::engine::table::{Id, Table};
+use crate::engine::title::Title;
 use crate::packet::Timestamp;
 
 /// Names kept for one (device, address): a content network's address serves many.
@@ -40,7 +41,7 @@ struct Known {
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
-    pub(super) name: Arc<str>,
+    pub(super) title: Arc<Title>,
     /// The place that an alias of it claims.
     pub(super) region: Option<Region>,
     /// Its lifetime as answered.
@@ -69,8 +70,8 @@ impl NameTable {
 
     /// Notes what `device` was told of `address`.
     pub(super) fn learn(&mut self, device: Id, address: IpAddr, answer: Answer, now: Timestamp, limits: &Limits) {
-        if answer.name.is_empty() || answer.name.parse::<IpAddr>().is_ok() {
-            return; // the root, or an address: no name to tell
+        if !answer.title.is_host {
+            return; // no name to tell
         }
         let life = answer.ttl.max(limits.name_life);
         let candidate = Candidate { answer, seen: now, life };
@@ -79,7 +80,7 @@ impl NameTable {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
                 let names = &mut known.names;
-                names.retain(|other| other.answer.name != candidate.answer.name);
+                names.retain(|other| other.answer.title.name != candidate.answer.title.name);
                 if names.is_full() {
                     names.remove(0);
                 }
@@ -146,12 +147,14 @@ impl NameTable {
         self.of(device, address, now).filter(move |candidate| !fresh || candidate.is_fresh(now))
     }
 
-    /// Lets a name go whose time is over; called once per packet.
-    pub(super) fn expire(&mut self, now: Timestamp) {
+    /// Lets a name go whose time is over; whether one went.
+    pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let over = |known: &Known, _| known.names.iter().all(|candidate| now.since(candidate.seen) > candidate.life);
-        if let Some((key, _)) = self.table.pop_stale(now, Duration::from_mins(1), over) {
+        let gone = self.table.pop_stale(now, Duration::from_mins(1), over);
+        if let Some((key, _)) = &gone {
             self.left(key.0);
         }
+        gone.is_some()
     }
 
     /// Its state, for the metrics.
@@ -179,7 +182,8 @@ mod tests {
     }
 
     fn answer(name: &str) -> Answer {
-        Answer { name: name.into(), region: None, ttl: Duration::ZERO, by: (1, Timestamp::default()) }
+        let title = Title { name: name.into(), domain: None, region: None, hidden: None, is_host: true };
+        Answer { title: Arc::new(title), region: None, ttl: Duration::ZERO, by: (1, Timestamp::default()) }
     }
 
     fn address(number: u32) -> IpAddr {

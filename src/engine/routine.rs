@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::account::label;
-use crate::engine::core::{Core, where_is};
-use crate::engine::domain::registrable;
-use crate::engine::event::{ConfigPull, Detail, Ends, Event, RhythmNews, Where};
+use crate::engine::core::Core;
+use crate::engine::event::{ConfigPull, Detail, Ends, Event, RhythmNews};
 use crate::engine::flow::{Flow, FlowKey, Side};
 use crate::engine::pulls::{History, Pull};
 use crate::engine::rhythm::{PERSISTENT, Rhythm, RhythmRow};
@@ -30,7 +29,7 @@ impl Core {
         }
         let Some(end) = flow.ends.of(flow.client).as_ref().filter(|_| flow.is_outward()) else { return };
         self.note_beat(end.device, key, flow);
-        let Some(hit) = flow.listed.as_deref() else { return };
+        let Some(hit) = flow.listed() else { return };
         let begun = key.protocol() == TCP && flow.opened.0.is_some();
         let spoke = *flow.payload.of(flow.client) > 0 || *flow.payload.of(flow.client.other()) > 0;
         if !matches!(key.protocol(), TCP | UDP) || !(begun || spoke) {
@@ -55,7 +54,7 @@ impl Core {
         let name = destination(flow);
         let Some(id) = self.rhythm(device, &name, flow.last) else { return };
         let (Some(rhythm), Some(known)) = (self.rhythms.get_mut(id), self.devices.table().get(device)) else { return };
-        rhythm.category = rhythm.category.or(flow.service.as_ref().and_then(Service::counted).map(Category::as_str));
+        rhythm.category = rhythm.category.or(flow.service().and_then(Service::counted).map(Category::as_str));
         let more = match lasted >= PERSISTENT {
             true => {
                 rhythm.persistent.add(lasted, bytes(flow));
@@ -71,16 +70,10 @@ impl Core {
         let detail = Detail::Rhythm(Box::new(RhythmNews {
             kind,
             row,
-            name: flow.name.as_ref().map(|named| Arc::clone(&named.name)),
-            place: self.server(key, flow),
+            name: flow.full_name(),
+            place: self.place_of(key, flow),
         }));
         self.tell_of(key, flow, detail);
-    }
-
-    /// Where a flow's server is, for a line in the log.
-    fn server(&self, key: &FlowKey, flow: &Flow) -> Where {
-        let domain = flow.name.as_ref().and_then(|named| registrable(&named.name)).map(Arc::from);
-        Where { domain, ..where_is(&self.geo, key.endpoint(flow.client.other()).ip()) }
     }
 
     /// Writes a line about a flow that ended.
@@ -90,7 +83,7 @@ impl Core {
             time: flow.last,
             packet: flow.packet,
             device: self.label(flow, flow.client, client.ip()),
-            mac: flow.ends.of(flow.client).as_ref().and_then(|end| end.mac),
+            mac: flow.mac(flow.client),
             ends: Some(Ends { client, server, protocol: key.protocol() }),
             detail,
         };
@@ -128,7 +121,7 @@ impl Core {
 
     fn note_pull(&mut self, device: Id, key: &FlowKey, flow: &Flow, hit: &Hit) {
         let server = key.endpoint(flow.client.other());
-        let name = flow.name.as_ref().map_or_else(|| Arc::from(server.ip().to_string()), |named| Arc::clone(&named.name));
+        let name = flow.full_name().unwrap_or_else(|| Arc::from(server.ip().to_string()));
         let Some(known) = self.devices.table().get(device) else { return };
         let mut pull = Pull {
             begin: flow.first,
@@ -154,9 +147,9 @@ impl Core {
         let detail = Detail::ConfigPull(Box::new(ConfigPull {
             pull,
             lasted: flow.last.since(flow.first),
-            name: flow.name.as_ref().map(|named| Arc::clone(&named.name)),
+            name: flow.full_name(),
             hit: hit.clone(),
-            place: self.server(key, flow),
+            place: self.place_of(key, flow),
         }));
         self.tell_of(key, flow, detail);
     }
@@ -258,7 +251,7 @@ impl Core {
 
 /// The full name of the server, else the label of the account.
 fn destination(flow: &Flow) -> Arc<str> {
-    flow.name.as_ref().map_or_else(|| label(flow), |named| Arc::clone(&named.name))
+    flow.full_name().unwrap_or_else(|| label(flow))
 }
 
 fn bytes(flow: &Flow) -> (u64, u64) {

@@ -31,7 +31,7 @@ impl Engine {
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.push((end.device, end.pending));
+                        pending.extend(end.pending.as_deref().map(|some| (end.device, *some)));
                     }
                 }
             }

@@ -75,6 +75,6 @@ impl Flow {
 impl From<&Candidate> for Told {
     fn from(candidate: &Candidate) -> Self {
         let answer = &candidate.answer;
-        Self { name: Arc::clone(&answer.name), ttl: answer.ttl, by: answer.by }
+        Self { name: Arc::clone(&answer.title.name), ttl: answer.ttl, by: answer.by }
     }
 }

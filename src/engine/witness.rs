@@ -65,7 +65,7 @@ pub struct Location {
     /// What they say.
     pub witnesses: Witnesses,
     /// The databases one by one, in the order in which they are asked.
-    pub opinions: Vec<Opinion>,
+    pub opinions: Arc<[Opinion]>,
 }
 
 impl Location {

@@ -153,7 +153,7 @@ pub(super) fn disputed() -> Location {
         server: "203.0.113.7".parse().unwrap(),
         name: Some(HOSTILE.into()),
         witnesses,
-        opinions: vec![opinion("first", "SG"), opinion("second", "DE")],
+        opinions: [opinion("first", "SG"), opinion("second", "DE")].into(),
     }
 }
 

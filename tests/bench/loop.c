@@ -1,4 +1,5 @@
-/* The yardstick of the benchmark: libpcap hands over every packet of a file, and nothing is done but adding up. */
+/* The yardstick of the benchmarks: libpcap hands over every packet of a file, and nothing is done but adding up.
+ * Without a file it says which libpcap that is. */
 #include <pcap.h>
 #include <stdio.h>
 
@@ -14,9 +15,13 @@ static void add(u_char *into, const struct pcap_pkthdr *header, const u_char *da
 
 int main(int count, char **words)
 {
-    char why[PCAP_ERRBUF_SIZE] = "usage: loop FILE";
+    char why[PCAP_ERRBUF_SIZE];
     struct sum sum = {0, 0};
-    pcap_t *capture = count == 2 ? pcap_open_offline_with_tstamp_precision(words[1], PCAP_TSTAMP_PRECISION_NANO, why) : NULL;
+    if (count < 2) {
+        puts(pcap_lib_version());
+        return 0;
+    }
+    pcap_t *capture = pcap_open_offline_with_tstamp_precision(words[1], PCAP_TSTAMP_PRECISION_NANO, why);
     if (!capture) {
         fprintf(stderr, "%s\n", why);
         return 1;

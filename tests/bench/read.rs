@@ -1,51 +1,73 @@
-//! What `whither read` costs, with everything on, against a loop of libpcap that only adds up lengths: both over the same
-//! capture, in turn, in one run. `make bench`; captures of one's own join by `WHITHER_BENCH_TRACES=DIR`.
+//! What `whither read` costs with everything on (addresses located, events and metrics written), against a loop of libpcap that only
+//! adds up lengths, and beside other programs where they are installed: all over the same captures, in turn, in one run.
 //!
-//! Road taken: whole processes, start and end included, by the kernel's own accounts (`getrusage`) of a child whose only work is
-//! that run; ratios pair by pair, of which the median is told, because a shared machine's speed drifts while it measures.
-//! Road not taken: timing the library inside this process, which would leave out reading the file, the events and the exit.
+//! Ratios are taken round by round and their median is told, because a shared machine's speed drifts while it measures.
+//! `make bench` says where the captures come from; without any, the simulated lab run stands in for them.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a benchmark stops at the first thing that fails")]
 #![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "a benchmark reads a clock, and files of its own")]
 
+mod measure;
+mod results;
+
 use std::env;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
-use nix::sys::resource::{UsageWho, getrusage};
+use measure::{Asked, Cost, spread};
+use results::Section;
 use whither::capture::file;
 use whither::packet::Timestamp;
 use whither::simulate::{self, Plan};
 
-/// Pairs of runs for each capture; one more before them fills the page cache.
+/// Rounds over each capture; one more before them fills the page cache.
 const ROUNDS: usize = 5;
+/// A program that takes longer than this, in seconds, runs in one round only.
+const PATIENCE: f64 = 10.0;
+/// Starts that are timed.
+const STARTS: usize = 21;
 /// Lab runs laid end to end, each with phones of its own.
 const LAB_RUNS: u64 = 10;
-/// Where the table is left.
-const TABLE: &str = "out/bench.md";
+/// Packets of a tiny capture.
+const TINY: usize = 1_000;
+
+/// Other programs, as Debian packages them, doing what comes nearest to ours: following flows, dissecting, writing nothing that
+/// could be left out. `FILE` is the capture, `SCRATCH` a file that a program may write and remove. softflowd follows 8,192 flows unless told otherwise; tshark would not dissect at all
+/// if it was asked for no field.
+const PEERS: [&[&str]; 3] = [
+    &["softflowd", "-d", "-6", "-m", "65536", "-p", "SCRATCH", "-c", "none", "-r", "FILE"],
+    &["ndpiReader", "-q", "-i", "FILE"],
+    &[
+        "tshark",
+        "-n",
+        "-r",
+        "FILE",
+        "-Y",
+        "dns or tls.handshake.type == 1 or quic or http.request",
+        "-T",
+        "fields",
+        "-e",
+        "dns.qry.name",
+        "-e",
+        "tls.handshake.extensions_server_name",
+        "-e",
+        "http.host",
+    ],
+];
 
 fn main() {
-    let words: Vec<OsString> = env::args_os().skip(1).collect();
-    match words.first() {
-        Some(word) if word == "--measure" => measure(&words[1..]),
-        Some(_) if words.iter().any(|word| word == "--bench") => bench(),
-        _ => {} // built and run as a test: there is nothing to tell
+    if matches!(measure::asked(), Asked::Bench) {
+        bench();
     }
 }
 
-/// What a run took.
-#[derive(Clone, Copy)]
-struct Cost {
-    /// User and system time, seconds.
-    cpu: f64,
-    /// Seconds.
-    wall: f64,
-    /// Most memory in use, MiB.
-    peak: f64,
+/// A program and its words.
+struct Program<'a> {
+    name: &'a str,
+    path: PathBuf,
+    words: Vec<&'a str>,
 }
 
 fn bench() {
@@ -54,26 +76,109 @@ fn bench() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/loop.c");
     let built = Command::new("cc").arg("-O2").arg("-o").arg(&bare).arg(source).arg("-lpcap").status().unwrap();
     assert!(built.success(), "cc cannot build tests/bench/loop.c: are libpcap's development files there?");
+    let library = String::from_utf8(Command::new(&bare).output().unwrap().stdout).unwrap();
 
-    let mut table = vec![
-        format!("whither read --events --metrics, and a bare libpcap loop; medians of {ROUNDS} runs in turn, least to most of the ratios"),
-        "| capture | packets | packets/s | CPU ns/packet | CPU, loop = 1 | wall, loop = 1 | wall s | peak MiB |".to_owned(),
-        "|---|---|---|---|---|---|---|---|".to_owned(),
-    ];
-    table.iter().for_each(|line| println!("{line}"));
-    for trace in traces(folder.path()) {
-        let row = row(&trace, &bare);
-        println!("{row}");
-        table.push(row);
+    let whither = Path::new(env!("CARGO_BIN_EXE_whither")).to_owned();
+    let all = vec!["read", "--events", "/dev/null", "--metrics", "/dev/null", "FILE"];
+    let ours = [Program { name: "loop", path: bare, words: vec!["FILE"] }, Program { name: "whither", path: whither, words: all }];
+    let peers: Vec<Program<'_>> =
+        PEERS.iter().filter_map(|words| Some(Program { name: words[0], path: installed(words[0])?, words: words[1..].to_vec() })).collect();
+    let missing: Vec<&str> = PEERS.iter().map(|words| words[0]).filter(|name| !peers.iter().any(|peer| peer.name == *name)).collect();
+
+    let (tiny, captures) = captures(folder.path());
+    let mut section = Section::new("Reading");
+    section.say(start(&ours[1], &tiny));
+    section.say(format!(
+        "\n`whither read --events --metrics` against a bare loop of {}: the whole process, medians of {ROUNDS} rounds in turn, in brackets \
+         the least and the most of the ratios. Where those are missing, the program took so long that it ran once.",
+        library.trim()
+    ));
+    if !missing.is_empty() {
+        section.say(format!("Not installed, so not here: {}.", missing.join(", ")));
     }
-    fs::create_dir_all("out").unwrap();
-    fs::write(TABLE, table.join("\n") + "\n").unwrap();
-    println!("(also in {TABLE})");
+    section.say(
+        "\n| capture | program | packets/s | CPU ns/packet | CPU, loop = 1 | wall, loop = 1 | peak MiB |\n|---|---|---|---|---|---|---|",
+    );
+    let programs: Vec<&Program<'_>> = ours.iter().chain(&peers).collect();
+    for capture in &captures {
+        rows(&mut section, &programs, capture);
+    }
+    section.put();
 }
 
-/// The captures: an empty one (what starting costs), the lab runs, and those of the person's.
-fn traces(folder: &Path) -> Vec<PathBuf> {
-    let (empty, lab) = (folder.join("empty.pcap"), folder.join("lab.pcap"));
+/// How long a start takes, with nearly nothing to read.
+fn start(whither: &Program<'_>, tiny: &Path) -> String {
+    let costs: Vec<Cost> = (0..STARTS).map(|_| run(whither, tiny)).collect();
+    let [least, median, most] = spread(costs.iter().map(|cost| cost.wall * 1e3));
+    let [_, cpu, _] = spread(costs.iter().map(|cost| cost.cpu * 1e3));
+    let [_, peak, _] = spread(costs.iter().map(|cost| cost.peak));
+    format!(
+        "A capture of {TINY} packets is read in {median:.0} ms ({least:.0} to {most:.0}), {cpu:.0} ms of CPU and {peak:.0} MiB: what starting takes."
+    )
+}
+
+/// What each program takes for a capture: the table's rows.
+fn rows(section: &mut Section, programs: &[&Program<'_>], capture: &Path) {
+    let mut costs: Vec<Vec<Cost>> = programs.iter().map(|_| Vec::new()).collect();
+    for program in &programs[..2] {
+        run(program, capture);
+    }
+    for _ in 0..ROUNDS {
+        for (program, costs) in programs.iter().zip(&mut costs) {
+            if costs.first().is_none_or(|first| first.wall < PATIENCE) {
+                costs.push(run(program, capture));
+            }
+        }
+    }
+    let packets = packets(capture) as f64;
+    let name = capture.file_stem().unwrap().to_string_lossy();
+    let name = name.strip_prefix("bench-").unwrap_or(&name);
+    for (program, of) in programs.iter().zip(&costs) {
+        let ratio = |of: &[Cost], what: fn(&Cost) -> f64| {
+            let [least, median, most] = spread(of.iter().zip(&costs[0]).map(|(ours, bare)| what(ours) / what(bare)));
+            if of.len() == 1 { format!("{median:.1}") } else { format!("{median:.2} ({least:.2} to {most:.2})") }
+        };
+        let median = |what: fn(&Cost) -> f64| spread(of.iter().map(what))[1];
+        let (cpu, wall) = if program.name == "loop" {
+            ("1".to_owned(), "1".to_owned())
+        } else {
+            (ratio(of, |cost| cost.cpu), ratio(of, |cost| cost.wall))
+        };
+        section.say(format!(
+            "| {name} | {} | {:.0} | {:.0} | {cpu} | {wall} | {:.0} |",
+            program.name,
+            packets / median(|cost| cost.wall),
+            median(|cost| cost.cpu) * 1e9 / packets,
+            median(|cost| cost.peak)
+        ));
+    }
+}
+
+fn run(program: &Program<'_>, capture: &Path) -> Cost {
+    let scratch = tempfile::tempdir().unwrap();
+    let scratch = scratch.path().join("scratch");
+    let words = program.words.iter().map(|word| match *word {
+        "FILE" => capture.as_os_str(),
+        "SCRATCH" => scratch.as_os_str(),
+        word => word.as_ref(),
+    });
+    Cost::read(&measure::command(&program.path).args(words).output().unwrap())
+}
+
+/// The first file of that name on the search path.
+fn installed(name: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn packets(capture: &Path) -> u64 {
+    let mut packets = 0;
+    file::File::open(capture).unwrap().read(&mut |_| packets += 1).unwrap();
+    packets
+}
+
+/// A tiny capture, and those that are measured: the ones in the folder that `WHITHER_BENCH_TRACES` names, else the lab runs.
+fn captures(folder: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let (tiny, lab) = (folder.join("tiny.pcap"), folder.join("lab.pcap"));
     let mut out = BufWriter::new(File::create(&lab).unwrap());
     let mut plan = Plan::default();
     for seed in 1..=LAB_RUNS {
@@ -82,76 +187,22 @@ fn traces(folder: &Path) -> Vec<PathBuf> {
         simulate::write(&plan, &mut run).unwrap();
         let (header, records) = run.split_at(24); // pcap's file header
         if seed == 1 {
-            fs::write(&empty, header).unwrap();
+            fs::write(&tiny, &run[..24 + length(records, TINY)]).unwrap();
             out.write_all(header).unwrap();
         }
         out.write_all(records).unwrap();
         plan.begin = Timestamp::from_nanos(plan.begin.as_nanos() + u64::from(plan.hours) * 3_600_000_000_000);
     }
     out.flush().unwrap();
-    let mut traces = vec![empty, lab];
-    if let Some(own) = env::var_os("WHITHER_BENCH_TRACES").filter(|own| !own.is_empty()) {
-        let mut own: Vec<PathBuf> = fs::read_dir(own).unwrap().map(|entry| entry.unwrap().path()).collect();
-        own.retain(|path| path.extension().is_some_and(|end| end == "pcap" || end == "pcapng"));
-        own.sort();
-        traces.extend(own);
-    }
-    traces
+    let given = env::var_os("WHITHER_BENCH_TRACES").filter(|given| !given.is_empty());
+    let mut given: Vec<PathBuf> =
+        given.map_or_else(Vec::new, |given| fs::read_dir(given).unwrap().map(|entry| entry.unwrap().path()).collect());
+    given.retain(|path| path.extension().is_some_and(|end| end == "pcap" || end == "pcapng"));
+    given.sort();
+    (tiny, if given.is_empty() { vec![lab] } else { given })
 }
 
-fn row(trace: &Path, bare: &Path) -> String {
-    let whither = Path::new(env!("CARGO_BIN_EXE_whither"));
-    let all = ["read", "--events", "/dev/null", "--metrics", "/dev/null"];
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for round in 0..=ROUNDS {
-        let pair = (run(whither, &all, trace), run(bare, &[], trace));
-        if round > 0 {
-            ours.push(pair.0);
-            theirs.push(pair.1);
-        }
-    }
-    let ratios = |of: fn(&Cost) -> f64| {
-        let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| of(ours) / of(theirs)).collect();
-        let [least, median, most] = spread(&ratios);
-        format!("{median:.2} ({least:.2} to {most:.2})")
-    };
-    let median = |of: fn(&Cost) -> f64| spread(&ours.iter().map(of).collect::<Vec<_>>())[1];
-    let (packets, cpu, wall) = (packets(trace), median(|cost| cost.cpu), median(|cost| cost.wall));
-    let name = trace.file_stem().unwrap().to_string_lossy();
-    let (rate, each) = (packets as f64 / wall, cpu * 1e9 / (packets.max(1)) as f64);
-    let (cpu, over) = (ratios(|cost| cost.cpu), ratios(|cost| cost.wall));
-    format!("| {name} | {packets} | {rate:.0} | {each:.0} | {cpu} | {over} | {wall:.3} | {:.0} |", median(|cost| cost.peak))
-}
-
-/// Least, median, most.
-fn spread(values: &[f64]) -> [f64; 3] {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    [values[0], values[values.len() / 2], values[values.len() - 1]]
-}
-
-fn packets(trace: &Path) -> u64 {
-    let mut packets = 0;
-    file::File::open(trace).unwrap().read(&mut |_| packets += 1).unwrap();
-    packets
-}
-
-/// Runs a program by way of this one, so that the kernel's account of finished children is of that run alone.
-fn run(program: &Path, words: &[&str], trace: &Path) -> Cost {
-    let out = Command::new(env::current_exe().unwrap()).arg("--measure").arg(program).args(words).arg(trace).output().unwrap();
-    assert!(out.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&out.stderr));
-    let text = String::from_utf8(out.stdout).unwrap();
-    let figures: Vec<f64> = text.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
-    Cost { cpu: figures[0], wall: figures[1], peak: figures[2] }
-}
-
-/// Runs what is asked and says what it took.
-fn measure(words: &[OsString]) {
-    let begin = Instant::now();
-    let status = Command::new(&words[0]).args(&words[1..]).stdout(Stdio::null()).status().unwrap();
-    let wall = begin.elapsed().as_secs_f64();
-    assert!(status.success(), "{status}");
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    let cpu: f64 = [usage.user_time(), usage.system_time()].iter().map(|time| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6).sum();
-    println!("{cpu} {wall} {}", usage.max_rss() as f64 / 1024.0);
+/// Bytes of so many records of a little-endian pcap: a header of 16 bytes, the third of its four words being the bytes kept.
+fn length(records: &[u8], count: usize) -> usize {
+    (0..count).fold(0, |at, _| at + 16 + u32::from_le_bytes(records[at + 8..at + 12].try_into().unwrap()) as usize)
 }

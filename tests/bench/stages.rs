@@ -1,9 +1,16 @@
 //! What each stage costs for one packet, message or address, over everything of that kind that the simulated lab run has.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark stops at the first thing that fails")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a benchmark stops at the first thing that fails")]
+#![expect(clippy::disallowed_methods, clippy::panic, reason = "a benchmark reads files of its own, and makes its own traffic")]
+
+mod results;
+#[expect(dead_code, reason = "only conversations are needed here")]
+#[path = "../wire/mod.rs"]
+mod wire;
 
 use std::io::Cursor;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use divan::{Bencher, black_box};
@@ -11,14 +18,32 @@ use whither::capture::file::{File, Item};
 use whither::dissect::{DISSECTORS, Over, Verdict, quic};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
+use whither::export::events::write_line;
 use whither::packet::{Body, Datagram, Frame, Link, Packet, TCP, Timestamp, UDP};
 use whither::simulate::{self, Plan};
 
+/// Set in the copy of this program whose words are the section.
+const INSIDE: &str = "WHITHER_BENCH_INSIDE";
+
 fn main() {
+    if std::env::args().any(|word| word == "--bench") && std::env::var_os(INSIDE).is_none() {
+        return tell();
+    }
     // Many in a row for each sample, so that the clock's own cost and the first miss of the cache do not show.
     divan::Divan::default().sample_size(500).sample_count(100).config_with_args().main();
+}
+
+/// Runs this again and keeps what it says.
+fn tell() {
+    let again = Command::new(std::env::current_exe().unwrap()).args(std::env::args_os().skip(1)).env(INSIDE, "1").output().unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let mut section = results::Section::new("Stages");
+    section.say("Over the simulated lab run; a frame is not read by all of them. `ingest` is the engine, all its stages together.\n");
+    section.say(format!("```text\n{}\n```", String::from_utf8_lossy(&again.stdout).trim()));
+    section.put();
 }
 
 /// The lab run's frames: their times and bytes.
@@ -146,6 +171,70 @@ fn ingest_on_an_established_flow(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         time += 1_000_000;
         engine.ingest(&frame(Timestamp::from_nanos(time), black_box(data)));
+    });
+}
+
+/// The same on many flows in turn, so that each look-up finds its flow cold.
+#[divan::bench(args = [1, 1_000, 60_000])]
+fn ingest_on_flows_in_turn(bencher: Bencher<'_, '_>, flows: u32) {
+    let (mut engine, mut time) = (engine(), 1_700_000_000_000_000_000);
+    let mut data = Vec::new();
+    for flow in 0..flows {
+        let [_, high, middle, low] = flow.to_be_bytes();
+        let client = SocketAddr::from(([10, 77, 0, 1 + low % 50], 1_024 + u16::from_be_bytes([high, middle]) + 256 * u16::from(low / 50)));
+        let server = SocketAddr::from(([198, 18, middle, low], 443));
+        let mut talk = wire::Talk::open(client, server);
+        talk.say(true, wire::PUSH, &wire::hello("www.example.com")).say(false, wire::ACK, &[9; 1_000]);
+        let frames: Vec<_> = talk
+            .packets
+            .iter()
+            .map(|(up, packet)| if *up { (wire::PHONE, wire::GATEWAY, packet) } else { (wire::GATEWAY, wire::PHONE, packet) })
+            .collect();
+        let frames: Vec<_> = frames.into_iter().map(|(from, to, packet)| wire::frame(from, to, packet)).collect();
+        for bytes in &frames {
+            time += 1_000;
+            engine.ingest(&frame(Timestamp::from_nanos(time), bytes));
+        }
+        data.extend(frames.into_iter().last());
+        engine.events().for_each(drop);
+    }
+    let mut next = data.iter().cycle();
+    bencher.bench_local(|| {
+        time += 1_000;
+        engine.ingest(&frame(Timestamp::from_nanos(time), black_box(next.next().unwrap())));
+    });
+}
+
+/// A datagram of a flow of its own: made, located, settled, charged to its account, and another one ended in its place.
+#[divan::bench]
+fn ingest_a_flow_of_one_packet(bencher: Bencher<'_, '_>) {
+    let (mut engine, mut time, mut number) = (engine(), 1_700_000_000_000_000_000, 0_u32);
+    let client = |number: u32| SocketAddr::from(([10, 77, 0, 1], 1_024 + u16::try_from(number % 60_000).unwrap()));
+    let frames: Vec<_> = (0..60_000)
+        .map(|number| {
+            wire::frame(wire::PHONE, wire::GATEWAY, &wire::udp(client(number), SocketAddr::from(([198, 18, 0, 1], 9_999)), &[9; 64]))
+        })
+        .collect();
+    bencher.bench_local(|| {
+        time += 10_000_000;
+        number += 1;
+        engine.ingest(&frame(Timestamp::from_nanos(time), &frames[number as usize % frames.len()]));
+        engine.events().for_each(drop);
+    });
+}
+
+/// An event as a line of JSON: each of the lab run, in the shares in which they come.
+#[divan::bench]
+fn write_an_event(bencher: Bencher<'_, '_>) {
+    let (mut engine, mut events) = (engine(), Vec::<Event>::new());
+    for (time, data) in FRAMES.iter() {
+        engine.ingest(&frame(*time, data));
+        events.extend(engine.events());
+    }
+    let (mut next, mut line) = (events.iter().cycle(), Vec::new());
+    bencher.bench_local(|| {
+        line.clear();
+        write_line(black_box(next.next().unwrap()), "whither", &mut line);
     });
 }
 

@@ -1,7 +1,7 @@
 //! What a scrape of 50,000 series costs, and what it takes from the capture.
 //!
 //! Plain and not with divan: the lock, the rendering and the compression are stages of one scrape, told side by side, and the
-//! longest of each counts as much as the usual. Then the same for real, in `capture.rs`: what a live capture loses while it is scraped.
+//! longest of each counts as much as the usual. What a live capture loses while it is scraped is measured by `live/`.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,9 +10,7 @@
     reason = "a benchmark stops at the first thing that fails, and tells the time"
 )]
 
-#[cfg(feature = "live")]
-#[expect(clippy::indexing_slicing, clippy::panic, clippy::disallowed_types, reason = "a benchmark makes its own world")]
-mod capture;
+mod results;
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
 use flate2::{Compression, write::GzEncoder};
+use results::Section;
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
@@ -37,23 +36,16 @@ const LOAD: (u64, u64) = (100_000, 1_000);
 /// `--buffer`, as it is by default.
 const RING: u64 = 64 << 20;
 
-#[cfg(feature = "live")]
 fn main() {
-    if capture::is_inside() {
-        return capture::inside();
+    if std::env::args().any(|word| word == "--bench") {
+        let mut section = Section::new("Scrapes");
+        stages(&mut section);
+        section.put();
     }
-    stages();
-    capture::run();
-}
-
-#[cfg(not(feature = "live"))]
-fn main() {
-    stages();
-    println!("A live capture: skipped, this is built without the feature `live`");
 }
 
 /// What each stage of a scrape costs, and what the engine does meanwhile, without an interface.
-fn stages() {
+fn stages(section: &mut Section) {
     let mut engine = Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), false);
     let mut time = 1_700_000_000_000_000_000;
     let mut series = 0;
@@ -66,29 +58,29 @@ fn stages() {
     }
     let scraped = scrape(&mut engine);
     let (devices, destinations) = (scraped.snapshot.devices.len(), scraped.snapshot.destinations.len());
-    println!("{series} series: {devices} devices, {destinations} destinations; the median and the longest of {ROUNDS}:");
+    section.say(format!("{series} series: {devices} devices, {destinations} destinations; the median and the longest of {ROUNDS}:\n"));
     let text = prometheus::render(scraped, true).unwrap();
-    println!("  text       {:>8.2} MB; gzip {:.2} MB", mega(text.len()), mega(gzip(&text).len()));
-    let held = tell("lock held", || scrape(&mut engine));
+    section.say(format!("- text: {:.2} MB, compressed {:.2} MB", mega(text.len()), mega(gzip(&text).len())));
+    let held = tell(section, "lock held", || scrape(&mut engine));
     let mut ready: Vec<_> = (0..ROUNDS).map(|_| scrape(&mut engine)).collect();
-    tell("render", || prometheus::render(ready.pop().unwrap(), true).unwrap());
-    tell("gzip", || gzip(&text));
+    tell(section, "render", || prometheus::render(ready.pop().unwrap(), true).unwrap());
+    tell(section, "gzip", || gzip(&text));
 
     let (frames, bytes) = LOAD;
     let room = Duration::from_secs_f64(RING as f64 / (frames * bytes) as f64);
-    println!(
-        "  At {frames} frames of {bytes} bytes a second a ring of {} MiB lasts {room:.0?}: {:.0} times the longest hold.",
+    section.say(format!(
+        "- At {frames} frames of {bytes} bytes a second a ring of {} MiB lasts {room:.0?}: {:.0} times the longest hold.",
         RING >> 20,
         room.as_secs_f64() / held.as_secs_f64()
-    );
+    ));
     let engine = Arc::new(Mutex::new(engine));
     let alone = ingest(&engine, 0, time);
     for scrapers in [1, 2] {
         let (rate, longest) = ingest(&engine, scrapers, time);
-        println!(
-            "  {scrapers} scrapers without pause: {:.0} % of the frames a second that are read without; a batch waits {longest:.1?} at most",
+        section.say(format!(
+            "- {scrapers} scrapers without pause: {:.0} % of the frames a second that are read without; a batch waits {longest:.1?} at most",
             100.0 * rate / alone.0
-        );
+        ));
     }
 }
 
@@ -137,7 +129,7 @@ fn mega(bytes: usize) -> f64 {
 }
 
 /// Prints how long something takes; returns the longest.
-fn tell<T>(what: &str, mut work: impl FnMut() -> T) -> Duration {
+fn tell<T>(section: &mut Section, what: &str, mut work: impl FnMut() -> T) -> Duration {
     let mut times: Vec<Duration> = (0..ROUNDS)
         .map(|_| {
             let begin = Instant::now();
@@ -147,7 +139,7 @@ fn tell<T>(what: &str, mut work: impl FnMut() -> T) -> Duration {
         .collect();
     times.sort_unstable();
     let (median, longest) = (times.get(ROUNDS / 2).unwrap(), *times.last().unwrap());
-    println!("  {what:<10} {median:>8.1?} {longest:>8.1?}");
+    section.say(format!("- {what}: {median:.1?}, {longest:.1?}"));
     longest
 }
 
