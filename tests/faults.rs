@@ -190,7 +190,8 @@ fn storms_of_signals_change_nothing() {
     let (said, status) = sensor.end();
     assert_eq!(status.code(), Some(0), "one orderly end: {said}");
     let reloads = said.lines().filter(|line| line.contains("read again")).count();
-    assert!(reloads <= 300 && reloads == said.lines().count(), "a line for each reload at most, and nothing else: {said}");
+    let others: Vec<_> = said.lines().filter(|line| !line.contains("read again") && !line.contains("packets captured on lo")).collect();
+    assert!(reloads <= 300 && others.is_empty(), "a line for each reload at most: {others:?}");
     assert!(!events(&folder.path().join("events.jsonl"), false).is_empty());
     assert!(folder.path().join("state/contacts.jsonl").exists(), "the state is saved");
 }

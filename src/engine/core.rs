@@ -312,17 +312,10 @@ pub(super) fn location(site: &Site, server: IpAddr, flow: &Flow, witnesses: Witn
     Location { server, name: flow.full_name(), witnesses, opinions: Arc::clone(&site.opinions) }
 }
 
-
 /// Where an address is, by the databases.
 pub(super) fn where_is(site: &Site) -> Where {
     let located = &site.located;
-    Where {
-        domain: None,
-        country: located.country,
-        asn: located.asn,
-        organisation: located.organisation.clone(),
-        anycast: site.anycast,
-    }
+    Where { domain: None, country: located.country, asn: located.asn, organisation: located.organisation.clone(), anycast: site.anycast }
 }
 
 /// Whether a packet opens a conversation: a SYN, or a datagram from a high port to a low one.

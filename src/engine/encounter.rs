@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
-use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, Met};
 use crate::engine::account::origin;
+use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, Met};
 use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, FirstContact};
 use crate::engine::flow::{Flow, FlowKey, Side};

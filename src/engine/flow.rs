@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::dissect::quic::{self, Form};
-use crate::engine::geo::Site;
 use crate::engine::contacts::Met;
+use crate::engine::geo::Site;
 use crate::engine::ledger::Marks;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;

@@ -165,7 +165,8 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.title.name)).collect();
+        let told: Vec<Arc<str>> =
+            self.names.of(device, server, context.now).map(|candidate| Arc::clone(&candidate.answer.title.name)).collect();
         if told.iter().any(|other| **other == *name.as_str()) {
             return false;
         }

@@ -46,9 +46,9 @@ pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
-mod title;
 #[cfg(test)]
 mod tests;
+mod title;
 mod trail;
 mod vendor;
 pub mod watchlist;

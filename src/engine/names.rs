@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(names.of(flooder, address(50), second(40)).count(), 1);
         assert_eq!(held(&names), (11, 10, 1));
         // What is over is given back, to the last.
-        (0..20).for_each(|number| names.expire(second(1_000 + number * 100)));
+        assert_eq!((0..20).filter(|number| names.expire(second(1_000 + number * 100))).count(), 11);
         assert_eq!(held(&names), (0, 0, 0));
         assert_eq!(names.shares.len(), 0);
     }

@@ -67,12 +67,7 @@ impl Core {
         }
         let row = rhythm.row(&known.label, &name, &known.attach);
         let Some(kind) = rhythm.news(&row) else { return };
-        let detail = Detail::Rhythm(Box::new(RhythmNews {
-            kind,
-            row,
-            name: flow.full_name(),
-            place: self.place_of(key, flow),
-        }));
+        let detail = Detail::Rhythm(Box::new(RhythmNews { kind, row, name: flow.full_name(), place: self.place_of(key, flow) }));
         self.tell_of(key, flow, detail);
     }
 
