@@ -3,6 +3,7 @@
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   what reading costs, against bare libpcap and others; each stage, growth, scrapes, and as root a live capture: tests/bench/RESULTS.md
 # make lab     only the live test, which then must not be skipped
+# make mutated CORPUS=DIR   reads every capture below DIR, whole and damaged at random
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deny    advisories, licences and sources of dependencies       make sbom    what it is built from, as CycloneDX
@@ -30,7 +31,7 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -59,6 +60,10 @@ target/bench:
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
+
+# Without CORPUS=DIR the captures of the tests, as `make test` does.
+mutated: build-deps
+	WHITHER_MUTATED=$(and $(CORPUS),$(abspath $(CORPUS))) cargo test --release --test mutated -- --nocapture
 
 fuzz: build-deps
 	@cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install --profile minimal nightly

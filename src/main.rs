@@ -29,7 +29,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("whither: {error:#}");
+            // A file's name, and what stands in it, may be somebody else's.
+            eprintln!("whither: {}", whither::export::printable(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

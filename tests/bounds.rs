@@ -12,7 +12,7 @@ use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
-use whither::engine::snapshot::{Both, Contact, ContactRow, Snapshot, Tally};
+use whither::engine::snapshot::{Both, Contact, ContactRow, Snapshot, TableRow, Tally};
 use whither::packet::{Frame, Link, Timestamp};
 
 /// Items of a flood. The tables are full long before either number; the larger one is for `make soak`, which builds a release.
@@ -56,10 +56,89 @@ fn dns_messages_that_go_on_and_on() {
     });
 }
 
-/// Answers with names as long as they can be, four for each address.
+/// Answers with names as long as they can be, four for each address, asked for by sixteen devices.
 #[test]
 fn dns_answers() {
-    alone("dns_answers", &[ALWAYS, NAMES], |world| world.flood(MANY, answer));
+    alone("dns_answers", &[ALWAYS, NAMES], |world| {
+        world.flood(MANY, |world, index| answer(world, index, (index / 4 % 16) as u8));
+        let names = world.table("names");
+        assert!(names.refused > 0, "it was full: {names:?}");
+    });
+}
+
+/// The same by one device: the next answer to another still names its flow.
+#[test]
+fn dns_answers_to_one_device() {
+    alone("dns_answers_to_one_device", &[ALWAYS, NAMES], |world| {
+        world.flood(MANY, |world, index| {
+            answer(world, index, 0);
+            if index == MANY / 2 {
+                world.honest_answer([203, 0, 113, 80], b"\x05named\x07example\x00");
+            }
+        });
+        assert!(world.table("names").refused > 0);
+        let named = world.look();
+        let named = named.destinations.iter().find(|row| *row.device == *HONEST_MAC && *row.destination == *"named.example");
+        assert_eq!(named.map(|row| row.origin.as_str()), Some("dns"));
+    });
+}
+
+/// Answers whose names point to themselves, to each other, and along chains as long as a message.
+#[test]
+fn dns_names_that_point_in_circles() {
+    alone("dns_names_that_point_in_circles", &[ALWAYS], |world| {
+        world.flood(MANY / 4, |world, index| {
+            let head = [0, 7, 0x81, 0x80, 0, 1, 0, 9, 0, 0, 0, 0];
+            let mut message = [&head[..], &[0xc0, 12, 0, 1, 0, 1]].concat();
+            for pointer in 0..200_u16 {
+                let to = match index % 3 {
+                    0 => 18 + 2 * pointer,                   // itself
+                    1 => 18 + 2 * ((pointer + 1) % 200),     // the next, and round
+                    _ => 18 + 2 * pointer.saturating_sub(1), // the one before
+                };
+                message.extend((0xc000 | to).to_be_bytes());
+            }
+            message.extend([0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 51, 100, 1]);
+            let from = End { mac: FLOODER, address: FLOODER_ADDRESS, port: 1_024 + (index % 60_000) as u16 };
+            let to = End { mac: ROUTER, address: RESOLVER, port: 53 };
+            world.udp(from, to, &question(b"\x03www\x07example\x00"));
+            world.udp(to, from, &message);
+        });
+        assert_eq!(world.table("names").entries, 0);
+    });
+}
+
+/// ClientHellos a byte at a time, of as many connections as are read at once, each byte before the one that comes before it.
+#[test]
+fn hellos_that_drip_backwards() {
+    alone("hellos_that_drip_backwards", &[ALWAYS, STREAMS], |world| {
+        world.flood(MANY, |world, index| {
+            let streams = Limits::default().streams as u32;
+            let (turn, connection) = (index / streams, index % streams);
+            let [_, b, c, d] = connection.to_be_bytes();
+            let from = End { mac: FLOODER, address: [10, b, c, d], port: 40_000 };
+            match turn {
+                0 => world.tcp(from, server(connection), (1_000, true, false), &[]),
+                1 => world.tcp(from, server(connection), (1_001, false, true), &[0x16]),
+                more => world.tcp(from, server(connection), (1_500 - more * 2, false, true), &[3]),
+            }
+        });
+    });
+}
+
+/// The same by sixteen devices, which could have all accounts between them: another device's destinations still get theirs.
+#[test]
+fn names_met_by_sixteen_devices() {
+    alone("names_met_by_sixteen_devices", &[ALWAYS, STREAMS], |world| {
+        world.flood(MANY, |world, index| {
+            let device = (index % 16) as u8;
+            let port = 1_024 + (index / 16 % 60_000) as u16;
+            let from = End { mac: [0x64, 0xcc, 0x2e, 0, 2, device], address: [192, 168, 77, 150 + device], port };
+            let request = format!("GET / HTTP/1.1\r\nHost: d{index}.example\r\n\r\n");
+            world.tcp(from, server(index), (1, true, false), &[]);
+            world.tcp(from, server(index), (2, false, true), request.as_bytes());
+        });
+    });
 }
 
 /// A request to another host in another domain each time.
@@ -175,7 +254,12 @@ fn endless(world: &mut World, index: u32, port: u16, start: &[u8]) {
     }
 }
 
-fn answer(world: &mut World, index: u32) {
+/// A question for the address of a name.
+fn question(name: &[u8]) -> Vec<u8> {
+    [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], name, &[0, 1, 0, 1]].concat()
+}
+
+fn answer(world: &mut World, index: u32, device: u8) {
     let label = format!("{:a>63}", "");
     let name = [label.as_str(), &label, &label, &format!("n{index:08}"), "example", "org"]
         .map(|label| [&[label.len() as u8], label.as_bytes()].concat());
@@ -184,7 +268,9 @@ fn answer(world: &mut World, index: u32) {
     let head = [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
     let message = [&head[..], &name, &[0, 1, 0, 1], &[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4], &address].concat();
     let from = End { mac: ROUTER, address: RESOLVER, port: 53 };
-    let to = End { mac: FLOODER, address: FLOODER_ADDRESS, port: 1_024 + (index % 60_000) as u16 };
+    let mac = [0x64, 0xcc, 0x2e, 0, 1, device];
+    let to = End { mac, address: [192, 168, 77, 100 + device], port: 1_024 + (index % 60_000) as u16 };
+    world.udp(to, from, &question(&name));
     world.udp(from, to, &message);
 }
 
@@ -226,22 +312,25 @@ struct World {
     number: u64,
     honest: Both,
     connections: u16,
+    /// What each of its visits carried, by domain.
+    visits: Vec<(String, Both)>,
 }
 
 impl World {
     fn new() -> Self {
         // Nobody takes the events, so that their queue fills too.
         let engine = Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), true);
-        Self { engine, time: 1_700_000_000_000_000_000, number: 0, honest: Both::default(), connections: 0 }
+        Self { engine, time: 1_700_000_000_000_000_000, number: 0, honest: Both::default(), connections: 0, visits: Vec::new() }
     }
 
     /// Lets `one` happen many times; before, between and after, everything must be as it should.
     fn flood(&mut self, many: u32, one: impl Fn(&mut Self, u32)) {
-        self.honest_visit("before.example.net");
+        self.honest_visit("www.before.example");
         for index in 0..many {
             one(self, index);
             self.time += SPAN.as_nanos() as u64 / u64::from(many);
             if index % (many / LOOKS) == many / LOOKS - 1 {
+                self.honest_visit(&format!("www.middle{index}.example"));
                 self.look();
             }
         }
@@ -250,12 +339,36 @@ impl World {
         let named = snapshot.destinations.iter().find(|row| *row.device == *HONEST_MAC && *row.destination == *"after.example");
         assert_eq!(named.map(|row| row.origin.as_str()), Some("sni"), "the next hello is named: {:?}", snapshot.tables);
         let remembered = snapshot.contacts.iter().find(|memory| *memory.device == *HONEST_MAC).unwrap();
-        for domain in ["example.net", "after.example"] {
+        for domain in ["before.example", "after.example"] {
             let met = |row: &ContactRow| row.contact == Contact::Domain(domain.into());
             assert!(remembered.contacts.iter().any(met), "{domain} is remembered: {:?}", snapshot.tables);
         }
         self.engine.finish(drop);
-        self.look();
+        let snapshot = self.look();
+        for (domain, carried) in &self.visits {
+            let row = snapshot.destinations.iter().find(|row| *row.device == *HONEST_MAC && *row.destination == **domain);
+            assert_eq!(row.map(|row| row.total), Some(*carried), "{domain} in the middle of it: {:?}", snapshot.tables);
+        }
+    }
+
+    fn table(&mut self, name: &str) -> TableRow {
+        self.engine.snapshot().tables.into_iter().find(|row| row.table == name).unwrap()
+    }
+
+    /// The device beside is told a name for an address, and connects to it without saying one.
+    fn honest_answer(&mut self, address: [u8; 4], name: &[u8]) {
+        let ask = End { mac: HONEST, address: HONEST_ADDRESS, port: 50_001 };
+        let resolver = End { mac: ROUTER, address: RESOLVER, port: 53 };
+        self.udp(ask, resolver, &question(name));
+        let head = [0, 7, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+        let record = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &address].concat();
+        self.udp(resolver, ask, &[&head[..], name, &[0, 1, 0, 1], &record].concat());
+        let (from, to) = (End { port: 50_002, ..ask }, End { mac: ROUTER, address, port: 5_223 });
+        self.tcp(from, to, (1, true, false), &[]);
+        self.tcp(to, from, (1, true, true), &[]);
+        for part in 0..12 {
+            self.tcp(from, to, (2 + part * 9, false, true), b"no hello.");
+        }
     }
 
     /// Tables inside their limits, sums that agree, and exact totals of the device beside.
@@ -281,6 +394,7 @@ impl World {
     /// A connection of the device beside.
     fn honest_visit(&mut self, name: &str) {
         self.connections += 1;
+        let before = self.honest;
         let from = End { mac: HONEST, address: HONEST_ADDRESS, port: 40_000 + self.connections };
         let to = End { mac: ROUTER, address: SERVER, port: 443 };
         self.tcp(from, to, (1, true, false), &[]);
@@ -290,6 +404,10 @@ impl World {
         self.tcp(from, to, (2, false, true), first);
         self.tcp(from, to, (1_402, false, true), second);
         self.tcp(to, from, (2, false, true), &[0x17; 1_000]);
+        let domain = name.split_once('.').unwrap().1.to_owned();
+        let since = |now: Tally, then: Tally| Tally { packets: now.packets - then.packets, bytes: now.bytes - then.bytes };
+        let carried = Both { transmit: since(self.honest.transmit, before.transmit), receive: since(self.honest.receive, before.receive) };
+        self.visits.push((domain, carried));
     }
 
     fn tcp(&mut self, from: End, to: End, (sequence, syn, ack): (u32, bool, bool), payload: &[u8]) {

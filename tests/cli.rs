@@ -64,6 +64,7 @@ fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
 #[test]
 fn what_is_no_capture_is_named() {
     fails(&run(&["read", "nowhere.pcap"]), 1, &["nowhere.pcap", "no such file"]);
+    fails(&run(&["read", "no\u{1b}[31m\nwhere"]), 1, &["no\\u{1b}[31m\\u{a}where: no such file"]);
     let (folder, empty) = file("empty.pcap", b"");
     fails(&run(&["read", &empty]), 1, &["empty.pcap", "is empty"]);
     fails(&run(&["read", text(folder.path())]), 1, &[text(folder.path()), "is a directory"]);

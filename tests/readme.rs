@@ -107,6 +107,7 @@ fn every_cap_is_the_one_in_use() {
         limits.flows,
         limits.devices,
         limits.names,
+        limits.names_per_device,
         limits.neighbours,
         limits.accounts,
         MOST_DEVICES,

@@ -22,7 +22,7 @@ use whither::export::log::{EventLog, EventQueue, News};
 use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
-use whither::export::{InterfaceRow, Scrape};
+use whither::export::{InterfaceRow, Scrape, printable};
 use whither::packet::Timestamp;
 use whither::sandbox;
 
@@ -235,9 +235,9 @@ fn serve(
 /// opens the events' file again.
 fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
+    // A second Ctrl-C ends the process at once; whatever manages services may say SIGTERM as often as it likes.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 1, Arc::clone(&stop))?;
     for signal in [SIGINT, SIGTERM] {
-        // A second one ends the process at once.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
         signal_hook::flag::register(signal, Arc::clone(&stop))?;
     }
     let mut hangups = signal_hook::iterator::Signals::new([SIGHUP])?;
@@ -253,7 +253,10 @@ fn signals(state: &Arc<Mutex<State>>, common: &Common) -> Result<Arc<AtomicBool>
                     drop(held);
                     eprintln!("whither: the address databases, watchlists and devices were read again");
                 }
-                Err(error) => eprintln!("whither: {error:#}; the databases, watchlists and devices in use stay"),
+                Err(error) => {
+                    let error = printable(&format!("{error:#}")).into_owned();
+                    eprintln!("whither: {error}; the databases, watchlists and devices in use stay");
+                }
             }
         }
     })?;

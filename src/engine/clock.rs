@@ -20,6 +20,8 @@ pub(super) struct Clock {
     now: Option<Timestamp>,
     /// A leap that waits for a second frame.
     leap: Option<Timestamp>,
+    /// Time has leapt forward, and nobody asked yet.
+    leapt: bool,
 }
 
 impl Clock {
@@ -32,9 +34,15 @@ impl Clock {
             false if confirmed => time,
             false => now,
         };
+        self.leapt |= apart(now, next) >= LEAP && next > now;
         self.leap = (next != time && apart(now, time) >= LEAP).then_some(time);
         self.now = Some(next);
         next
+    }
+
+    /// Whether time has leapt forward since this was last asked. Nobody watched meanwhile, so nobody can be said to have been silent.
+    pub(super) fn has_leapt(&mut self) -> bool {
+        std::mem::take(&mut self.leapt)
     }
 
     /// The time now.
@@ -74,6 +82,17 @@ mod tests {
     fn two_frames_that_agree_make_it_leap_both_ways() {
         let (early, late) = (1_000_000, 9_000_000);
         assert_eq!(shown(&[early, late, late + 1, early, early + 1]), [early, early, late + 1, late + 1, early + 1]);
+    }
+
+    #[test]
+    fn a_leap_forward_is_told_once() {
+        let mut clock = Clock::default();
+        let mut at = |seconds: u64| {
+            clock.advance(Timestamp::from_nanos(seconds * 1_000_000_000));
+            clock.has_leapt()
+        };
+        assert_eq!([1_000_000, 1_000_000 + HOUR, 9_000_000, 9_000_001, 9_000_002].map(&mut at), [false, false, false, true, false]);
+        assert_eq!([1_000_000, 1_000_001, 1_000_002].map(&mut at), [false; 3], "back is no silence");
     }
 
     #[test]

@@ -213,18 +213,23 @@ impl Contacts {
                 known.told |= row.told;
             }
             None => {
-                self.add(id, row, limits);
+                self.add(id, row, limits, limits.contacts_per_device); // it had its room
             }
         }
     }
 
-    /// Adds a contact that is not there; `false`, and counted, when there is no room.
-    fn add(&mut self, id: Id, row: ContactRow, limits: &Limits) -> bool {
+    /// How many contacts of a kind a device may have now: where room is scarce, who has much leaves as much as that to others.
+    fn share(&self, limits: &Limits) -> usize {
+        limits.contacts_per_device.min(limits.contacts.saturating_sub(self.held))
+    }
+
+    /// Adds a contact that is not there; `false`, and counted, when there is no room: for `room` of a kind.
+    fn add(&mut self, id: Id, row: ContactRow, limits: &Limits, room: usize) -> bool {
         let Some(kept) = self.devices.get_mut(id) else { return false };
         let (capped, kind) = (row.contact.is_capped(), row.contact.rank());
         let Some(own) = kept.kinds.get_mut(kind) else { return false };
         // Each kind has room of its own, so that a flood of names cannot hide a country.
-        if capped && (self.held >= limits.contacts || *own >= limits.contacts_per_device) {
+        if capped && (self.held >= limits.contacts || *own >= room) {
             self.refused = self.refused.saturating_add(1);
             return false;
         }
@@ -259,7 +264,7 @@ impl Contacts {
             }
             None => {
                 let row = ContactRow { contact: contact.clone(), first: encounter.at, last: encounter.last, flows: 1, told };
-                if !self.add(met.memory, row, limits) {
+                if !self.add(met.memory, row, limits, self.share(limits)) {
                     return false;
                 }
             }
@@ -459,13 +464,18 @@ mod tests {
 
     #[test]
     fn past_all_room_a_newcomer_is_counted_not_told_and_countries_still_are() {
-        let limits = Limits { contacts: 2, learning: Duration::ZERO, ..Limits::default() };
+        let limits = Limits { contacts: 3, learning: Duration::ZERO, ..Limits::default() };
         let mut contacts = Contacts::new(&limits);
         assert!(meet(&mut contacts, &limits, "one", Contact::Asn(1), 0) && meet(&mut contacts, &limits, "one", Contact::Asn(2), 0));
-        assert!(!meet(&mut contacts, &limits, "two", Contact::Asn(1), 0));
+        assert!(!meet(&mut contacts, &limits, "one", Contact::Asn(3), 0), "it leaves room for others");
+        assert!(meet(&mut contacts, &limits, "two", Contact::Asn(1), 0));
+        assert!(!meet(&mut contacts, &limits, "two", Contact::Asn(2), 0));
         assert!(meet(&mut contacts, &limits, "two", Contact::parse("country", "SG").unwrap(), 0));
         let row = contacts.tables(&limits)[1];
-        assert_eq!((row.entries, row.limit, row.refused), (2, 2, 1));
+        assert_eq!((row.entries, row.limit, row.refused), (3, 3, 2));
+        let mut again = Contacts::new(&limits);
+        again.restore(contacts.rows(), &limits);
+        assert_eq!(again.rows(), contacts.rows(), "what had its room has it again");
     }
 
     #[test]

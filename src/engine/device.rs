@@ -116,6 +116,8 @@ pub(super) struct Devices {
     /// Those that were seen to forward, the latest last.
     routers: ArrayVec<Mac, ROUTERS>,
     accounts: usize,
+    /// None leaves for having been silent: see [`Devices::stay`].
+    staying: bool,
 }
 
 impl Devices {
@@ -132,6 +134,7 @@ impl Devices {
             declared: Vec::new(),
             routers: ArrayVec::new(),
             accounts: 0,
+            staying: false,
         }
     }
 
@@ -358,8 +361,22 @@ impl Devices {
         }
     }
 
+    /// Lets no device go from now on, however long it is silent: what is told at the end of captures is about all that was in them.
+    pub(super) fn stay(&mut self) {
+        self.staying = true;
+    }
+
+    /// Takes no device for silent: time has leapt, and what was not watched was not silence. Without it a clock that is set by more than
+    /// a week would end all series.
+    pub(super) fn outlast(&mut self, now: Timestamp) {
+        self.table.touch_all(now);
+    }
+
     /// Lets a device go that was silent for very long: its series end. Whether one went.
     pub(super) fn expire(&mut self, now: Timestamp, limits: &Limits) -> bool {
+        if self.staying {
+            return false;
+        }
         let gone = self.table.pop_stale(now, limits.device_stale, |_, silent| silent >= limits.device_idle);
         if let Some((_, gone)) = &gone {
             self.accounts = self.accounts.saturating_sub(gone.ledger.named());

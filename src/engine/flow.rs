@@ -11,7 +11,7 @@ use crate::engine::ledger::Marks;
 use crate::engine::limits::Limits;
 use crate::engine::reading::Reading;
 use crate::engine::service::Service;
-use crate::engine::snapshot::{Both, Class, Origin, Place, Tally, Verdict};
+use crate::engine::snapshot::{Both, Class, Origin, PROTOCOLS, Place, Tally, Verdict};
 use crate::engine::table::Id;
 use crate::engine::title::Title;
 use crate::engine::trail::Trail;
@@ -385,6 +385,13 @@ impl Flow {
     #[must_use]
     pub(super) fn is_answered(&self) -> bool {
         self.seen.of(Side::Low).packets > 0 && self.seen.of(Side::High).packets > 0
+    }
+
+    /// Whether nothing more has to come: a question of DNS was answered, and what it taught is learnt.
+    #[must_use]
+    pub(super) fn is_spent(&self) -> bool {
+        let protocol = self.protocol.and_then(|index| PROTOCOLS.get(usize::from(index)));
+        self.life == Life::Unknown && self.is_answered() && protocol == Some(&"dns")
     }
 
     /// Whether it is over, given how long it has been silent.

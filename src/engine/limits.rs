@@ -12,6 +12,8 @@ pub struct Limits {
     pub devices: usize,
     /// (device, address) pairs with a name: a million DNS answers.
     pub names: usize,
+    /// Of one device, so that one phone's questions cannot turn away everybody's names: the same, from one device.
+    pub names_per_device: usize,
     /// Address owners learned from ARP and neighbour discovery: forged advertisements.
     pub neighbours: usize,
     /// Servers whose least handshake time is kept: connections to a million addresses.
@@ -83,6 +85,7 @@ impl Default for Limits {
             flows: 65_536,
             devices: 1_024,
             names: 32_768,
+            names_per_device: 4_096,
             neighbours: 4_096,
             servers: 16_384,
             accounts: 16_384,

@@ -130,7 +130,7 @@ impl Engine {
 
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
-        let now = self.clock.advance(frame.time);
+        let now = self.tick(frame.time);
         self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
         if self.core.health.packets.is_multiple_of(EXPIRED_AT_ONCE) {
@@ -200,9 +200,11 @@ impl Engine {
         self.core.audited = Some(Arc::from(device));
     }
 
-    /// Another capture begins: its first frame says what time it is, also when it is older. What is known stays known.
+    /// A capture begins, the first or another: its first frame says what time it is, also when it is older. What is known stays
+    /// known, and no device leaves for having been silent.
     pub fn begin(&mut self) {
         self.clock = Clock::default();
+        self.core.devices.stay();
     }
 
     /// Counts a frame that was captured but whose link layer cannot be read.
@@ -213,7 +215,7 @@ impl Engine {
 
     /// Lets time pass on a quiet link, so that flows end. Live captures only: elsewhere time is the packets'.
     pub fn advance(&mut self, time: Timestamp) {
-        let now = self.clock.advance(time);
+        let now = self.tick(time);
         while self.expire(now) {}
     }
 
@@ -281,6 +283,15 @@ impl Engine {
         self.core.contacts.restore(memories, &self.core.limits);
     }
 
+    /// Moves the clock on; returns the time now.
+    fn tick(&mut self, time: Timestamp) -> Timestamp {
+        let now = self.clock.advance(time);
+        if self.clock.has_leapt() {
+            self.core.devices.outlast(now);
+        }
+        now
+    }
+
     /// Lets what is over go: at most one flow, name, server and device. True when one of them went.
     fn expire(&mut self, now: Timestamp) -> bool {
         let limits = &self.core.limits;
@@ -309,8 +320,10 @@ impl Engine {
         }
         let limits = &self.core.limits;
         // Nobody answers a flood of half-open connections: they push out each other, and a real one is answered before its turn comes.
-        let gone =
-            self.flows.make_room(now, |flow, silent| !flow.is_answered() || flow.may_leave(silent, limits) || silent >= limits.stale);
+        // Nor does a flood of questions keep anyone out: those that were answered have nothing more to tell.
+        let may_leave =
+            |flow: &Flow, silent| !flow.is_answered() || flow.is_spent() || flow.may_leave(silent, limits) || silent >= limits.stale;
+        let gone = self.flows.make_room(now, may_leave);
         if let Some((key, mut flow)) = gone {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);

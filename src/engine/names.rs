@@ -3,6 +3,8 @@
 //! The key has the device in it: one phone's question never names another phone's flow (as a table by address alone would;
 //! the idea is DN-Hunter's, Bermudez et al., IMC 2012). An answer is used for its lifetime, and at least for
 //! [`Limits::name_life`](crate::engine::limits::Limits), since applications keep answers longer than their TTL.
+//!
+//! A device that asks for ever new names fills its own share of the table, and then pushes out its own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,9 +25,18 @@ const CANDIDATES: usize = 4;
 /// (device, address) → the names that were answered with it.
 #[derive(Debug)]
 pub(super) struct NameTable {
-    table: Table<(Id, IpAddr), ArrayVec<Answer, CANDIDATES>>,
+    table: Table<(Id, IpAddr), Known>,
+    /// How many of them each device has.
+    shares: Table<Id, usize>,
     /// How long an answer is used at least.
     life: Duration,
+}
+
+/// The names of one address.
+#[derive(Debug)]
+struct Known {
+    device: Id,
+    names: ArrayVec<Answer, CANDIDATES>,
 }
 
 /// What an answer says of an address: 48 bytes, of which each entry holds four.
@@ -47,7 +58,8 @@ impl NameTable {
     /// An empty table.
     #[must_use]
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { table: Table::new("names", limits.names), life: limits.name_life }
+        let shares = Table::new("name_shares", limits.names);
+        Self { table: Table::new("names", limits.names), shares, life: limits.name_life }
     }
 
     /// Notes what `device` was told of `address`.
@@ -59,24 +71,57 @@ impl NameTable {
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                known.retain(|other| other.title.name != answer.title.name);
-                if known.is_full() {
-                    known.remove(0);
+                let names = &mut known.names;
+                names.retain(|other| other.title.name != answer.title.name);
+                if names.is_full() {
+                    names.remove(0);
                 }
-                known.push(answer);
+                names.push(answer);
             }
             return;
         }
-        self.table.make_room(now, |_, silent| silent >= limits.stale);
-        let mut first = ArrayVec::new();
-        first.push(answer);
-        self.table.insert(key, first, now);
+        if self.share(device) >= limits.names_per_device {
+            let own = |known: &Known, silent| known.device == device && silent >= limits.stale;
+            match self.table.pop_stale(now, Duration::ZERO, own) {
+                Some((key, _)) => self.left(key.0),
+                None => return self.table.refuse(),
+            }
+        }
+        if let Some((key, _)) = self.table.make_room(now, |_, silent| silent >= limits.stale) {
+            self.left(key.0);
+        }
+        let mut names = ArrayVec::new();
+        names.push(answer);
+        if self.table.insert(key, Known { device, names }, now).is_some() {
+            self.came(device, now);
+        }
+    }
+
+    /// How many addresses a device knows by name.
+    fn share(&self, device: Id) -> usize {
+        self.shares.find(&device).and_then(|id| self.shares.get(id)).copied().unwrap_or_default()
+    }
+
+    fn came(&mut self, device: Id, now: Timestamp) {
+        match self.shares.find(&device).and_then(|id| self.shares.get_mut(id)) {
+            Some(share) => *share = share.saturating_add(1),
+            // One name at least for each share: there is room.
+            None => drop(self.shares.insert(device, 1, now)),
+        }
+    }
+
+    fn left(&mut self, device: Id) {
+        let Some(id) = self.shares.find(&device) else { return };
+        match self.shares.get_mut(id) {
+            Some(share @ 2..) => *share = share.saturating_sub(1),
+            _ => drop(self.shares.take(id)),
+        }
     }
 
     /// The names that `device` knows `address` by, the latest first.
     pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
         let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
-        known.map_or(&[][..], ArrayVec::as_slice).iter().rev().filter(move |answer| answer.is_used(now, self.life))
+        known.map_or(&[][..], |known| known.names.as_slice()).iter().rev().filter(move |answer| answer.is_used(now, self.life))
     }
 
     /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
@@ -98,8 +143,12 @@ impl NameTable {
     /// Lets a name go whose time is over; whether one went.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let life = self.life;
-        let is_over = |known: &ArrayVec<Answer, CANDIDATES>, _| known.iter().all(|answer| !answer.is_used(now, life));
-        self.table.pop_stale(now, Duration::from_mins(1), is_over).is_some()
+        let over = |known: &Known, _| known.names.iter().all(|answer| !answer.is_used(now, life));
+        let gone = self.table.pop_stale(now, Duration::from_mins(1), over);
+        if let Some((key, _)) = &gone {
+            self.left(key.0);
+        }
+        gone.is_some()
     }
 
     /// Its state, for the metrics.
@@ -123,5 +172,50 @@ impl Answer {
     /// Whether it is used: for its lifetime, and at least for `life`.
     fn is_used(&self, now: Timestamp, life: Duration) -> bool {
         now.since(self.seen) <= self.ttl().max(life)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    fn ids(count: usize) -> Vec<Id> {
+        let mut devices = Table::new("devices", count);
+        (0..count).filter_map(|device| devices.insert(device, (), Timestamp::default())).collect()
+    }
+
+    fn answer(name: &str, seen: Timestamp) -> Answer {
+        let title = Title { name: name.into(), domain: None, region: None, hidden: None, is_host: true };
+        Answer { title: Arc::new(title), region: None, ttl: 0, by: (1, seen), seen }
+    }
+
+    fn address(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(number).into()
+    }
+
+    #[test]
+    fn a_device_that_asks_without_end_fills_its_share_and_no_other() {
+        let limits = Limits { names: 100, names_per_device: 10, name_life: Duration::from_mins(5), ..Limits::default() };
+        let [flooder, honest] = ids(2)[..] else { panic!() };
+        let mut names = NameTable::new(&limits);
+        let second = |number: u32| Timestamp::default().plus(Duration::from_secs(u64::from(number)));
+        let held = |names: &NameTable| (names.table.len(), names.share(flooder), names.share(honest));
+        for number in 0..25 {
+            names.learn(flooder, address(number), answer("flood.example", second(0)), &limits);
+        }
+        assert_eq!(held(&names), (10, 10, 0));
+        assert_eq!(names.row().refused, 15);
+        names.learn(honest, address(7), answer("www.example.com", second(1)), &limits);
+        assert_eq!(names.of(honest, address(7), second(1)).count(), 1);
+        assert_eq!(held(&names), (11, 10, 1));
+        // Its own go for its own, once they are silent.
+        names.learn(flooder, address(50), answer("flood.example", second(40)), &limits);
+        assert_eq!(names.of(flooder, address(50), second(40)).count(), 1);
+        assert_eq!(held(&names), (11, 10, 1));
+        // What is over is given back, to the last.
+        assert_eq!((0..20).filter(|number| names.expire(second(1_000 + number * 100))).count(), 11);
+        assert_eq!(held(&names), (0, 0, 0));
+        assert_eq!(names.shares.len(), 0);
     }
 }

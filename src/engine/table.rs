@@ -99,6 +99,13 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         }
     }
 
+    /// Notes that all entries were there at `now`, as far as anybody knows.
+    pub(super) fn touch_all(&mut self, now: Timestamp) {
+        for slot in &mut self.slots {
+            slot.last = now;
+        }
+    }
+
     /// Adds an entry under a key that is not there; `None`, and counted, when the table is full.
     pub(super) fn insert(&mut self, key: K, value: V, now: Timestamp) -> Option<Id> {
         if self.is_full() {

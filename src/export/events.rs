@@ -33,7 +33,7 @@ pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
         Detail::Device(news) => device(news, &mut line),
         Detail::NameConflict { hello, dns } => {
             line.text(key!("tls.client.server_name"), hello);
-            line.list(key!("whither.dns_names"), dns, |name, line| line.shown(name));
+            line.list(key!("whither.dns_names"), dns, |name, line| line.value(name));
         }
         Detail::UnofferedResolver { offered } => {
             line.list(key!("whither.offered_resolvers"), offered, |address, line| line.address(*address))
@@ -299,6 +299,7 @@ mod tests {
     use crate::export::fixture;
     use crate::export::line::transport;
     use crate::packet::{Mac, Timestamp};
+    use std::sync::Arc;
     use std::time::Duration;
 
     const HEAD: &str = r#""observer.name":"lab","device.id":"phone","source.mac":"02:00:00:00:00:0a""#;
@@ -597,5 +598,16 @@ mod tests {
         let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert_eq!(value["event.action"], "http-request");
         assert_eq!(value["device.id"], fixture::HOSTILE);
+    }
+
+    #[test]
+    fn hostile_names_in_a_list_are_text_as_well() {
+        let name: Arc<str> = Name::from_dotted(b"a\"],\"event.action\":\"device\xff.example").unwrap().as_str().into();
+        let lines = written(&event(6, Detail::NameConflict { hello: Arc::clone(&name), dns: vec![Arc::clone(&name)] }));
+        let value: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!(
+            (value["event.action"].as_str(), &value["whither.dns_names"][0]),
+            (Some("name-conflict"), &serde_json::Value::from(&*name))
+        );
     }
 }

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use flate2::{Compression, write::GzEncoder};
@@ -35,7 +35,7 @@ use rustls::ServerConfig;
 
 use super::auth::Checks;
 use super::web::{Settings, Web};
-use super::{Page, ROUTES, Route, Scrape, host};
+use super::{Page, ROUTES, Route, Scrape, host, safe};
 
 /// What stops clients that mean no good.
 #[derive(Clone, Copy)]
@@ -214,6 +214,7 @@ impl Visit {
             .header_read_timeout(limits.head_time)
             .max_buf_size(limits.head)
             .keep_alive(false)
+            .half_close(true) // who has said all still hears the answer
             .serve_connection(stream, service_fn(|request| self.answer(request)))
             .await;
     }
@@ -223,6 +224,7 @@ impl Visit {
             Ok(()) => TowerToHyperService::new(self.door.router.clone()).call(request).await?,
             Err(refusal) => refusal,
         };
+        safe::put(response.headers_mut());
         for (name, value) in &self.settings.headers {
             response.headers_mut().insert(name, value.clone());
         }
@@ -230,9 +232,9 @@ impl Visit {
     }
 
     async fn admit(&self, request: &Request<Incoming>) -> Result<(), Response> {
-        let named = request.headers().get(header::HOST).map_or(Ok(""), |host| host.to_str());
+        let named = safe::sound(request).map_err(safe::Refusal::into_response)?;
         // Without a Host it is no browser.
-        if self.guarded && named.is_ok_and(|host| !host.is_empty() && !host::is_ours(host, &self.door.machine)) {
+        if self.guarded && named.is_some_and(|host| !host::is_ours(host, &self.door.machine)) {
             let words = "Pages without a password are served on this machine only by its own names: ask for an address or for localhost.\n\
                 A proxy in front can say so, or --web.config.file can set passwords.\n";
             return Err((StatusCode::MISDIRECTED_REQUEST, words).into_response());
@@ -334,9 +336,6 @@ async fn answer(route: &'static Route, (scrape, turns): (Source, Arc<Semaphore>)
     let content_type = if status == StatusCode::INTERNAL_SERVER_ERROR { "text/plain; charset=utf-8" } else { route.content_type };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    for (name, value) in SAFE {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
     if body.gzip {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -360,13 +359,6 @@ async fn made(
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Body::from("The page could not be made.\n".to_owned())),
     }
 }
-
-/// Names on the pages are chosen by the devices under suspicion: nothing in them may ever run, and no other site may frame them.
-const SAFE: [(HeaderName, &str); 3] = [
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    (header::CACHE_CONTROL, "no-store"),
-];
 
 /// The bytes of an answer.
 struct Body {

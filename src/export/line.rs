@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{community, stamp};
 use crate::engine::event::{Ends, Event};
@@ -27,6 +27,11 @@ macro_rules! key {
     };
 }
 pub(super) use key;
+
+/// What needs no escape, whoever chose it: an address. A name is never one.
+pub(super) trait Plain: Display {}
+
+impl Plain for Ipv6Addr {}
 
 /// A line in the making: fields in order, commas between them.
 pub(super) struct Line<'a> {
@@ -131,12 +136,12 @@ impl<'a> Line<'a> {
                 self.out.extend_from_slice(&text);
                 self.out.truncate(self.out.len().saturating_sub(text.len().saturating_sub(length)));
             }
-            v6 @ IpAddr::V6(_) => self.shown(&v6),
+            IpAddr::V6(v6) => self.shown(&v6),
         }
     }
 
-    /// A value whose text needs no escape.
-    pub(super) fn shown(&mut self, value: &impl Display) {
+    /// An address of the network: nothing in it needs an escape.
+    pub(super) fn shown(&mut self, value: &impl Plain) {
         // Into memory: it cannot fail.
         let _ = write!(self.out, "\"{value}\"");
     }

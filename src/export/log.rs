@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::events;
+use super::patience::Stdout;
 use super::rotate::{LogFile, Rotation};
 use crate::engine::event::Event;
 
@@ -48,7 +49,8 @@ impl EventLog {
         Self::open(path, sensor, false)
     }
 
-    /// A log that goes on behind what a file holds, as a restarted sensor wants it. `-` is standard output.
+    /// A log that goes on behind what a file holds, as a restarted sensor wants it. `-` is standard output. Whoever reads a pipe
+    /// may come, go and hang: a write to it fails after a second without room.
     ///
     /// # Errors
     /// When the file cannot be opened or made.
@@ -57,8 +59,12 @@ impl EventLog {
     }
 
     fn open(path: &Path, sensor: &str, keep: bool) -> io::Result<Self> {
-        let stdout = path.as_os_str() == "-";
-        Ok(Self::new(if stdout { Out::Stream(Box::new(io::stdout())) } else { Out::File(LogFile::open(path, keep)?) }, sensor))
+        let out = match (path.as_os_str() == "-", keep) {
+            (true, true) => Out::Stream(Box::new(Stdout::open()?)),
+            (true, false) => Out::Stream(Box::new(io::stdout())),
+            (false, _) => Out::File(LogFile::open(path, keep)?),
+        };
+        Ok(Self::new(out, sensor))
     }
 
     /// A log to anything that takes bytes.
@@ -124,6 +130,9 @@ impl EventLog {
     fn reopen(&mut self) -> io::Result<u64> {
         let flushed = self.flush();
         let Out::File(file) = &mut self.out else { return flushed.map(|()| 0) };
+        if !file.is_plain() {
+            return flushed.map(|()| 0); // nobody moves a pipe away
+        }
         let torn = !file.is_whole();
         file.reopen()?;
         if torn {

@@ -26,11 +26,13 @@ pub mod names;
 pub mod noise;
 pub mod notable;
 mod page;
+mod patience;
 pub mod pcapng;
 pub mod prometheus;
 pub mod report;
 pub mod rotate;
 mod routine;
+mod safe;
 mod sandbox;
 pub mod state;
 pub mod table;
@@ -120,7 +122,8 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Text that is safe in a label, a terminal and a page: control characters, and the invisible ones that reorder or hide
 /// text, are written as `\u{..}`. Names from the wire come clean; aliases and vendors come from files.
-fn printable(text: &str) -> Cow<'_, str> {
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
     let hidden =
         |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     // Nearly all texts are plain ASCII, which is asked of many bytes at once.

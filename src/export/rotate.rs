@@ -6,9 +6,11 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
+
+use super::patience::{Patience, ROOM};
 
 /// When a file of events begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(super) struct LogFile {
     since: SystemTime,
     /// It ends with a whole line.
     whole: bool,
+    /// Of whoever reads it, where it is no plain file.
+    reader: Option<Patience>,
 }
 
 impl LogFile {
@@ -41,14 +45,15 @@ impl LogFile {
             true => appending(path)?,
             false => OpenOptions::new().write(true).create(true).truncate(true).open(path)?,
         };
-        let mut opened = Self { path: path.to_owned(), file, rotation: None, now: wall, size: 0, since: wall(), whole: true };
+        let mut opened = Self { path: path.to_owned(), file, rotation: None, now: wall, size: 0, since: wall(), whole: true, reader: None };
         opened.learn();
+        opened.reader = (keep && !opened.is_plain()).then(Patience::default);
         Ok(opened)
     }
 
     /// Lets it begin anew from now on.
     pub(super) fn rotating(&mut self, rotation: Rotation) -> io::Result<()> {
-        if !self.file.metadata()?.is_file() {
+        if !self.is_plain() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file, and cannot be rotated"));
         }
         self.rotation = Some(rotation);
@@ -100,6 +105,11 @@ impl LogFile {
         Ok(())
     }
 
+    /// Whether it is a file on a disk, not a pipe or a device.
+    pub(super) fn is_plain(&self) -> bool {
+        self.file.metadata().is_ok_and(|of| of.is_file())
+    }
+
     /// Whether it ends with a whole line.
     pub(super) fn is_whole(&self) -> bool {
         self.whole
@@ -133,7 +143,13 @@ impl LogFile {
 
 impl io::Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = match &mut self.reader {
+            None => self.file.write(bytes)?,
+            Some(reader) => {
+                reader.wait(&self.file)?;
+                self.file.write(bytes.get(..ROOM).unwrap_or(bytes))?
+            }
+        };
         self.size = self.size.saturating_add(written as u64);
         if let Some(last) = bytes.get(..written).and_then(<[u8]>::last) {
             self.whole = *last == b'\n';
@@ -148,9 +164,11 @@ impl io::Write for LogFile {
 
 #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
 fn appending(path: &Path) -> io::Result<fs::File> {
-    // Readable too, for its last byte; a device or a pipe may only be written to.
+    // Readable too, for its last byte; a device may only be written to.
     let open = |read| OpenOptions::new().read(read).append(true).create(true).open(path);
     match fs::metadata(path) {
+        // A named pipe that is also open for reading waits for no reader and outlives each of them (fifo(7)).
+        Ok(there) if there.file_type().is_fifo() => open(true),
         Ok(there) if !there.is_file() => open(false),
         _ => open(true).or_else(|_| open(false)),
     }

@@ -19,7 +19,7 @@ use rustls::ServerConfig;
 use serde_json::{Map, Value};
 
 use super::auth::Users;
-use super::tls;
+use super::{printable, tls};
 
 /// The most bytes of a file that is read here. Stops: a name that is mistyped into a disk image.
 const LARGEST: u64 = 1 << 20;
@@ -133,7 +133,7 @@ fn read(path: &Path, files: &mut Files) -> Result<Settings, String> {
         Ok(text) => parse(text, path.parent().unwrap_or(Path::new("")), files),
         Err(_) => Err("not UTF-8".to_owned()),
     };
-    parsed.map_err(|error| format!("the web configuration {}: {error}", path.display()))
+    parsed.map_err(|error| printable(&format!("the web configuration {}: {error}", path.display())).into_owned())
 }
 
 /// The settings of a document; paths in it begin at `folder`.
@@ -260,6 +260,14 @@ mod tests {
 
     fn told(text: &str) -> String {
         parse(text, Path::new("/none"), &mut Files::default()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_wrong_in_it_does_not_reach_the_terminal_as_it_is() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"\"bas\\e[31mic\": 1\n").unwrap();
+        let error = Web::load(file.path()).unwrap_err();
+        assert!(error.contains("there is no setting `bas\\u{1b}[31mic`"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn main() {
     identities(&mut seeds);
     texts(&mut seeds);
     engine(&mut seeds);
+    files(&mut seeds);
     println!("{} files, {} bytes", seeds.files, seeds.bytes);
 }
 
@@ -127,9 +128,8 @@ fn packets(frame: &Frame<'_>, length: usize, seeds: &mut Seeds) {
 
 /// What devices say of themselves by DHCPv6 and SSDP; the simulated phones do neither.
 fn identities(seeds: &mut Seeds) {
-    let option = |code: u16, value: &[u8]| {
-        [&code.to_be_bytes()[..], &u16::try_from(value.len()).expect("short").to_be_bytes(), value].concat()
-    };
+    let option =
+        |code: u16, value: &[u8]| [&code.to_be_bytes()[..], &u16::try_from(value.len()).expect("short").to_be_bytes(), value].concat();
     let address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5];
     let given = option(5, &[&address[..], &[0, 0, 0, 9, 0, 0, 0, 9]].concat());
     let prefix = option(26, &[&[0, 0, 0, 9, 0, 0, 0, 9, 56][..], &address].concat());
@@ -304,7 +304,7 @@ fn engine(seeds: &mut Seeds) {
     let mut late = segment(0x20, 0, 2, 0, b"");
     late.extend(step(DATAGRAM, 1, &[&[0x48, 2][..], answer].concat()));
     late.extend(
-        [segment(0x20, 0, 0x18, 1, b"\x16\x03\x01"), step(TELL | 5 << 3, 0, &[]), step(WAIT, 90, &[]), step(TELL, 0, &[])].concat(),
+        [segment(0x20, 0, 0x18, 1, b"\x16\x03\x01"), step(TELL | 31 << 3, 0, &[]), step(WAIT, 90, &[]), step(TELL, 0, &[])].concat(),
     );
     late.extend(step(SNAPSHOT, 0, &[]));
     seeds.put("engine", "late", &late);
@@ -330,7 +330,49 @@ fn engine(seeds: &mut Seeds) {
     ));
     other.extend(step(OTHER | 1 << 3, 0, &[&[8][..], &[134, 0, 0, 0, 64, 0, 7, 8], &[0; 8]].concat()));
     other.extend(step(OTHER | 2 << 3, 0, &[&[2][..], &[0x88, 0x8e, 1, 2, 3]].concat()));
-    other.extend([1, 2, 3, 4].map(|what| step(TELL | what << 3, 0, &[])).concat());
+    other.extend([1, 2, 3, 4, 6, 7, 8, 10].map(|what| step(TELL | what << 3, 0, &[])).concat());
     other.extend([step(INITIAL, 9, &[&[0x21, 0][..], &crypto[..30]].concat()), step(SNAPSHOT, 0, &[])].concat());
     seeds.put("engine", "other", &other);
+
+    // A flow, and a clock that goes wrong between its packets.
+    let mut times = [segment(0x20, 1, 2, 0, b""), segment(0x28, 1, 0x12, 0, b"")].concat();
+    for wrong in 1..=5 {
+        times.extend([step(WAIT | wrong << 3, 600, &[]), segment(0x20, 1, 0x18, 1, &request[..20]), step(SNAPSHOT, 0, &[])].concat());
+        times.extend([segment(0x28, 1, 0x10, 1, b""), step(TELL, 0, &[]), step(TELL | 5 << 3, 0, &[])].concat());
+    }
+    seeds.put("engine", "times", &times);
+}
+
+/// Files that a person gives, and requests for the pages.
+fn files(seeds: &mut Seeds) {
+    for (name, bytes) in
+        [("country", &include_bytes!("../../geoip/lab-country.mmdb")[..]), ("asn", include_bytes!("../../geoip/lab-asn.mmdb"))]
+    {
+        seeds.put("geoip", name, &[&[198, 51, 100, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], bytes].concat());
+    }
+    for (name, text) in [
+        ("hosts", "# a hosts file\n127.0.0.1 localhost\n0.0.0.0 ads.example.com track.example.net # both\n::1 x.example\n"),
+        ("adblock", "! title\n||example.com^\n@@||good.example.com^\n||example.org^$third-party\nexample.net##.ad\n"),
+        ("own", "*.example.com\tVendor\ttelemetry\tSG\ttrue\tnote\nfoo.example\t-\tconfig\t-\tfalse\t-\n"),
+        ("prefixes", "198.51.100.0/24\n2001:db8::/32\n192.0.2.1\n*.example.\n"),
+    ] {
+        seeds.put("watchlist", name, text.as_bytes());
+    }
+    seeds.put(
+        "web",
+        "all",
+        b"tls_server_config:\n  cert_file: c.pem\n  key_file: k.pem\n  min_version: TLS12\n  client_auth_type: NoClientCert\n\
+          http_server_config:\n  headers:\n    X-Frame-Options: deny\n",
+    );
+    seeds.put("web", "users", b"basic_auth_users:\n  ann: $2b$08$abcdefghijklmnopqrstuubAvJmxpQuyV3jn7x.SUSPxe.DearCPe\n  bob: &a [*a]\n");
+    for (name, text) in [
+        ("get", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip;q=0.5, br\r\n\r\n"),
+        ("query", "GET /api/v1/contacts?device=%30%3&x HTTP/1.0\r\n\r\n"),
+        ("head", "HEAD http://[::1]:1/api/v1/devices HTTP/1.1\r\nHost: [::1]:1\r\n\r\n"),
+        ("chunked", "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
+        ("two", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YTpi\r\n\r\n"),
+        ("h2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    ] {
+        seeds.put("pages", name, text.as_bytes());
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! A form of its own, and not `arbitrary`'s, because seeds have to be written in it as well as read.
 
-use whither::packet::Link;
+use std::time::Duration;
+
+use whither::packet::{Link, Timestamp};
 
 use crate::{LINKS, initial};
 
@@ -30,7 +32,7 @@ pub const OTHER: u8 = 4;
 pub const SNAPSHOT: u8 = 5;
 /// The events are taken, or the engine is told of its surroundings.
 pub const TELL: u8 = 6;
-/// Nothing, for minutes.
+/// Nothing, for minutes; or, by the upper bits, a clock that goes wrong: see [`Step::after`].
 pub const WAIT: u8 = 7;
 
 /// The steps of an input, as far as they are whole.
@@ -49,6 +51,22 @@ pub fn step(kind: u8, pause: u16, bytes: &[u8]) -> Vec<u8> {
 }
 
 impl Step<'_> {
+    /// The time of this step when it was `now`: later, unless it is a [`WAIT`] whose upper bits say that the clock went back, or
+    /// leapt by years, or is at its very beginning or end.
+    pub fn after(&self, now: Timestamp) -> Timestamp {
+        let minutes = Duration::from_secs(60) * u32::from(self.pause);
+        let at = |nanos: u128| Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        match (self.kind & 7, self.kind >> 3) {
+            (WAIT, 1) => at(u128::from(now.as_nanos()).saturating_sub(minutes.as_nanos())),
+            (WAIT, 2) => at(u128::from(now.as_nanos()) + minutes.as_nanos() * 10_000),
+            (WAIT, 3) => at(u128::from(now.as_nanos()).saturating_sub(minutes.as_nanos() * 10_000)),
+            (WAIT, 4) => at(u128::from(self.pause)),
+            (WAIT, 5) => at(u128::from(u64::MAX - u64::from(self.pause))),
+            (WAIT, _) => now.plus(minutes),
+            _ => now.plus(Duration::from_millis(1) * u32::from(self.pause)),
+        }
+    }
+
     /// The frame of this step, if it is one.
     pub fn frame(&self) -> Option<(Link, Vec<u8>)> {
         let choice = usize::from(self.kind >> 3);

@@ -1,6 +1,7 @@
 //! The whole engine with tables of a few rows: steps as in `script`, and at every snapshot the accounts must balance.
 #![no_main]
 
+use std::path::Path;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
@@ -9,11 +10,14 @@ use whither::engine::device::OurSide;
 use whither::engine::event::Event;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
+use whither::engine::roster::Roster;
 use whither::engine::snapshot::{Both, Snapshot, Tally};
+use whither::engine::watchlist::Watchlist;
 use whither::export::events::write_line;
 use whither::export::{Scrape, json, prometheus, table};
 use whither::packet::{Frame, Mac, Timestamp};
-use whither_fuzz::script::{SNAPSHOT, TELL, WAIT, steps};
+use whither::roster;
+use whither_fuzz::script::{SNAPSHOT, TELL, steps};
 
 fuzz_target!(|input: &[u8]| {
     let limits = Limits {
@@ -36,8 +40,7 @@ fuzz_target!(|input: &[u8]| {
     let mut before = Snapshot::default();
     let mut number = 0;
     for step in steps(input) {
-        let unit = if step.kind & 7 == WAIT { Duration::from_secs(60) } else { Duration::from_millis(1) };
-        now = now.plus(unit * u32::from(step.pause));
+        now = step.after(now);
         if let Some((link, data)) = step.frame() {
             number += 1;
             let wire_len = u32::try_from(data.len()).expect("short") + u32::from(step.kind >> 3);
@@ -58,6 +61,10 @@ fuzz_target!(|input: &[u8]| {
     prometheus::render(&scrape, false).expect("an exposition");
 });
 
+/// Two MACs of one device, one that is split by address, and an address.
+const ROSTER: &str = "[[device]]\nalias = 'one'\nmac = ['02:00:00:00:00:01', '02:00:00:00:00:02']\nexpected = ['DE']\n\
+    [[device]]\nalias = 'split'\nmac = '02:00:00:00:00:03'\nsplit = true\n[[device]]\nalias = 'host'\naddress = '192.168.1.14'\n";
+
 fn tell(engine: &mut Engine, what: u8, now: Timestamp) {
     match what {
         0 => engine.advance(now),
@@ -65,6 +72,12 @@ fn tell(engine: &mut Engine, what: u8, now: Timestamp) {
         2 => engine.routers(vec![Mac([2, 0, 0, 0, 1, 0])]),
         3 => engine.nets(vec!["198.51.100.0/30".parse().expect("a prefix")]),
         4 => engine.relocate(GeoDb::embedded().expect("sound")),
+        5 => engine.begin(),
+        6 => engine.stands_at(54.7, 25.3),
+        7 => engine.watch_for(vec![Watchlist::parse("fuzz", "*.example.com\n198.51.100.0/30\n").expect("a list")]),
+        8 => engine.register(roster::parse(ROSTER, Path::new("devices.toml")).expect("a roster")),
+        9 => engine.register(Roster::default()),
+        10 => engine.learns_for(Duration::from_secs(1)),
         _ => engine.events().for_each(|event| lines(&event)),
     }
 }
