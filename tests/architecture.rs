@@ -37,7 +37,7 @@ const ENGINE_FLOORS: &[&[&str]] = &[
     &["mod", "tell"],
     &["account", "audit", "encounter", "expectation", "introduction", "learn", "lookout", "neighbour", "routine"],
     &["core"],
-    &["reading", "lane", "flow", "device", "names", "trail"],
+    &["reading", "lane", "flow", "device", "echo", "names", "trail"],
 ];
 
 /// Lines of code in a file, without comments, blank lines and the tests at its foot.
