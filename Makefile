@@ -2,7 +2,7 @@
 # make test    runs every test
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   packets per second, against bare libpcap; what a scrape costs, and as root what a live capture loses by it
-# make lab     only the live test, which then must not be skipped
+# make lab     only the live test, which then must not be skipped; make lab-wifi the one on a virtual access point
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
@@ -19,9 +19,11 @@ BENCH_TRACES ?=
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
-	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
+	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip \
+	qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod xz:xz-utils
+UML := flex:flex bison:bison bc:bc make:make
 
-.PHONY: run test demo bench lab fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab lab-wifi fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -44,6 +46,10 @@ bench: build-deps
 
 lab: deps
 	WHITHER_LAB=must cargo test --test live --test capture -- --nocapture
+
+# Its guest is made of Debian's packages, unpacked below target/wifi: nothing of them is installed here.
+lab-wifi: deps
+	WHITHER_WIFI=must cargo test --test wifi -- --nocapture
 
 fuzz: build-deps
 	@cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install --profile minimal nightly

@@ -14,8 +14,8 @@ use arrayvec::ArrayVec;
 use crate::engine::device::to_group;
 use crate::packet::{Body, Frame, Link, Packet, Timestamp};
 
-/// How much later the copy comes at most. A tenth of a millisecond was measured on an access point without load, and emulated.
-const AT_ONCE: Duration = Duration::from_millis(2);
+/// How much later the copy comes at most. On an emulated access point it was 0.1 ms, and 0.26 ms at most.
+const AT_ONCE: Duration = Duration::from_millis(1);
 /// Frames remembered, the latest: a station could send to everybody without end. Drivers hand over at most 64 at a time.
 const KEPT: usize = 64;
 
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_comes_later_or_differs_or_goes_to_one_station_is_not() {
         let (all, one) = (to([1, 0, 0x5e, 0, 0, 0xfb]), to([2, 0, 0, 0, 0, 11]));
-        assert_eq!(echoes(Link::Ethernet, &[(0, 1, &all), (2_001, 1, &all)]), [false, false]);
+        assert_eq!(echoes(Link::Ethernet, &[(0, 1, &all), (1_001, 1, &all)]), [false, false]);
         assert_eq!(echoes(Link::Ethernet, &[(0, 1, &all), (1, 2, &all)]), [false, false]);
         assert_eq!(echoes(Link::Ethernet, &[(0, 1, &one), (1, 1, &one)]), [false, false]);
     }

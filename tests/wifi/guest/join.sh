@@ -17,6 +17,7 @@ for i in wlan0 wlan1 br-lan; do until_true 10 grep -q listening /out/tcpdump-$i.
 station pixel wlan2 00:00:5e:00:53:11
 station iphone wlan3
 station laptop wlan4 00:00:5e:00:53:13
+for who in pixel iphone laptop; do count_peers $who; done
 join pixel 2412
 join iphone 2412 random
 join laptop 2437
@@ -32,7 +33,7 @@ fetch laptop sni api.example.org https://api.example.org/20000 -6
 fetch laptop sni api.example.org https://api.example.org/1000 -4
 fetch laptop quic api.example.org https://api.example.org/1000 -4 --http3-only
 in_ns laptop kdig +tls-ca=$RUN/cert.pem +tls-hostname=dns.example.org +short @203.0.113.53 hidden.example.com | grep -qx 203.0.113.99 || fail "DNS over TLS"
-truth dot station=laptop mac="$(mac laptop)" host=dns.example.org address=203.0.113.53
+truth dot station=laptop mac="$(mac laptop)" origin=sni host=dns.example.org address=203.0.113.53
 in_ns pixel ping -q -c 2 -i 0.2 echo.example.net > /dev/null || fail "ping"
 truth ping station=pixel mac="$(mac pixel)" origin=dns host=echo.example.net address=198.51.100.77
 in_ns pixel ping -q -c 3 -i 0.2 "$(address iphone)" > /dev/null || fail "from station to station of one access point"
@@ -49,9 +50,10 @@ join iphone 2412 random
 lease iphone Annas-iPhone
 fetch iphone sni video.example.net https://video.example.net/20000
 
-# Nobody says a word between the scrape and the count.
-for who in pixel iphone laptop; do ip -n $who link set wlan0 down; done
-sleep 1
+for who in pixel iphone laptop; do
+    in_ns $who nft -j list table netdev peers > /out/$who.peers.json
+    ip -n $who link set wlan0 down
+done
 scrape wlan0 9840
 scrape wlan1 9841
 scrape br-lan 9842

@@ -210,14 +210,15 @@ fetch() {
     step "$who has $url"
 }
 
-# What the kernel itself counts at an interface, frame by frame, for each MAC and for each MAC with each address outside.
+# What the kernel itself counts at an interface of the router, frame by frame: for each MAC, and for each MAC with each address. What
+# an access point sends on from station to station does not pass here on its way out; `count_peers` counts it. Frames to everybody
+# (`in_group`, but for the one that tells that a station joined, of length 6) are sent on so too.
 count_at() {
     nft -f - <<C || fail "the kernel does not count at $1"
 table netdev $1 {
     set in_from { type ether_addr; flags dynamic; size 64; counter; }
     set in_to { type ether_addr; flags dynamic; size 64; counter; }
     set in_group { type ether_addr; flags dynamic; size 64; counter; }
-    set in_joins { type ether_addr; flags dynamic; size 64; counter; }
     set out_from { type ether_addr; flags dynamic; size 64; counter; }
     set out_to { type ether_addr; flags dynamic; size 64; counter; }
     set in_4 { type ether_addr . ipv4_addr; flags dynamic; size 256; counter; }
@@ -228,8 +229,7 @@ table netdev $1 {
         type filter hook ingress device $1 priority 0;
         update @in_from { ether saddr }
         update @in_to { ether daddr }
-        @ll,96,16 6 update @in_joins { ether saddr }
-        @ll,96,16 != 6 @ll,7,1 1 update @in_group { ether saddr }
+        ether type != 6 @ll,7,1 1 update @in_group { ether saddr }
         ether type ip update @in_4 { ether saddr . ip daddr }
         ether type ip6 update @in_6 { ether saddr . ip6 daddr }
     }
@@ -239,6 +239,19 @@ table netdev $1 {
         update @out_to { ether daddr }
         ether type ip update @out_4 { ether daddr . ip saddr }
         ether type ip6 update @out_6 { ether daddr . ip6 saddr }
+    }
+}
+C
+}
+
+# count_peers NAME: what a station gets for itself alone, by the sender's MAC.
+count_peers() {
+    in_ns "$1" nft -f - <<C || fail "the kernel does not count at $1"
+table netdev peers {
+    set from { type ether_addr; flags dynamic; size 64; counter; }
+    chain in {
+        type filter hook ingress device wlan0 priority 0;
+        meta pkttype host update @from { ether saddr }
     }
 }
 C
@@ -255,12 +268,17 @@ sensor() {
     step "a sensor watches $1"
 }
 
-# scrape INTERFACE PORT: what the sensor says at the end, and it ends.
+# scrape INTERFACE PORT: what the sensor says at the end, when for a while nothing came past, and it ends.
 scrape() {
-    curl -sf http://127.0.0.1:"$2"/metrics > /out/"$1".metrics || fail "no metrics of $1"
-    curl -sf http://127.0.0.1:"$2"/api/v1/devices > /out/"$1".devices.json
-    nft -j list table netdev "$1" > /out/"$1".counted.json
+    until_true 30 quiet "$1" "$2"
     kill "$(cat $RUN/sensor-"$1".pid)"
     wait "$(cat $RUN/sensor-"$1".pid)" || fail "the sensor of $1 ended with $?"
     cp /tmp/sensor/"$1".jsonl /out/"$1".events.jsonl
+}
+quiet() {
+    nft -j list table netdev "$1" > $RUN/before
+    sleep 1
+    curl -sf http://127.0.0.1:"$2"/metrics > /out/"$1".metrics || fail "no metrics of $1"
+    nft -j list table netdev "$1" > /out/"$1".counted.json
+    cmp $RUN/before /out/"$1".counted.json
 }
