@@ -3,7 +3,8 @@
 # of whither in it, and leaves what came of it in OUT. Ends as the scenario does; with 77 where this machine cannot, and says why.
 #
 # Road taken: an emulated machine with Debian's kernel, since hardly any kernel of a test machine has virtual radios or takes modules,
-# and no right is needed for it. WIFI_UML=PATH takes a user-mode Linux instead (uml.sh). Road not taken: KVM, which saves half a
+# and no right is needed for it. WIFI_UML=PATH takes a user-mode Linux instead (uml.sh), WIFI_APPEND has
+# words for it; WIFI_PLAN=FILE is what a scenario has to do. Road not taken: KVM, which saves half a
 # minute where it works, and is a reason more to fail where /dev/kvm is there and does not.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -29,6 +30,7 @@ chmod +x "$work/over/init"
 cp tests/wifi/guest/*.sh "$work/over/wifi/"
 chmod +x "$work/over/wifi/lease.sh"
 cp tests/geoip/lab-country.mmdb "$work/over/wifi/country.mmdb"
+[ -z "${WIFI_PLAN:-}" ] || cp "$WIFI_PLAN" "$work/over/wifi/plan"
 strip -o "$work/over/wifi/whither" "$program"
 : > "$work/over/modules/order"
 if [ -z "${WIFI_UML:-}" ]; then

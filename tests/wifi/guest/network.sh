@@ -6,8 +6,9 @@
 PSK=$(printf '%064d' 5) # a key, so that no phrase has to be stretched into one
 ONE=02:00:5e:00:53:01
 TWO=02:00:5e:00:53:02
-SERVERS="www.example.com=192.0.2.10 video.example.net=198.51.100.20 api.example.org=203.0.113.30 api.example.org=2001:db8:ff::30
-    dns.example.org=203.0.113.53 shop.example.com=192.0.2.44 echo.example.net=198.51.100.77"
+# Whoever brings others has said so before.
+: "${SERVERS:=www.example.com=192.0.2.10 video.example.net=198.51.100.20 api.example.org=203.0.113.30 api.example.org=2001:db8:ff::30
+    dns.example.org=203.0.113.53 shop.example.com=192.0.2.44 echo.example.net=198.51.100.77}"
 RUN=/run/lab
 
 step() { echo "$(cut -d' ' -f1 /proc/uptime) $*"; }
@@ -67,7 +68,7 @@ C
         *:*) ip -n inet addr add "$address/128" dev lo nodad; ip route add "$address" via 2001:db8:fe::2;;
         *) ip -n inet addr add "$address/32" dev lo; ip route add "$address" via 192.0.2.2;;
         esac
-    done
+    done 2> /dev/null # a second name of one address
 }
 
 # HTTP, HTTPS, HTTP/3 and DNS over TLS at every address. What each of them was asked is in servers.jsonl.
@@ -133,7 +134,7 @@ C
     for i in 0 1; do until_true 20 sh -c "hostapd_cli -p /run/hostapd -i wlan$i status | grep -q state=ENABLED"; done
     records=$(for server in $SERVERS; do echo "--host-record=${server%%=*},${server#*=}"; done)
     dnsmasq --interface br-lan --bind-interfaces --no-resolv --no-hosts --dhcp-authoritative --no-ping --user=root --pid-file=$RUN/lan.pid \
-        --dhcp-range 192.168.77.50,192.168.77.150,1h --dhcp-range 2001:db8:77::,ra-only,64 --enable-ra --dhcp-leasefile=$RUN/leases \
+        --dhcp-range 192.168.77.50,192.168.77.150,48h --dhcp-range 2001:db8:77::,ra-only,64 --enable-ra --dhcp-leasefile=$RUN/leases \
         --log-queries --log-dhcp --log-facility=/out/dnsmasq.log $records || fail "no names and addresses"
 }
 
@@ -221,10 +222,10 @@ table netdev $1 {
     set in_group { type ether_addr; flags dynamic; size 64; counter; }
     set out_from { type ether_addr; flags dynamic; size 64; counter; }
     set out_to { type ether_addr; flags dynamic; size 64; counter; }
-    set in_4 { type ether_addr . ipv4_addr; flags dynamic; size 256; counter; }
-    set in_6 { type ether_addr . ipv6_addr; flags dynamic; size 256; counter; }
-    set out_4 { type ether_addr . ipv4_addr; flags dynamic; size 256; counter; }
-    set out_6 { type ether_addr . ipv6_addr; flags dynamic; size 256; counter; }
+    set in_4 { type ether_addr . ipv4_addr; flags dynamic; size 1024; counter; }
+    set in_6 { type ether_addr . ipv6_addr; flags dynamic; size 1024; counter; }
+    set out_4 { type ether_addr . ipv4_addr; flags dynamic; size 1024; counter; }
+    set out_6 { type ether_addr . ipv6_addr; flags dynamic; size 1024; counter; }
     chain in {
         type filter hook ingress device $1 priority 0;
         update @in_from { ether saddr }
