@@ -3,7 +3,7 @@
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   packets per second, against bare libpcap; what a scrape costs, and as root what a live capture loses by it
 # make lab     only the live test, which then must not be skipped; make lab-wifi the one on a virtual access point
-# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
+# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, a day of Wi-Fi, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
 
@@ -65,6 +65,8 @@ fuzz: build-deps
 soak: deps
 	cargo test --release --test bounds
 	cargo test --release --test fleet -- --ignored
+	@$(call need,$(UML))
+	WIFI_UML=$$(tests/wifi/uml.sh) cargo test --release --test wifi -- --ignored --nocapture
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \

@@ -4,6 +4,9 @@
 //! (`wifi/machine.sh`, `wifi/guest/join.sh`). Its own kernel counts every frame, its servers say what they were asked, and its scenario
 //! what it did; here the scrapes and events of three sensors, one for each access point and one for the bridge, are held against that.
 //! Where the machine cannot be, the test says why and passes, unless `WHITHER_WIFI=must`.
+//!
+//! The day (`make soak`) is the simulator's: its three phones' requests, each at its time, made by real clients in a user-mode Linux
+//! whose time passes as fast as nothing happens.
 #![cfg(feature = "live")]
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -12,17 +15,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use whither::capture::file::{File, Item};
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
+use whither::engine::geo::GeoDb;
+use whither::engine::limits::Limits;
+use whither::export::events;
+use whither::simulate::{Plan, write};
 
 /// An Ethernet header, which the kernel does not count on the way in.
 const HEADER: u64 = 14;
 /// The access points, each with the sensor's interface.
 const APS: [(&str, &str); 2] = [("wlan0", "02:00:5e:00:53:01"), ("wlan1", "02:00:5e:00:53:02")];
 const BRIDGE: &str = "br-lan";
-const STATIONS: [&str; 3] = ["pixel", "iphone", "laptop"];
 
 #[test]
 fn stations_are_told_apart_to_the_byte() {
-    let Some(run) = Run::of("join") else { return };
+    let Some(run) = Run::of("join", &[]) else { return };
     for interface in ["wlan0", "wlan1", BRIDGE] {
         run.bytes_agree(interface);
         run.sent_again(interface);
@@ -40,26 +49,89 @@ fn stations_are_told_apart_to_the_byte() {
     assert!(run.log().contains("CapEff:\t0000000000002000"), "a right too many: {}", run.log());
 }
 
+#[test]
+#[ignore = "a part of `make soak`: it needs a user-mode Linux, by WIFI_UML"]
+fn a_day_of_three_phones_is_told_to_the_byte() {
+    if std::env::var_os("WIFI_UML").is_none() {
+        return skip("the emulated machine would take the whole day, and WIFI_UML names no user-mode Linux (`tests/wifi/uml.sh` builds one)");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (plan, domains) = plan();
+    std::fs::write(folder.path().join("plan"), plan).unwrap();
+    let path = folder.path().join("plan").display().to_string();
+    let Some(mut run) = Run::of("day", &[("WIFI_PLAN", &path), ("WIFI_APPEND", "time-travel"), ("WIFI_SECONDS", "3000")]) else { return };
+    run.domains = domains;
+    for interface in ["wlan0", BRIDGE] {
+        run.bytes_agree(interface);
+        run.sent_again(interface);
+        run.joins_agree(interface);
+        run.conserved(interface);
+        run.destinations_agree(interface, None);
+    }
+    run.stations_are_named();
+    run.hellos_agree();
+    assert!(run.truth("fetch").count() > 500);
+}
+
+/// What the simulator's phones do in 26 hours, as lines for `wifi/guest/day.sh`, and the registrable domains of the names.
+fn plan() -> (String, BTreeMap<String, String>) {
+    let mut capture = Vec::new();
+    write(&Plan::default(), &mut capture).unwrap();
+    let mut engine = Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), true);
+    let mut told = Vec::new();
+    File::from_reader(std::io::Cursor::new(capture))
+        .unwrap()
+        .read(&mut |item| {
+            let Item::Frame(frame) = item else { panic!("all of it is Ethernet") };
+            engine.ingest(&frame);
+            engine.events().for_each(|event| events::write_line(&event, "test", &mut told));
+        })
+        .unwrap();
+    engine.finish(|event| events::write_line(&event, "test", &mut told));
+    let told: Vec<Value> = String::from_utf8(told).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |action: &'static str| told.iter().filter(move |event| event["event.action"] == action);
+    let seconds = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_second();
+    let begin = of("association").map(|event| seconds(&text(event, "@timestamp"))).min().unwrap();
+    let name = |mac: &Value| of("device").find(|event| event["device.mac"] == *mac && event["device.hostname"].is_string()).unwrap();
+    let mut lines: Vec<(i64, u8, String)> = Vec::new();
+    for event in of("association") {
+        let host = text(name(&event["source.mac"]), "device.hostname");
+        lines.push((seconds(&text(event, "@timestamp")) - begin, 0, format!("{} join {host}", text(event, "source.mac"))));
+    }
+    let mut domains = BTreeMap::new();
+    for event in of("flow").filter(|event| ["sni", "quic", "host"].contains(&text(event, "whither.name_origin").as_str())) {
+        let [mac, origin, host, address] =
+            ["source.mac", "whither.name_origin", "destination.domain", "destination.ip"].map(|field| text(event, field));
+        let line = format!("{mac} {origin} {host} {address} {}", event["destination.bytes"]);
+        lines.push((seconds(&text(event, "event.start")) - begin, 1, line));
+        domains.insert(host, text(event, "destination.registered_domain"));
+    }
+    lines.sort_unstable();
+    (lines.into_iter().map(|(second, _, line)| format!("{second} {line}\n")).collect(), domains)
+}
+
 /// What a run of the machine left.
 struct Run {
     out: PathBuf,
     truth: Vec<Value>,
+    /// Registrable domains of names, where they are more than the name without its first label.
+    domains: BTreeMap<String, String>,
 }
 
 impl Run {
     /// Runs a scenario; none where this machine cannot.
-    fn of(scenario: &str) -> Option<Self> {
+    fn of(scenario: &str, settings: &[(&str, &str)]) -> Option<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let out = root.join("target/wifi/out").join(scenario);
         let mut machine = Command::new(root.join("tests/wifi/machine.sh"));
-        machine.arg(env!("CARGO_BIN_EXE_whither")).arg(&out).arg(scenario).stdin(Stdio::null());
+        machine.arg(env!("CARGO_BIN_EXE_whither")).arg(&out).arg(scenario).envs(settings.iter().copied()).stdin(Stdio::null());
         let ended = machine.stderr(Stdio::inherit()).output().unwrap();
         if ended.status.code() == Some(77) {
             skip(String::from_utf8_lossy(&ended.stdout).trim());
             return None;
         }
         assert!(ended.status.success(), "see {}", out.display());
-        Some(Self { truth: lines(&out.join("truth.jsonl")), out })
+        Some(Self { truth: lines(&out.join("truth.jsonl")), out, domains: BTreeMap::new() })
     }
 
     fn read(&self, name: &str) -> String {
@@ -86,7 +158,7 @@ impl Run {
         let peers = self.peers(interface);
         let mut seen = 0;
         for mac in self.macs().keys() {
-            let sum = |parts: &[(&str, u64)]| parts.iter().map(|(set, header)| counted.bytes(set, *header, |key| key == [mac])).sum::<u64>();
+            let sum = |parts: &[(&str, u64)]| parts.iter().map(|(set, header)| counted.bytes(set, *header, |key| key[0] == *mac)).sum::<u64>();
             let between = |side: usize| peers.iter().filter(|(pair, _)| pair[side] == *mac).map(|(_, bytes)| bytes).sum::<u64>();
             let truth = [sum(&[("in_from", HEADER), ("out_from", 0)]) + between(0), sum(&[("in_to", HEADER), ("out_to", 0)]) + between(1)];
             let told = ["transmit", "receive"].map(|way| metrics.sum(&format!("whither_device_{way}_bytes_total"), &[("device", mac)]));
@@ -101,13 +173,13 @@ impl Run {
         let Some((_, bssid)) = APS.iter().find(|(name, _)| *name == interface) else { return Vec::new() };
         let here: BTreeSet<String> = self.truth("join").filter(|join| join["bssid"] == **bssid).map(|join| text(join, "mac")).collect();
         let mut found = Vec::new();
-        for station in STATIONS {
+        for station in self.macs().into_values().collect::<BTreeSet<_>>() {
             let counted = Counted::of(&self.read(&format!("{station}.peers.json")));
-            let own: Vec<String> = self.macs().into_iter().filter(|(mac, name)| name == station && here.contains(mac)).map(|(mac, _)| mac).collect();
+            let own: Vec<String> = self.macs().into_iter().filter(|(mac, name)| *name == station && here.contains(mac)).map(|(mac, _)| mac).collect();
             // The phone that changed its MAC was spoken to under the first.
             let Some(mac) = self.truth("join").map(|join| text(join, "mac")).find(|mac| own.contains(mac)) else { continue };
             for other in here.iter().filter(|other| !own.contains(other)) {
-                found.push(([other.clone(), mac.clone()], counted.bytes("from", HEADER, |key| key == [other])));
+                found.push(([other.clone(), mac.clone()], counted.bytes("from", HEADER, |key| key[0] == *other)));
             }
         }
         found
@@ -159,7 +231,8 @@ impl Run {
             if stations.is_some_and(|stations| !stations.contains(&text(line, "station").as_str())) {
                 continue;
             }
-            let domain = text(line, "host").split_once('.').unwrap().1.to_owned();
+            let host = text(line, "host");
+            let domain = self.domains.get(&host).cloned().unwrap_or_else(|| host.split_once('.').unwrap().1.to_owned());
             let (origins, addresses) = truth.entry((text(line, "mac"), domain)).or_default();
             origins.insert(text(line, "origin"));
             addresses.insert(text(line, "address"));
@@ -169,7 +242,8 @@ impl Run {
             .map(|((mac, domain), (origins, addresses))| {
                 let with = |set: &str, header: u64| counted.bytes(set, header, |key| key[0] == mac && addresses.contains(&key[1]));
                 let sent = with("in_4", HEADER) + with("in_6", HEADER);
-                ((mac, domain), (origins, sent, with("out_4", 0) + with("out_6", 0)))
+                let got = with("out_4", 0) + with("out_6", 0);
+                ((mac, domain), (origins, sent, got))
             })
             .collect();
         let mut told: BTreeMap<(String, String), (BTreeSet<String>, u64, u64)> = BTreeMap::new();
@@ -198,7 +272,7 @@ impl Run {
         let asked = served.iter().filter(|line| !text(line, "sni").is_empty());
         let quic = |line: &Value| if line["http"] == "HTTP/3.0" { "quic" } else { "tls" }.to_owned();
         let mut truth: Vec<_> = asked.map(|line| [text(line, "client"), text(line, "sni"), quic(line)]).collect();
-        let address = |station: &Value| self.truth("lease").find(|lease| lease["mac"] == *station).map(|lease| text(lease, "address")).unwrap();
+        let address = |mac: &Value| self.truth("lease").find(|lease| lease["mac"] == *mac).map(|lease| text(lease, "address")).unwrap();
         truth.extend(self.truth("dot").map(|line| [address(&line["mac"]), text(line, "host"), "tls".to_owned()]));
         let events = lines(&self.out.join(format!("{BRIDGE}.events.jsonl")));
         let hellos = events.iter().filter(|event| event["event.action"] == "tls-client-hello");

@@ -99,6 +99,7 @@ impl Engine {
         Self {
             clock: Clock::default(),
             last_packet: None,
+            echoes: Echoes::default(),
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),

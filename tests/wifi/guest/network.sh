@@ -93,9 +93,11 @@ http {
     ssl_certificate_key $RUN/key.pem;
     server {
         listen 80;
+        listen [::]:80;
         listen 443 ssl;
         listen [::]:443 ssl;
         listen 443 quic reuseport;
+        listen [::]:443 quic reuseport;
         http2 on;
         root $RUN/body;
         location /slow/ { alias $RUN/body/; limit_rate 15000; }
