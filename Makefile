@@ -21,7 +21,6 @@ BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip \
 	qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod xz:xz-utils
-UML := flex:flex bison:bison bc:bc make:make
 
 .PHONY: run test demo bench lab lab-wifi fuzz soak fmt lint deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
@@ -65,8 +64,7 @@ fuzz: build-deps
 soak: deps
 	cargo test --release --test bounds
 	cargo test --release --test fleet -- --ignored
-	@$(call need,$(UML))
-	WIFI_UML=$$(tests/wifi/uml.sh) cargo test --release --test wifi -- --ignored --nocapture
+	WHITHER_WIFI=must cargo test --release --test wifi -- --ignored --nocapture
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \

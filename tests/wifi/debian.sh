@@ -61,7 +61,8 @@ kernel_ready() {
         local image
         image=$(apt-cache depends "$kernel" | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
         say "the kernel, $image"
-        fetch "$kernel_at" "${image:?no kernel in $suite}"
+        [ -n "$image" ] || cannot "there is no kernel in Debian $suite"
+        fetch "$kernel_at" "$image"
         dpkg-deb --fsys-tarfile "$kernel_at"/*.deb | tar -C "$kernel_at" -xf - --wildcards './boot/vmlinuz*' '*/lib/modules/*'
         rm "$kernel_at"/*.deb
         [ -e "$kernel_at/lib" ] || ln -s usr/lib "$kernel_at/lib"

@@ -9,8 +9,7 @@ network_up
 servers_up
 access_points_up
 for i in wlan0 br-lan; do count_at $i; done
-sensor wlan0 9840
-sensor br-lan 9842
+sensors wlan0 br-lan
 radio=2
 for mac in $(busybox awk '{ print $2 }' $plan | sort -u); do
     station "$mac" wlan$radio "$mac"
@@ -41,6 +40,5 @@ for who in $(busybox awk '{ print $2 }' $plan | sort -u); do
     in_ns "$who" nft -j list table netdev peers > /out/"$who".peers.json
     ip -n "$who" link set wlan0 down
 done
-scrape wlan0 9840
-scrape br-lan 9842
+scrape wlan0 br-lan
 step "done"

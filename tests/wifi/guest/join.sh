@@ -9,9 +9,7 @@ access_points_up
 step "on the air"
 for i in wlan0 wlan1 br-lan; do count_at $i; done
 for i in wlan0 wlan1 br-lan; do tcpdump -Z root -i $i -U -s 2000 -w /tmp/$i.pcap 2> /out/tcpdump-$i.log & echo $! >> $RUN/tcpdump; done
-sensor wlan0 9840
-sensor wlan1 9841
-sensor br-lan 9842
+sensors wlan0 wlan1 br-lan
 for i in wlan0 wlan1 br-lan; do until_true 10 grep -q listening /out/tcpdump-$i.log; done
 
 station pixel wlan2 00:00:5e:00:53:11
@@ -40,7 +38,7 @@ in_ns pixel ping -q -c 3 -i 0.2 "$(address iphone)" > /dev/null || fail "from st
 in_ns laptop ping -q -c 3 -i 0.2 "$(address iphone)" > /dev/null || fail "from station to station of two"
 
 step "pixel roams while it fetches"
-fetch pixel sni www.example.com https://www.example.com/slow/100000 & slow=$!
+fetch pixel sni www.example.com https://www.example.com/slow/50000 & slow=$!
 sleep 1
 roam pixel 2437 $TWO
 wait $slow || fail "the download did not survive"
@@ -54,9 +52,7 @@ for who in pixel iphone laptop; do
     in_ns $who nft -j list table netdev peers > /out/$who.peers.json
     ip -n $who link set wlan0 down
 done
-scrape wlan0 9840
-scrape wlan1 9841
-scrape br-lan 9842
+scrape wlan0 wlan1 br-lan
 kill $(cat $RUN/tcpdump); wait
 cp /tmp/*.pcap /out/
 step "done"

@@ -77,7 +77,7 @@ servers_up() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=lab -addext "subjectAltName=${names%,}" \
         -keyout $RUN/key.pem -out $RUN/cert.pem 2> /dev/null || fail "no certificate"
     mkdir -p $RUN/body $RUN/nginx
-    for size in 1000 20000 100000 500000; do head -c $size /dev/zero | tr '\0' w > $RUN/body/$size; done
+    for size in 1000 20000 50000 100000 500000; do head -c $size /dev/zero | tr '\0' w > $RUN/body/$size; done
     cat > $RUN/nginx.conf <<C
 load_module /usr/lib/nginx/modules/ngx_stream_module.so;
 user root;
@@ -125,6 +125,7 @@ bridge=br-lan
 ctrl_interface=/run/hostapd
 ssid=lab
 hw_mode=g
+beacon_int=1000
 channel=$((1 + 5 * i))
 wpa=2
 wpa_key_mgmt=WPA-PSK
@@ -260,28 +261,43 @@ table netdev peers {
 C
 }
 
-# sensor INTERFACE PORT: the sensor, as a user that may capture and nothing else.
-sensor() {
-    mkdir -p /tmp/sensor; chown 900:900 /tmp/sensor
-    /usr/bin/setpriv --reuid 900 --regid 900 --clear-groups --no-new-privs --inh-caps -all,+net_raw --ambient-caps -all,+net_raw --bounding-set -all,+net_raw \
-        /wifi/whither watch "$1" --listen 127.0.0.1:"$2" --events /tmp/sensor/"$1".jsonl --geoip /wifi/country.mmdb --buffer 8 --learning 0 > /out/sensor-"$1".log 2>&1 &
-    echo $! > $RUN/sensor-"$1".pid
-    until_true 60 curl -sf http://127.0.0.1:"$2"/-/ready
-    grep -E '^(Uid|CapEff)' /proc/"$(cat $RUN/sensor-"$1".pid)"/status | tr '\n' ' '
-    step "a sensor watches $1"
+# Where each sensor serves its pages, by interface.
+port() {
+    case $1 in wlan0) echo 9840;; wlan1) echo 9841;; *) echo 9842;; esac
 }
 
-# scrape INTERFACE PORT: what the sensor says at the end, when for a while nothing came past, and it ends.
+# sensors INTERFACE...: the sensor, as a user that may capture and nothing else.
+sensors() {
+    mkdir -p /tmp/sensor
+    chown 900:900 /tmp/sensor
+    for i; do
+        /usr/bin/setpriv --reuid 900 --regid 900 --clear-groups --no-new-privs --inh-caps -all,+net_raw --ambient-caps -all,+net_raw \
+            --bounding-set -all,+net_raw /wifi/whither watch "$i" --listen 127.0.0.1:"$(port "$i")" --events /tmp/sensor/"$i".jsonl \
+            --geoip /wifi/country.mmdb --buffer 8 > /out/sensor-"$i".log 2>&1 &
+        echo $! > $RUN/sensor-"$i".pid
+    done
+    for i; do
+        until_true 60 curl -sf http://127.0.0.1:"$(port "$i")"/-/ready
+        grep -E '^(Uid|CapEff)' /proc/"$(cat $RUN/sensor-"$i".pid)"/status | tr '\n' ' '
+        step "a sensor watches $i"
+    done
+}
+
+# scrape INTERFACE...: what the sensors say at the end, when for a while nothing came past, and they end.
 scrape() {
-    until_true 30 quiet "$1" "$2"
-    kill "$(cat $RUN/sensor-"$1".pid)"
-    wait "$(cat $RUN/sensor-"$1".pid)" || fail "the sensor of $1 ended with $?"
-    cp /tmp/sensor/"$1".jsonl /out/"$1".events.jsonl
+    until_true 30 quiet "$@"
+    for i; do
+        kill "$(cat $RUN/sensor-"$i".pid)"
+        wait "$(cat $RUN/sensor-"$i".pid)" || fail "the sensor of $i ended with $?"
+        cp /tmp/sensor/"$i".jsonl /out/"$i".events.jsonl
+    done
 }
 quiet() {
-    nft -j list table netdev "$1" > $RUN/before
+    for i; do nft -j list table netdev "$i" > $RUN/"$i".before; done
     sleep 1
-    curl -sf http://127.0.0.1:"$2"/metrics > /out/"$1".metrics || fail "no metrics of $1"
-    nft -j list table netdev "$1" > /out/"$1".counted.json
-    cmp $RUN/before /out/"$1".counted.json
+    for i; do
+        curl -sf http://127.0.0.1:"$(port "$i")"/metrics > /out/"$i".metrics || fail "no metrics of $i"
+        nft -j list table netdev "$i" > /out/"$i".counted.json
+        cmp $RUN/"$i".before /out/"$i".counted.json || return 1
+    done
 }
