@@ -2,9 +2,9 @@
 # make test    runs every test
 # make demo    replays the simulated lab run, 26 hours in three minutes; needs no right to capture
 # make bench   what reading costs, against bare libpcap and others; each stage, growth, scrapes, and as root a live capture: tests/bench/RESULTS.md
-# make lab     only the live test, which then must not be skipped
+# make lab     only the live test, which then must not be skipped; make lab-wifi the one on a virtual access point
 # make mutated CORPUS=DIR   reads every capture below DIR, whole and damaged at random
-# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, and the live test for SOAK_SECONDS
+# make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, a day of Wi-Fi, and the live test for SOAK_SECONDS
 # make fmt     formats                                  make lint    formatting and clippy
 # make deny    advisories, licences and sources of dependencies       make sbom    what it is built from, as CycloneDX
 # make reproducible   builds twice in different folders and compares the bytes
@@ -29,9 +29,10 @@ BENCHES ?= read stages growth scrape live
 # What is needed from outside, each as command:package; the packages are Debian's. libpcap is no command: see `linking`.
 BUILD := cc:gcc linking:libpcap-dev
 TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bind9-dnsutils curl:curl openssl:openssl ping:iputils-ping \
-	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip
+	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip \
+	qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod xz:xz-utils
 
-.PHONY: run test demo bench lab mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab lab-wifi mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -65,6 +66,10 @@ lab: deps
 mutated: build-deps
 	WHITHER_MUTATED=$(and $(CORPUS),$(abspath $(CORPUS))) cargo test --release --test mutated -- --nocapture
 
+# Its guest is made of Debian's packages, unpacked below target/wifi: nothing of them is installed here.
+lab-wifi: deps
+	WHITHER_WIFI=must cargo test --test wifi -- --nocapture
+
 fuzz: build-deps
 	@cargo +nightly --version >/dev/null 2>&1 || rustup toolchain install --profile minimal nightly
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
@@ -79,6 +84,7 @@ fuzz: build-deps
 soak: deps
 	cargo test --release --test bounds
 	cargo test --release --test fleet -- --ignored
+	WHITHER_WIFI=must cargo test --release --test wifi -- --ignored --nocapture
 	@end=$$((SECONDS + $(SOAK_SECONDS))); rounds=0; \
 	while [ $$SECONDS -lt $$end ]; do \
 	    WHITHER_LAB=must cargo test --quiet --test live; rounds=$$((rounds + 1)); echo "soak: $$rounds rounds"; \

@@ -1,7 +1,7 @@
 //! When a device joined, and how long it was there.
 //!
-//! Road taken: the access point's 802.2 XID frame in the station's name; where a capture does not show those (a bridge, a file
-//! of IP packets with MACs), a DHCP DISCOVER or REQUEST from the unspecified address. That is a client without an address
+//! Road taken: the access point's 802.2 XID frame in the station's name, which its interface and the bridge above it show; where
+//! a capture does not (a switch elsewhere, a filter for IP), a DHCP DISCOVER or REQUEST from the unspecified address. That is a client without an address
 //! that it may use: it came to the link anew (RFC 2131, 4.3.2), whereas one that renews asks from its own address. DHCP within a
 //! minute of a known association belongs to it. Road not taken: silence before the request, which a sleeping phone keeps too.
 
@@ -15,7 +15,7 @@ use crate::packet::Timestamp;
 pub const WINDOW: Duration = Duration::from_secs(120);
 /// Associations kept, the latest: a device that is held against them could join with every frame.
 const MOST: usize = 64;
-/// XID frames no further apart are one association: a bridge shows them twice.
+/// XID frames no further apart are one association: access points of which both kernel and daemon send one.
 const TWICE: Duration = Duration::from_secs(1);
 /// DHCP that belongs to an association.
 const DHCP: Duration = Duration::from_secs(60);
@@ -125,7 +125,7 @@ mod tests {
     fn dhcp_after_a_known_association_is_part_of_it_and_alone_stands_for_one() {
         let mut attachments = Attachments::default();
         attachments.joined(at(100));
-        attachments.joined(at(100)); // as a bridge shows it
+        attachments.joined(at(100)); // the same once more
         attachments.asked(at(102));
         assert_eq!(attachments.count(), 1);
         attachments.asked(at(4_000));

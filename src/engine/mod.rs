@@ -15,6 +15,7 @@ mod contacts;
 mod core;
 pub mod device;
 mod domain;
+mod echo;
 mod encounter;
 pub mod event;
 mod events;
@@ -58,6 +59,7 @@ use clock::Clock;
 use contacts::{Contacts, Memory};
 use core::Core;
 use device::{Devices, OurSide};
+use echo::Echoes;
 use event::Event;
 use events::Events;
 use flow::{Flow, FlowKey, Side};
@@ -93,6 +95,7 @@ pub struct Engine {
     clock: Clock,
     flows: Table<FlowKey, Flow>,
     core: Core,
+    echoes: Echoes,
     last_packet: Option<Timestamp>,
 }
 
@@ -103,6 +106,7 @@ impl Engine {
         Self {
             clock: Clock::default(),
             last_packet: None,
+            echoes: Echoes::default(),
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),
@@ -145,6 +149,9 @@ impl Engine {
             Ok(packet) => packet,
             Err(reason) => return self.core.health.skip(reason),
         };
+        if self.echoes.is_echo(frame, &packet) {
+            return self.core.health.skip("sent-again");
+        }
         let datagram = match packet.body {
             Body::Ip(datagram) => datagram,
             Body::Link(kind, payload) => return self.core.link_frame(&packet, kind, payload, now),

@@ -118,6 +118,7 @@ fn names() -> Vec<Sample> {
         ("http.pcap", pcap(PLAIN, 1, &on_ethernet(requests(), PHONE))),
         ("dns.pcap", pcap(PLAIN, 1, &lookups())),
         ("dhcp.pcap", pcap(PLAIN, 1, &leases())),
+        ("access-point.pcap", pcap_of_access_point(&on_an_access_point())),
     ]
 }
 
@@ -266,6 +267,19 @@ fn leases() -> Vec<Vec<u8>> {
         [&BROADCAST[..], &PHONE, &[0, 6, 0, 1, 0xaf, 0x81, 1, 2]].concat(),
         frame(PHONE, GATEWAY, &udp(at("192.168.1.23:40000"), at("192.168.1.1:53"), &dns(1, b"example.com", A, None))),
     ]
+}
+
+/// The same on an access point's own interface: what its station sends to everybody comes twice. And what another station sends to
+/// it, once; a join at another access point of the bridge.
+fn on_an_access_point() -> Vec<Vec<u8>> {
+    let mut frames = leases();
+    let join = frames.remove(6);
+    frames.insert(0, join);
+    frames.push([&BROADCAST[..], &OTHER_PHONE, &[0, 6, 0, 1, 0xaf, 0x81, 1, 0]].concat());
+    frames.push(frame(OTHER_PHONE, PHONE, &udp(at("192.168.1.24:5000"), at("192.168.1.23:5000"), b"hello")));
+    // The frame that marks a join is the access point's own.
+    let again = |frame: &Vec<u8>| if frame[..6] == BROADCAST && frame[12..14] != [0, 6] { 2 } else { 1 };
+    frames.into_iter().flat_map(|frame| vec![frame.clone(); again(&frame)]).collect()
 }
 
 /// Whose side is whose.

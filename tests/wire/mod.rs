@@ -332,6 +332,20 @@ const STEP: u64 = 7_654_321;
 
 /// A pcap file.
 pub(crate) fn pcap(form: Form, linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
+    let times: Vec<u64> = (0_u64..).map(|index| index * STEP).take(frames.len()).collect();
+    pcap_at(form, linktype, &times, frames)
+}
+
+/// A pcap file as of an access point's interface: what comes twice in a row is sent on a tenth of a millisecond later.
+pub(crate) fn pcap_of_access_point(frames: &[Vec<u8>]) -> Vec<u8> {
+    let again = |index: usize| index > 0 && frames[index] == frames[index - 1];
+    let times: Vec<u64> =
+        (0..frames.len()).map(|index| if again(index) { (index as u64 - 1) * STEP + 100_000 } else { index as u64 * STEP }).collect();
+    pcap_at(PLAIN, 1, &times, frames)
+}
+
+/// A pcap file of frames with their times, in nanoseconds from the beginning.
+fn pcap_at(form: Form, linktype: u32, times: &[u64], frames: &[Vec<u8>]) -> Vec<u8> {
     let word = |number: u32| if form.big { number.to_be_bytes() } else { number.to_le_bytes() };
     let half = |number: u16| if form.big { number.to_be_bytes() } else { number.to_le_bytes() };
     let mut out = word(if form.nanos { 0xa1b2_3c4d } else { 0xa1b2_c3d4 }).to_vec();
@@ -339,8 +353,7 @@ pub(crate) fn pcap(form: Form, linktype: u32, frames: &[Vec<u8>]) -> Vec<u8> {
     for number in [0, 0, u32::try_from(form.snap).unwrap(), linktype] {
         out.extend(word(number));
     }
-    for (index, frame) in (0_u64..).zip(frames) {
-        let nanos = index * STEP;
+    for (nanos, frame) in times.iter().copied().zip(frames) {
         let fraction = if form.nanos { nanos % 1_000_000_000 } else { nanos % 1_000_000_000 / 1_000 };
         let kept = &frame[..frame.len().min(form.snap)];
         for number in [BEGIN + nanos / 1_000_000_000, fraction, kept.len() as u64, frame.len() as u64] {
