@@ -232,8 +232,11 @@ fn clients_that_hold_every_file_descriptor_hold_them_for_a_while() {
     for peer in 1..=8 {
         for _ in 0..8 {
             let mut stream = connect_from(peer, &format!("127.0.0.1:{port}"));
-            let half =
-                if clients.len() % 2 == 0 { "GET /metrics HTTP/1.1\r\nHost:" } else { "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" };
+            let half = if clients.len().is_multiple_of(2) {
+                "GET /metrics HTTP/1.1\r\nHost:"
+            } else {
+                "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            };
             let _ = stream.write_all(half.as_bytes());
             clients.push(stream);
         }

@@ -73,11 +73,11 @@ fn all_of(path: &Path, scratch: &Path, seeds: u64) -> f64 {
     let (whole, told) = read(path, scratch, SPARE);
     assert!(matches!(told.status.code(), Some(0 | 1)), "{}: {told:?}", path.display());
     let plain = unpacked(&bytes);
-    let (everywhere, inside) = (vec![0..bytes.len()], packets(&plain));
+    let (everywhere, inside) = ([Range { start: 0, end: bytes.len() }], packets(&plain));
     let damaged = scratch.join("damaged");
     let mut slowest = 0.0_f64;
     for seed in 0..seeds {
-        for (what, bytes, ranges) in [("anywhere", &bytes, &everywhere), ("in packets", &plain, &inside)] {
+        for (what, bytes, ranges) in [("anywhere", &bytes, &everywhere[..]), ("in packets", &plain, &inside[..])] {
             std::fs::write(&damaged, changed(bytes, ranges, seed)).unwrap();
             let (took, told) = read(&damaged, scratch, 10 * whole.as_secs() + SPARE);
             let said = String::from_utf8_lossy(&told.stderr);

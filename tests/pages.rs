@@ -6,7 +6,6 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_types,
-    clippy::indexing_slicing,
     clippy::string_slice,
     reason = "a test is a client, and fails by panicking"
 )]
