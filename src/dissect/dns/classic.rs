@@ -159,9 +159,8 @@ mod tests {
                 OracleData::PTR(ptr) => RecordData::Name(oracle_name(&ptr.0)),
                 OracleData::MX(mx) => RecordData::Name(oracle_name(&mx.exchange)),
                 OracleData::SRV(srv) => RecordData::Name(oracle_name(&srv.target)),
-                // Its strings are compared between the other two.
-                OracleData::TXT(_) => RecordData::Other(0),
-                other => panic!("not let through: {other:?}"),
+                // Strings, and lengths of what is not told, are compared between the other two.
+                _ => RecordData::Other(0),
             };
             Record { name: oracle_name(&raw.name), rtype: raw.record_type().into(), ttl: lifetime(raw.ttl), data }
         });
@@ -173,7 +172,7 @@ mod tests {
         let Some(seen) = classic(bytes) else { return false };
         assert_eq!(seen, whole(bytes));
         if let Some((questions, mut answers)) = oracle(bytes) {
-            for (answer, ours) in answers.iter_mut().zip(&seen.answers).filter(|(answer, _)| answer.rtype == rtype::TXT) {
+            for (answer, ours) in answers.iter_mut().zip(&seen.answers).filter(|(answer, _)| answer.data == RecordData::Other(0)) {
                 answer.data = ours.data.clone();
             }
             assert_eq!((&seen.questions, &seen.answers), (&questions, &answers));
