@@ -241,6 +241,7 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::snapshot::ServiceRow;
     use crate::export::fixture;
 
     #[test]
