@@ -175,7 +175,7 @@ impl Run {
             seen += told[0];
         }
         assert!(seen > 0, "nothing was seen at {interface}");
-        // Headers with nothing behind are nobody's: they are counted, and not charged.
+        // What keeps an association alive, a header with nothing behind, is counted and charged to nobody.
         assert_eq!(metrics.sum("whither_packets_skipped_total", &[("reason", "malformed-ip")]), counted.packets("in_empty"), "{interface}");
     }
 

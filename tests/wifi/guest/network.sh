@@ -216,8 +216,8 @@ fetch() {
 
 # What the kernel itself counts at an interface of the router, frame by frame: for each MAC, and for each MAC with each address. What
 # an access point sends on from station to station does not pass here on its way out; `count_peers` counts it. Frames to everybody
-# (`in_group`, but for the one that tells that a station joined, of length 6) are sent on so too. A station that was silent for long sends
-# headers with nothing behind (`in_empty`).
+# (`in_group`, but for the one that tells that a station joined, of length 6) are sent on so too. A station
+# keeps its association alive by headers with nothing behind (`in_empty`), as often as the access point asks for (IEEE 802.11-2020, 11.21.13).
 count_at() {
     nft -f - <<C || fail "the kernel does not count at $1"
 table netdev $1 {
