@@ -166,12 +166,17 @@ impl Run {
             let sum =
                 |parts: &[(&str, u64)]| parts.iter().map(|(set, header)| counted.bytes(set, *header, |key| key[0] == *mac)).sum::<u64>();
             let between = |side: usize| peers.iter().filter(|(pair, _)| pair[side] == *mac).map(|(_, bytes)| bytes).sum::<u64>();
-            let truth = [sum(&[("in_from", HEADER), ("out_from", 0)]) + between(0), sum(&[("in_to", HEADER), ("out_to", 0)]) + between(1)];
+            let truth = [
+                sum(&[("in_from", HEADER), ("out_from", 0)]) + between(0) - sum(&[("in_empty", HEADER)]),
+                sum(&[("in_to", HEADER), ("out_to", 0)]) + between(1),
+            ];
             let told = ["transmit", "receive"].map(|way| metrics.sum(&format!("whither_device_{way}_bytes_total"), &[("device", mac)]));
             assert_eq!(told, truth, "sent and received by {mac}, as {interface} shows it");
             seen += told[0];
         }
         assert!(seen > 0, "nothing was seen at {interface}");
+        // What keeps an association alive, a header with nothing behind, is counted and charged to nobody.
+        assert_eq!(metrics.sum("whither_packets_skipped_total", &[("reason", "malformed-ip")]), counted.packets("in_empty"), "{interface}");
     }
 
     /// What stations of one access point sent each other, by sender and receiver: it does not pass the access point's kernel.
@@ -272,6 +277,12 @@ impl Run {
             let (origins, sent, got) = told.entry((labels["device"].clone(), labels["destination"].clone())).or_default();
             origins.insert(labels["origin"].clone());
             *(if way == 0 { sent } else { got }) += value;
+        }
+        // A server's last words that came too late are answered by an ICMP error, which is a flow of its own: named by DNS alone.
+        for (key, (origins, ..)) in &mut told {
+            if expected.get(key).is_some_and(|(said, ..)| !said.contains("dns")) {
+                origins.remove("dns");
+            }
         }
         assert_eq!(told, expected, "destinations at {interface}");
         assert!(!told.is_empty());

@@ -9,6 +9,7 @@ network_up
 servers_up
 access_points_up
 for i in wlan0 br-lan; do count_at $i; done
+tcpdump -Z root -i wlan0 -U -w /out/short.pcap 'less 20' 2> /dev/null &
 sensors wlan0 br-lan
 radio=2
 for mac in $(busybox awk '{ print $2 }' $plan | sort -u); do

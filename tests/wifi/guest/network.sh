@@ -216,13 +216,15 @@ fetch() {
 
 # What the kernel itself counts at an interface of the router, frame by frame: for each MAC, and for each MAC with each address. What
 # an access point sends on from station to station does not pass here on its way out; `count_peers` counts it. Frames to everybody
-# (`in_group`, but for the one that tells that a station joined, of length 6) are sent on so too.
+# (`in_group`, but for the one that tells that a station joined, of length 6) are sent on so too. A station
+# keeps its association alive by headers with nothing behind (`in_empty`), as often as the access point asks for (IEEE 802.11-2020, 11.21.13).
 count_at() {
     nft -f - <<C || fail "the kernel does not count at $1"
 table netdev $1 {
     set in_from { type ether_addr; flags dynamic; size 64; counter; }
     set in_to { type ether_addr; flags dynamic; size 64; counter; }
     set in_group { type ether_addr; flags dynamic; size 64; counter; }
+    set in_empty { type ether_addr; flags dynamic; size 64; counter; }
     set out_from { type ether_addr; flags dynamic; size 64; counter; }
     set out_to { type ether_addr; flags dynamic; size 64; counter; }
     set in_4 { type ether_addr . ipv4_addr; flags dynamic; size 1024; counter; }
@@ -233,6 +235,7 @@ table netdev $1 {
         type filter hook ingress device $1 priority 0;
         update @in_from { ether saddr }
         update @in_to { ether daddr }
+        meta length 0 update @in_empty { ether saddr }
         ether type != 6 @ll,7,1 1 update @in_group { ether saddr }
         ether type ip update @in_4 { ether saddr . ip daddr }
         ether type ip6 update @in_6 { ether saddr . ip6 daddr }
