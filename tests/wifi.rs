@@ -57,7 +57,7 @@ fn stations_are_told_apart_to_the_byte() {
 }
 
 #[test]
-#[ignore = "a part of `make soak`: half an hour of a core"]
+#[ignore = "a part of `make soak`: an hour or more of a core; WIFI_HOURS=1 takes five minutes"]
 fn a_day_of_three_phones_is_told_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
     let (plan, domains) = plan();
