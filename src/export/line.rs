@@ -13,8 +13,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{community, stamp};
-use crate::engine::event::{Ends, Event};
-use crate::packet::Mac;
+use crate::engine::event::{Ends, Event, Mac};
 
 /// The name of a field as it stands between two values: `,"name":`. Made by [`key!`].
 #[derive(Clone, Copy)]

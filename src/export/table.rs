@@ -11,8 +11,8 @@ mod grid;
 use grid::Grid;
 
 use super::{ATTRIBUTION, day, printable, rfc3339};
+use crate::engine::event::Timestamp;
 use crate::engine::snapshot::{Both, DestinationRow, DeviceRow, Origin, Place, Snapshot};
-use crate::packet::Timestamp;
 
 /// The table, made to fit `width` columns where one is given.
 #[must_use]
