@@ -10,7 +10,7 @@ fuzz_target!(|input: &[u8]| {
         whither_fuzz::datagram(dissector, input);
     }
     if let Some(message) = dns::by_form(input) {
-        whither_fuzz::observed(&Observation::Dns(Box::new(message)));
+        whither_fuzz::observed(&Observation::Dns(message));
     }
     whither_fuzz::stream(&dns::OVER_TCP, input);
 });
