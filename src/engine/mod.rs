@@ -87,7 +87,7 @@ use crate::packet::{Body, Datagram, Frame, ICMPV6, Mac, Packet, Timestamp};
 const MINUTE: u64 = 60_000_000_000;
 
 /// What is over goes after each so many packets: looking whether anything is cost each packet as much as finding its flow.
-const EXPIRED_AT_ONCE: u64 = 32;
+const EXPIRED_AT_ONCE: u8 = 32;
 
 /// Follows flows, names and locates them, and keeps the accounts.
 #[derive(Debug)]
@@ -96,6 +96,8 @@ pub struct Engine {
     flows: Table<FlowKey, Flow>,
     core: Core,
     echoes: Echoes,
+    /// Frames since it was looked whether anything is over.
+    unlooked: u8,
     last_packet: Option<Timestamp>,
 }
 
@@ -107,6 +109,7 @@ impl Engine {
             clock: Clock::default(),
             last_packet: None,
             echoes: Echoes::default(),
+            unlooked: 0,
             flows: Table::new("flows", limits.flows),
             core: Core {
                 devices: Devices::new(side, &limits),
@@ -137,7 +140,10 @@ impl Engine {
         let now = self.tick(frame.time);
         self.last_packet = Some(now);
         self.core.health.packets = self.core.health.packets.saturating_add(1);
-        if self.core.health.packets.is_multiple_of(EXPIRED_AT_ONCE) {
+        // A count of its own: that of all packets has those that nobody can read in it, and these could come at every turn.
+        self.unlooked = self.unlooked.saturating_add(1);
+        if self.unlooked >= EXPIRED_AT_ONCE {
+            self.unlooked = 0;
             // As many as came in meanwhile may go.
             for _ in 0..EXPIRED_AT_ONCE {
                 if !self.expire(now) {

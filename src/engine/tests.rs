@@ -7,7 +7,7 @@ use etherparse::PacketBuilder;
 
 use proptest::prelude::*;
 
-use super::event::{Detail, Event};
+use super::event::{Detail, Ends, Event};
 use super::snapshot::Snapshot;
 use super::*;
 use crate::packet::Link;
@@ -276,6 +276,23 @@ fn a_device_that_left_with_a_flow_unfinished_comes_back_with_equal_sums() {
     lab.snapshot();
     lab.engine.finish(drop);
     lab.snapshot();
+}
+
+/// As in a capture of two interfaces that take turns.
+#[test]
+fn what_is_over_ends_also_where_every_other_frame_cannot_be_read() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    lab.wait(3 * 3600);
+    for _ in 0..64 {
+        lab.engine.unreadable();
+        lab.udp((B, ROUTER), "192.168.1.11:40000", "203.0.113.9:9999", b"x");
+    }
+    let ended = |event: &&Event| {
+        matches!(event.detail, Detail::Flow(_))
+            && event.ends == Some(Ends { client: PHONE.parse().unwrap(), server: SERVER.parse().unwrap(), protocol: 6 })
+    };
+    assert_eq!(lab.events.iter().filter(ended).count(), 1);
 }
 
 #[test]
