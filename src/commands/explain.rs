@@ -95,6 +95,9 @@ fn read(
                 captures.through(number);
                 engine.unreadable();
             }
+            Item::Mark(number, _) => {
+                captures.through(number);
+            }
         });
         if let Err(damage) = read {
             damages.push(format!("{}: {damage}", path.display()));

@@ -71,6 +71,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             }
             Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
+            Item::Mark(number, mark) => engine.mark(mark, number),
         });
         if let Err(damage) = read {
             damages.push(format!("{}: {damage}", path.display()));

@@ -123,6 +123,10 @@ fn through(file: &mut File, capture: &mut Capture, engine: &mut Engine, gather: 
     let mut progress = Progress::of(capture);
     let mut ends: Option<(Timestamp, Timestamp)> = None;
     let read = file.read(&mut |item| {
+        if let Item::Mark(number, mark) = item {
+            engine.mark(mark, number);
+            return engine.events().for_each(|event| gather.take(event));
+        }
         capture.frames = capture.frames.saturating_add(1);
         let Item::Frame(frame) = item else { return engine.unreadable() };
         progress.step(capture.frames, frame.data.len());
