@@ -58,7 +58,7 @@ pub(super) fn live(scrape: Scrape) -> Result<String, String> {
 
 /// All families; each table beside `FAMILIES` stands with what it tells.
 fn families() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES).chain(sandbox::FAMILIES)
+    FAMILIES.iter().chain(contacts::FAMILIES).chain(&routine::FAMILIES).chain(sandbox::FAMILIES).chain(stream::FAMILIES)
 }
 
 /// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.

@@ -6,7 +6,7 @@
 
 pub mod ask;
 pub mod captures;
-mod json;
+pub(super) mod json;
 mod packets;
 mod words;
 
