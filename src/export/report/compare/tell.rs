@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{Amount, Comparison, LEVELS, RhythmRow, Row, Side};
+use super::{Amount, Comparison, LEVELS, Response, RhythmRow, Row, Side};
 use crate::export::report::markdown::{code, plain};
-use crate::export::report::words::{grouped, percent, size, span};
+use crate::export::report::words::{chance, grouped, percent, size, span, span_ms};
 
 /// Rows of each level; JSON has all.
 const MOST: usize = 100;
@@ -50,11 +50,18 @@ pub fn compare_markdown(told: &Comparison) -> String {
         }
     }
     if !told.rhythms.is_empty() {
-        let _ = writeln!(out, "\n## Rhythm that differs\n\n| destination | A | B |\n|---|---|---|");
-        for RhythmRow { destination, a, b } in &told.rhythms {
+        let _ = writeln!(out, "\n## Rhythm: {}\n\n| is | destination | A | B |\n|---|---|---|---|", turned(told));
+        for RhythmRow { destination, change, a, b } in &told.rhythms {
             let word = |side: &Option<String>| side.as_deref().map_or_else(|| "none".to_owned(), plain);
-            let _ = writeln!(out, "| {} | {} | {} |", code(destination), word(a), word(b));
+            let _ = writeln!(out, "| {change} | {} | {} | {} |", code(destination), word(a), word(b));
         }
+    }
+    if !told.responses.is_empty() {
+        let _ = writeln!(out, "\n## After the marks\n\n| mark | destination | A | B |\n|---|---|---|---|");
+        for (label, destination, a, b) in told.followed() {
+            let _ = writeln!(out, "| {} | {} | {a} | {b} |", code(label), code(destination));
+        }
+        let _ = writeln!(out, "\n{}", told.left_out());
     }
     let _ = writeln!(out, "\n{NOTE}");
     out
@@ -82,13 +89,21 @@ pub fn compare_html(told: &Comparison) -> String {
                 } }
                 @for level in LEVELS { (table(level, &told.rows.iter().filter(|row| row.level == level).collect::<Vec<_>>())) }
                 @if !told.rhythms.is_empty() {
-                    h2.follows { "Rhythm that differs" }
+                    h2.follows { "Rhythm: " (turned(told)) }
                     div.wide { table {
-                        thead { tr { th { "destination" } th { "A" } th { "B" } } }
+                        thead { tr { th { "is" } th { "destination" } th { "A" } th { "B" } } }
                         tbody { @for row in &told.rhythms { tr {
-                            td.name { (row.destination) } td.words { (row.a.as_deref().unwrap_or("none")) } td.words { (row.b.as_deref().unwrap_or("none")) }
+                            td { span.tag { (row.change) } } td.name { (row.destination) } td.words { (row.a.as_deref().unwrap_or("none")) } td.words { (row.b.as_deref().unwrap_or("none")) }
                         } } }
                     } }
+                }
+                @if !told.responses.is_empty() {
+                    h2.follows { "After the marks" }
+                    div.wide { table {
+                        thead { tr { th { "mark" } th { "destination" } th { "A" } th { "B" } } }
+                        tbody { @for (label, destination, a, b) in told.followed() { tr { td.name { (label) } td.name { (destination) } td.words { (a) } td.words { (b) } } } }
+                    } }
+                    p.soft { (told.left_out()) }
                 }
                 p.note { (NOTE) }
             }
@@ -110,6 +125,37 @@ fn table(level: &str, rows: &[&Row]) -> Markup {
             } } }
         } }
         @if rows.len() > MOST { p.soft { (rows.len() - MOST) " more; JSON has all." } }
+    }
+}
+
+fn turned(told: &Comparison) -> String {
+    let of = |change: &str| told.rhythms.iter().filter(|row| row.change == change).count();
+    format!("{} lost (only A), {} gained (only B), {} changed", of("lost"), of("gained"), of("changed"))
+}
+
+impl Comparison {
+    /// Label, destination and what either side shows, where one of them stands out.
+    fn followed(&self) -> impl Iterator<Item = (&str, &str, String, String)> {
+        let words = |side: &Option<Response>| {
+            side.as_ref().map_or_else(
+                || "no flow followed".to_owned(),
+                |row| {
+                    let (p, q) = (chance(row.p_millionths), chance(row.q_millionths));
+                    let bytes = format!("{}, {} by chance (lift {})", size(row.bytes), size(row.expected_bytes), row.lift());
+                    format!("{} of {} marks, {} after; {bytes}; p {p}, q {q}", row.answered, row.marks, span_ms(row.median_delay_ms))
+                },
+            )
+        };
+        let stands = self.responses.iter().filter(|row| row.either().any(Response::stands)).take(MOST);
+        stands.filter_map(move |row| {
+            let one = row.either().next()?;
+            Some((one.label.as_str(), one.destination.as_str(), words(&row.a), words(&row.b)))
+        })
+    }
+
+    fn left_out(&self) -> String {
+        let rest = self.responses.len().saturating_sub(self.followed().count());
+        format!("{} more destinations followed some mark, and no more than chance has it (q above 0.05); JSON has them.", grouped(rest as u64))
     }
 }
 
