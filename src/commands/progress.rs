@@ -48,7 +48,8 @@ impl Progress {
 
     fn words(&self) -> String {
         // Standard input and pipes have no size.
-        let Some(percent) = u128::from(self.read).saturating_mul(100).checked_div(u128::from(self.all)).map(|percent| percent.min(99)) else {
+        let Some(percent) = u128::from(self.read).saturating_mul(100).checked_div(u128::from(self.all)).map(|percent| percent.min(99))
+        else {
             return format!("whither: {}: {} frames", self.name, self.frames);
         };
         let full = usize::try_from(percent).unwrap_or_default().saturating_mul(WIDTH) / 100;

@@ -129,7 +129,14 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
 }
 
 /// One capture through the engine.
-fn through(path: &Path, file: &mut File, capture: &mut Capture, engine: &mut Engine, gather: &mut Gather, filter: &mut Filter) -> Result<(), Damage> {
+fn through(
+    path: &Path,
+    file: &mut File,
+    capture: &mut Capture,
+    engine: &mut Engine,
+    gather: &mut Gather,
+    filter: &mut Filter,
+) -> Result<(), Damage> {
     let mut progress = Progress::of(path);
     let mut ends: Option<(Timestamp, Timestamp)> = None;
     let read = file.read(&mut |item| {

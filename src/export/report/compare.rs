@@ -73,6 +73,8 @@ pub(super) struct Amount {
     pub(super) flows: u64,
     pub(super) bytes: u64,
     pub(super) bytes_per_hour: u64,
+    /// Time there by flow: the mean gap; none without flows.
+    pub(super) mean_gap_seconds: Option<u64>,
 }
 
 /// A rhythm that one side has and the other has not, or has otherwise.
@@ -139,6 +141,7 @@ fn level_rows(level: &'static str, of_a: &[Met], of_b: &[Met], seconds: [u64; 2]
             flows: *flows,
             bytes: *bytes,
             bytes_per_hour: per_hour(*bytes, seconds),
+            mean_gap_seconds: seconds.checked_div(*flows),
         })
     };
     let mut rows: Vec<Row> = all
@@ -196,7 +199,9 @@ fn rhythms(of_a: &[(String, String)], of_b: &[(String, String)]) -> Vec<RhythmRo
 fn responses(of_a: &[Response], of_b: &[Response]) -> Vec<ResponseRow> {
     let key = |row: &Response| (row.label.clone(), row.destination.clone());
     // Of several devices the clearest counts.
-    let find = |rows: &[Response], what: &(String, String)| rows.iter().filter(|row| key(row) == *what).min_by_key(|row| row.q_millionths).cloned();
+    let find = |rows: &[Response], what: &(String, String)| {
+        rows.iter().filter(|row| key(row) == *what).min_by_key(|row| row.q_millionths).cloned()
+    };
     let mut all: Vec<(String, String)> = of_a.iter().chain(of_b).map(key).collect();
     all.sort_unstable();
     all.dedup();

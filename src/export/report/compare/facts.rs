@@ -73,7 +73,8 @@ impl Facts {
         let labels: Vec<&str> = devices(report).map(|device| device.id.as_str()).collect();
         // The report's labels are printable, the gathered ones are not yet.
         let told = |device: &str| labels.contains(&&*clean(device));
-        let spells: Vec<Spell> = snapshot.devices.iter().filter(|row| told(&row.id)).flat_map(|row| clipped(spells, &row.id, row.first, row.last)).collect();
+        let spells: Vec<Spell> =
+            snapshot.devices.iter().filter(|row| told(&row.id)).flat_map(|row| clipped(spells, &row.id, row.first, row.last)).collect();
         let mut met: [Vec<Met>; LEVELS.len()] = Default::default();
         let (mut flows, mut up, mut down) = (0_u64, 0_u64, 0_u64);
         for row in gather.rows.iter().filter(|row| told(&row.key.device)) {
@@ -122,7 +123,8 @@ impl Facts {
 /// The spells of a device, as far as it was there.
 fn clipped<'a>(spells: &'a [Spell], device: &'a str, first: Timestamp, last: Timestamp) -> impl Iterator<Item = Spell> + 'a {
     let own = spells.iter().filter(move |spell| *spell.device == *device);
-    own.map(move |spell| Spell { from: spell.from.max(first), to: spell.to.min(last), ..spell.clone() }).filter(|spell| spell.from < spell.to)
+    own.map(move |spell| Spell { from: spell.from.max(first), to: spell.to.min(last), ..spell.clone() })
+        .filter(|spell| spell.from < spell.to)
 }
 
 fn inside(time: Timestamp, device: &str, spells: &[Spell]) -> bool {

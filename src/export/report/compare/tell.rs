@@ -13,7 +13,7 @@ const MOST: usize = 100;
 /// What the numbers mean, under both.
 const NOTE: &str = "z is the difference of the log-odds in standard errors, by flows (hellos for ja4): positive where it is more of A's. \
 Beyond 2 in either way is unusual, but there are many rows. Silence is the chance that the side without it would have met nothing had it met it \
-as often by the hour as the other: a small one says that the difference is no accident of watching.";
+as often by the hour as the other: a small one says that the difference is no accident of watching. One in: the time there by flow, their mean gap.";
 
 /// As Markdown. Writing to a String cannot fail.
 #[must_use]
@@ -26,24 +26,12 @@ pub fn compare_markdown(told: &Comparison) -> String {
         let rows: Vec<&Row> = told.rows.iter().filter(|row| row.level == level).collect();
         let _ = writeln!(
             out,
-            "\n## {}\n\n| on | what | z | silence | A flows | A bytes/h | B flows | B bytes/h |\n|---|---|---:|---:|---:|---:|---:|---:|",
+            "\n## {}\n\n| on | what | z | silence | A flows | A one in | A bytes/h | B flows | B one in | B bytes/h |\n|---|---|---:|---:|---:|---:|---:|---:|---:|---:|",
             head(level, &rows)
         );
         for row in rows.iter().take(MOST) {
-            let [a_flows, a_bytes] = cells(&row.a);
-            let [b_flows, b_bytes] = cells(&row.b);
-            let _ = writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
-                on(row),
-                code(&row.what),
-                z(row),
-                silence(row),
-                a_flows,
-                a_bytes,
-                b_flows,
-                b_bytes
-            );
+            let (a, b) = (cells(&row.a).join(" | "), cells(&row.b).join(" | "));
+            let _ = writeln!(out, "| {} | {} | {} | {} | {a} | {b} |", on(row), code(&row.what), z(row), silence(row));
         }
         if rows.len() > MOST {
             let _ = writeln!(out, "\n{} more; JSON has all.", rows.len().saturating_sub(MOST));
@@ -118,7 +106,7 @@ fn table(level: &str, rows: &[&Row]) -> Markup {
     html! {
         h2.follows { (head(level, rows)) }
         div.wide { table {
-            thead { tr { th { "on" } th { "what" } th.number { "z" } th.number { "silence" } th.number { "A flows" } th.number { "A by the hour" } th.number { "B flows" } th.number { "B by the hour" } } }
+            thead { tr { th { "on" } th { "what" } th.number { "z" } th.number { "silence" } th.number { "A flows" } th.number { "A one in" } th.number { "A by the hour" } th.number { "B flows" } th.number { "B one in" } th.number { "B by the hour" } } }
             tbody { @for row in rows.iter().take(MOST) { tr {
                 td { span.tag { (on(row)) } } td.name { (row.what) } td.number { (z(row)) } td.number { (silence(row)) }
                 @for cell in cells(&row.a).into_iter().chain(cells(&row.b)) { td.number { (cell) } }
@@ -155,7 +143,10 @@ impl Comparison {
 
     fn left_out(&self) -> String {
         let rest = self.responses.len().saturating_sub(self.followed().count());
-        format!("{} more destinations followed some mark, and no more than chance has it (q above 0.05); JSON has them.", grouped(rest as u64))
+        format!(
+            "{} more destinations followed some mark, and no more than chance has it (q above 0.05); JSON has them.",
+            grouped(rest as u64)
+        )
     }
 }
 
@@ -206,9 +197,11 @@ fn silence(row: &Row) -> String {
     }
 }
 
-fn cells(amount: &Amount) -> [String; 2] {
+/// Flows, the mean gap between them, bytes by the hour.
+fn cells(amount: &Amount) -> [String; 3] {
+    let gap = amount.mean_gap_seconds.map_or_else(|| "–".to_owned(), span);
     match amount.flows {
-        0 => ["–".to_owned(), "–".to_owned()],
-        flows => [grouped(flows), if amount.bytes == 0 { "–".to_owned() } else { size(amount.bytes_per_hour) }],
+        0 => ["–", "–", "–"].map(str::to_owned),
+        flows => [grouped(flows), gap, if amount.bytes == 0 { "–".to_owned() } else { size(amount.bytes_per_hour) }],
     }
 }
