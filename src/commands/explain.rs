@@ -98,6 +98,9 @@ fn read(
                 captures.through(number);
                 engine.unreadable();
             }
+            Item::Mark(number, _) => {
+                captures.through(number);
+            }
         });
         progress.end();
         if let Err(damage) = read {

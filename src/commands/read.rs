@@ -76,6 +76,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
                 }
             }
             Item::Unreadable(..) => engine.unreadable(),
+            Item::Mark(number, mark) => engine.mark(mark, number),
         });
         progress.end();
         if let Err(damage) = read {

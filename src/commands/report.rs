@@ -140,6 +140,10 @@ fn through(
     let mut progress = Progress::of(path);
     let mut ends: Option<(Timestamp, Timestamp)> = None;
     let read = file.read(&mut |item| {
+        if let Item::Mark(number, mark) = item {
+            engine.mark(mark, number);
+            return engine.events().for_each(|event| gather.take(event));
+        }
         capture.frames = capture.frames.saturating_add(1);
         let Item::Frame(frame) = item else { return engine.unreadable() };
         progress.step(frame.data.len());
