@@ -31,7 +31,7 @@ use whither::engine::event::{Detail, Event};
 use whither::engine::geo::{Country, GeoDb};
 use whither::engine::limits::Limits;
 use whither::engine::roster::{Entry, Roster};
-use whither::engine::snapshot::{Both, Class, Snapshot};
+use whither::engine::snapshot::{Both, Class, INTERVALS, Snapshot};
 use whither::engine::watchlist::Watchlist;
 use whither::export::{Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
@@ -435,6 +435,14 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
             "{}: destinations and pending make the total",
             device.id
         );
+        let bytes = |both: &Both| both.transmit.bytes + both.receive.bytes;
+        for row in snapshot.destinations.iter().filter(|row| row.device == device.id) {
+            let sum: u64 = row.timeline.intervals().map(|(_, bytes)| bytes).sum();
+            assert_eq!(sum, bytes(&row.total), "{}: the strip of {} makes its total", device.id, row.destination);
+            assert!(row.timeline.intervals().count() <= INTERVALS);
+        }
+        let recent: u64 = snapshot.last_packet.map_or(0, |last| device.recent.until(last).iter().sum());
+        assert!(recent <= bytes(&device.total), "{}: the last hour is part of the total", device.id);
         let outside = device.visibility.iter().filter(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
         let outside: u64 = outside.map(|(_, some)| some.transmit.bytes + some.receive.bytes).sum();
         assert_eq!(device.services.iter().map(|(_, bytes)| bytes).sum::<u64>(), outside, "{}: services make what goes outside", device.id);

@@ -9,6 +9,7 @@ use anyhow::Result;
 use whither::config::Compare;
 use whither::export::report::{self, Comparison};
 
+use super::Way;
 use super::report::{Bench, Form, check, read, write};
 
 /// Reads both sides and writes how they differ.
@@ -20,13 +21,13 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();
     let told = if asked.files.is_empty() {
-        let [a, b] = sides.map(|side| read(&[side], &common, &bench, &[]));
+        let [a, b] = sides.map(|side| read(&[side], &common, &bench, &[], Way::Patient));
         let (a, b) = (a?, b?);
         let told = report::compare(&a.told(&asked.device)?, &b.told(&asked.device)?);
         readings.extend([a, b]);
         told
     } else {
-        let both = read(&asked.files, &common, &bench, &[])?;
+        let both = read(&asked.files, &common, &bench, &[], Way::Patient)?;
         let told = report::compare(&both.told(std::slice::from_ref(&asked.a))?, &both.told(std::slice::from_ref(&asked.b))?);
         readings.push(both);
         told

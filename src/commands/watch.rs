@@ -16,7 +16,9 @@ use whither::capture::watch::{Turn, Watch as Capture};
 use whither::config::{Common, EVENTS_KEEP, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
+use whither::engine::event::Event;
 use whither::engine::limits::Limits;
+use whither::export::feed::Feed;
 use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue, News};
 use whither::export::rotate::Rotation;
@@ -39,6 +41,10 @@ const KNOWN: Duration = Duration::from_secs(5);
 /// Nanoseconds in which a busy capture's counters are asked for once: libpcap opens two files of the interface for it, 18 µs, and a
 /// turn may be a block of a few hundred packets.
 const COUNTED: u64 = 100_000_000;
+
+/// Why nobody can have the packets.
+const NO_CAPTURES: &str = "The sensor keeps no packets: what it remembers is here. Capture beside it (tcpdump -i INTERFACE -w FILE), and \
+    `whither read --serve FILE` shows the same page with the packets, or `whither explain` tells them.";
 
 struct State {
     engine: Engine,
@@ -78,6 +84,8 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     }
     engine.watch_for(lists);
     engine.register(roster);
+    engine.tell_notable();
+    let feed = Arc::new(Feed::new(common.sensor()));
     let kept = recall(&mut engine, &common)?;
     let stats = kept.as_ref().map(Kept::stats);
     know(&mut engine, &interface, &common);
@@ -87,8 +95,10 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let about = Scrape {
         sensor: common.sensor().to_owned(),
         sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
+        bench: common.location.map(|at| (at.latitude, at.longitude)),
         ..Scrape::default()
     };
+    let server = server.telling(Arc::clone(&feed)).reading(Err(NO_CAPTURES));
     let handle = serve((server, web), &state, queue.clone(), stats, about)?;
     let keeper = kept.map(|kept| keep(kept, &state)).transpose()?;
     let stop = signals(&state, &common)?;
@@ -97,7 +107,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         sandbox.line()
     );
     sandbox::mute(&sandbox)?;
-    let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
+    let done = watch(&mut capture, &state, (queue.as_ref(), &feed), &common, &stop);
 
     let mut last = lock(&state);
     eprintln!("whither: {}", losses::told(&last.row));
@@ -131,7 +141,19 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
     engine.routers(interface::own_macs(interface));
 }
 
-fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
+fn watch(
+    capture: &mut Capture,
+    state: &Mutex<State>,
+    (queue, feed): (Option<&EventQueue>, &Feed),
+    common: &Common,
+    stop: &AtomicBool,
+) -> Result<()> {
+    let tell = |event: Event| {
+        feed.take(&event);
+        if let Some(queue) = queue {
+            queue.send(event);
+        }
+    };
     let mut known = now();
     let (mut losses, mut counted) = (Losses::default(), 0);
     let hangup = Arc::new(AtomicBool::new(false));
@@ -142,8 +164,8 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         let turn = capture.poll(TURN, &mut |frame| {
             let state = held.get_or_insert_with(|| lock(state));
             state.engine.ingest(frame);
-            if let Some(queue) = queue {
-                state.engine.events().for_each(|event| queue.send(event));
+            if state.engine.has_events() {
+                state.engine.events().for_each(tell);
             }
         });
         let mut held = held.unwrap_or_else(|| lock(state));
@@ -165,13 +187,13 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
             Turn::Back => eprintln!("whither: watching {} again", held.row.interface),
             Turn::Refused(error) => return Err(error.into()),
         }
-        if let Some(queue) = queue {
-            held.engine.events().for_each(|event| queue.send(event));
-            if hangup.swap(false, Ordering::Relaxed) {
-                queue.reopen();
-            }
-        }
+        held.engine.events().for_each(tell);
+        let (packets, last_packet) = held.engine.progress();
         drop(held);
+        feed.progress(packets, last_packet);
+        if let Some(queue) = queue.filter(|_| hangup.swap(false, Ordering::Relaxed)) {
+            queue.reopen();
+        }
         if let Some(news) = news {
             eprintln!("whither: {news}");
         }
@@ -219,14 +241,17 @@ fn serve(
     stats: Option<Arc<Stats>>,
     about: Scrape,
 ) -> Result<Handle> {
-    let state = Arc::clone(state);
+    let (state, began) = (Arc::clone(state), now());
     let scrape = move || {
         let mut held = lock(&state);
         let mut snapshot = held.engine.snapshot();
         let capture = vec![held.row.clone()];
         drop(held);
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
-        Scrape { snapshot, capture, state: stats.as_deref().map(Stats::row), ..about.clone() }
+        // Whole seconds, and few of many: what is shown is renewed when it changes.
+        let silent = now().since(snapshot.last_packet.unwrap_or(began)).as_secs();
+        let silent = Some(Duration::from_secs(if silent < 10 { silent } else { silent - silent % 5 }));
+        Scrape { snapshot, capture, silent, state: stats.as_deref().map(Stats::row), ..about.clone() }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }

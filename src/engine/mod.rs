@@ -256,6 +256,12 @@ impl Engine {
         self.core.events.take()
     }
 
+    /// How far it is: frames taken in, and the last one's time.
+    #[must_use]
+    pub fn progress(&self) -> (u64, Option<Timestamp>) {
+        (self.core.health.packets, self.last_packet)
+    }
+
     /// Whether events wait.
     #[must_use]
     pub fn has_events(&self) -> bool {

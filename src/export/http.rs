@@ -546,6 +546,19 @@ mod tests {
     }
 
     #[test]
+    fn a_live_stream_of_which_nothing_is_taken_loses_its_place_and_is_counted() {
+        let hasty = Limits { request_time: Duration::from_millis(1_500), ..PATIENT };
+        let (address, handle) = server(hasty, true);
+        let mut stream = connect(address);
+        stream.write_all(b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // Where nothing happens the second word comes after ten seconds: later than a message may wait here.
+        let told = io::BufRead::lines(io::BufReader::new(stream)).map_while(Result::ok).filter(|line| line == "event: tick").count();
+        let (_, metrics) = ask(address, "GET", "/metrics");
+        assert!(told == 1 && metrics.contains("\nwhither_page_viewers_dropped_total 1\n"), "{told} {metrics}");
+        handle.stop();
+    }
+
+    #[test]
     fn a_head_that_never_ends_loses_its_place() {
         let hasty = Limits { head_time: Duration::from_millis(50), per_peer: 1, ..PATIENT };
         let (address, handle) = server(hasty, true);

@@ -12,7 +12,7 @@ mod samples;
 
 pub(super) use samples::Samples;
 
-use super::{REVISION, Scrape, VERSION, contacts, printable, routine, sandbox};
+use super::{REVISION, Scrape, VERSION, contacts, printable, routine, sandbox, stream};
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, RttRow, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.

@@ -128,6 +128,12 @@ impl Case {
         Self { device, meant, rows, kept: 0, answers: Vec::new(), learnt: Vec::new(), listed: Vec::new(), names: Vec::new() }
     }
 
+    /// The device's label.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
     /// Takes in an event; most are of others.
     pub fn take(&mut self, event: Event) {
         if event.device != self.device {
