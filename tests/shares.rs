@@ -46,7 +46,7 @@ fn captures() -> Vec<(String, Vec<Owned>)> {
         .filter(|(_, frames)| frames.iter().all(|frame| frame.link == Link::Ethernet))
         .collect();
     let mut lab = Vec::new();
-    write(&Plan { seed: 7, hours: 8, ..Plan::default() }, &mut lab).unwrap();
+    write(&Plan { seed: 7, hours: 2, ..Plan::default() }, &mut lab).unwrap();
     captures.push(("the lab run".to_owned(), frames(File::from_reader(std::io::Cursor::new(lab)).unwrap())));
     assert!(captures.len() > 12, "the samples are missing");
     captures
@@ -108,7 +108,11 @@ fn told(mut engines: Vec<Engine>, frames: &[Owned]) -> (Snapshot, Snapshot, Vec<
     for engine in &mut engines {
         engine.events().for_each(&mut take);
         // Flows that end together end in any order, and a rhythm is told of the first that shows it.
-        engine.finish(|event| if !matches!(event.detail, Detail::Rhythm(_)) { take(event) });
+        engine.finish(|event| {
+            if !matches!(event.detail, Detail::Rhythm(_)) {
+                take(event)
+            }
+        });
     }
     let end = snapshot(&mut engines);
     all.sort_unstable();
@@ -138,7 +142,7 @@ fn engines_tell_together_what_one_tells() {
                 engine
             };
             let (meanwhile, end, events) = told(vec![with(None)], &frames);
-            for number in [2, 3, 5] {
+            for number in [2, 3] {
                 let engines = Share::among(number, &Limits::default()).into_iter().map(|share| with(Some(share))).collect();
                 let (shared_meanwhile, shared_end, shared_events) = told(engines, &frames);
                 for (one, many) in [(&meanwhile, &shared_meanwhile), (&end, &shared_end)] {
@@ -173,7 +177,7 @@ fn each_frame_is_one_engines_or_everybodys() {
             }
         }
     }
-    assert!(own > 4_000 && own > common, "{own} of one engine, {common} of all: what has to be shared is not");
+    assert!(own > 1_000 && own > common, "{own} of one engine, {common} of all: what has to be shared is not");
 }
 
 #[cfg(feature = "live")]

@@ -370,7 +370,11 @@ mod tests {
         for last in 2..=250_u8 {
             servers.note(IpAddr::from([203, 0, 113, last]), ms(1), 9, at(10), stale);
         }
-        assert_eq!((servers.row().unwrap().entries, servers.least(server()).map(|least| least.handshakes)), (2, Some(3)), "the living stay");
+        assert_eq!(
+            (servers.row().unwrap().entries, servers.least(server()).map(|least| least.handshakes)),
+            (2, Some(3)),
+            "the living stay"
+        );
         servers.note(IpAddr::from([192, 0, 2, 1]), ms(1), 9, at(60), stale);
         assert!(servers.least(IpAddr::from([192, 0, 2, 1])).is_some(), "the silent leave");
     }

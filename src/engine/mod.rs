@@ -325,6 +325,13 @@ impl Engine {
         self.core.contacts.restore(memories, &self.core.limits);
     }
 
+    /// Takes in what the other engines of this capture remember of their devices, of which some may become this one's.
+    pub fn learn_of_others(&mut self, mut memories: Vec<Memory>) {
+        let Some(share) = &self.core.health.share else { return };
+        memories.retain(|memory| !share.tells(&memory.device, None));
+        self.core.contacts.replace(memories, &self.core.limits);
+    }
+
     /// Moves the clock on; returns the time now.
     fn tick(&mut self, time: Timestamp) -> Timestamp {
         let now = self.clock.advance(time);

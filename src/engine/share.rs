@@ -12,7 +12,9 @@
 //! contacts are no sums. The price of this road: what our own send each other costs every engine, and each has tables of its own.
 //!
 //! What is not the same as with one engine: of two devices that may be one, the newer's engine has not heard what the older sent to the
-//! internet; and a router that is not the access point is known to each engine by the first frame that it sees of it.
+//! internet; a router that is not the access point is known to each engine by the first frame that it sees of it; a device with an
+//! address of ours that only ARP tells of (no private one, in no prefix of the interface, announced, or given) is not charged for what a
+//! device of another engine sends it; and when another devices file gives a MAC to another engine, its connections begin anew there.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -74,6 +76,8 @@ pub struct Share {
     aliases: Vec<(Arc<str>, u8)>,
     /// Prefixes of ours, [`INSIDE`] among them.
     nets: Vec<IpNet>,
+    /// How often what decides has changed.
+    edition: u32,
 }
 
 impl Share {
@@ -90,6 +94,7 @@ impl Share {
             open: Vec::new(),
             aliases: Vec::new(),
             nets: inside(&[]),
+            edition: 0,
         };
         (0..engines).map(of).collect()
     }
@@ -113,7 +118,17 @@ impl Share {
 
     /// Takes over which prefixes are ours: those that we were given, and those that a router announced.
     pub(super) fn nets(&mut self, ours: &[IpNet]) {
-        self.nets = inside(ours);
+        let nets = inside(ours);
+        if self.nets != nets {
+            self.nets = nets;
+            self.edition = self.edition.wrapping_add(1);
+        }
+    }
+
+    /// Which edition it is: another one may have another filter.
+    #[must_use]
+    pub const fn edition(&self) -> u32 {
+        self.edition
     }
 
     /// Takes over which MACs are one device. A device that was there before stays where it is.
@@ -146,6 +161,7 @@ impl Share {
         }
         self.moved.sort_unstable();
         self.open.sort_unstable();
+        self.edition = self.edition.wrapping_add(1);
     }
 
     /// Whose a frame is.
@@ -325,17 +341,27 @@ impl Snapshot {
         add(&mut self.input_errors, part.input_errors, |row| row.0, |row, more| row.1 = row.1.saturating_add(more.1));
         add(&mut self.malformed, part.malformed, |row| (row.0, row.1), |row, more| row.2 = row.2.saturating_add(more.2));
         add(&mut self.quic_versions, part.quic_versions, |row| row.0, |row, more| row.1 = row.1.saturating_add(more.1));
-        add(&mut self.rtts, part.rtts, |row| row.place, |row, more| {
-            row.count = row.count.saturating_add(more.count);
-            row.sum += more.sum;
-            row.buckets.iter_mut().zip(more.buckets).for_each(|(bucket, more)| *bucket = bucket.saturating_add(more));
-        });
-        add(&mut self.tables, part.tables, |row| row.table, |row, more| {
-            row.entries = row.entries.saturating_add(more.entries);
-            row.limit = row.limit.saturating_add(more.limit);
-            row.evicted = row.evicted.saturating_add(more.evicted);
-            row.refused = row.refused.saturating_add(more.refused);
-        });
+        add(
+            &mut self.rtts,
+            part.rtts,
+            |row| row.place,
+            |row, more| {
+                row.count = row.count.saturating_add(more.count);
+                row.sum += more.sum;
+                row.buckets.iter_mut().zip(more.buckets).for_each(|(bucket, more)| *bucket = bucket.saturating_add(more));
+            },
+        );
+        add(
+            &mut self.tables,
+            part.tables,
+            |row| row.table,
+            |row, more| {
+                row.entries = row.entries.saturating_add(more.entries);
+                row.limit = row.limit.saturating_add(more.limit);
+                row.evicted = row.evicted.saturating_add(more.evicted);
+                row.refused = row.refused.saturating_add(more.refused);
+            },
+        );
     }
 }
 
