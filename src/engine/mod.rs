@@ -50,6 +50,7 @@ mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod title;
 mod trail;
 mod vendor;
@@ -186,6 +187,7 @@ impl Engine {
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
+            self.core.flush(&key, flow); // into the minute that it was of
         }
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
@@ -246,6 +248,11 @@ impl Engine {
         }
         self.flows.give_back();
         self.core.streams.give_back();
+    }
+
+    /// Tells what is notable also where nobody takes all events.
+    pub fn tell_notable(&mut self) {
+        self.core.events.want_notable();
     }
 
     /// Takes the events that wait. Call it after each frame.

@@ -47,7 +47,9 @@ impl<'a> Line<'a> {
         line.time(key!("@timestamp"), event.time.as_nanos());
         line.word(key!("event.action"), action);
         line.text(key!("observer.name"), sensor);
-        line.text(key!("device.id"), &event.device);
+        if !event.device.is_empty() {
+            line.text(key!("device.id"), &event.device);
+        }
         if let Some(mac) = event.mac {
             line.field(key!("source.mac"));
             line.mac(mac);
