@@ -9,7 +9,7 @@ use whither::engine::snapshot::{
     SightingRow, Snapshot, TableRow, Tally, Timeline,
 };
 use whither::export::state::StateRow;
-use whither::export::{InterfaceRow, Scrape, prometheus};
+use whither::export::{InterfaceRow, Scrape, Viewers, prometheus};
 use whither::packet::{Mac, Timestamp};
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence and a letter outside ASCII.
@@ -100,7 +100,15 @@ fn scrape() -> Scrape {
     };
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, sandbox: vec![("landlock", true)] }
+    Scrape {
+        snapshot,
+        capture: vec![wlan],
+        sensor: "lab".to_owned(),
+        state,
+        sandbox: vec![("landlock", true)],
+        viewers: Some(Viewers::default()),
+        ..Scrape::default()
+    }
 }
 
 /// A rhythm that has all numbers.

@@ -87,7 +87,8 @@ fn what_is_notable_is_told_live_once_and_again_to_who_lost_the_line() {
     let (event, id, told) = message(&mut stream);
     assert_eq!((event.as_str(), &told["event"]["device.id"]), ("notable", &"first".into()));
     assert_eq!(told["id"], id.clone().unwrap());
-    site.feed.progress(42, None);
+    site.feed.passed(40, None);
+    site.feed.passed(2, None);
     let tick = loop {
         let (event, _, told) = message(&mut stream);
         assert_eq!(event, "tick", "{told}");

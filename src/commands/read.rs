@@ -57,7 +57,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     if told.feed.is_some() {
         engine.tell_notable();
     }
-    let state = recall(&mut engine, &common)?;
+    let state = recall(std::slice::from_mut(&mut engine), &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {
@@ -65,7 +65,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         (server, _) => (server, None),
     };
 
-    let (mut damages, mut packets) = (Vec::new(), 0_u64);
+    let mut damages = Vec::new();
     for (path, file) in &mut files {
         engine.begin();
         let mut progress = Progress::of(path, Way::Patient);
@@ -83,8 +83,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
                     engine.events().for_each(|event| told.take(&event));
                 }
                 if let Some(feed) = &told.feed {
-                    packets = packets.saturating_add(1);
-                    feed.progress(packets, Some(frame.time));
+                    feed.passed(1, Some(frame.time));
                 }
             }
             Item::Unreadable(..) => engine.unreadable(),
@@ -98,9 +97,6 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
-    if let Some(feed) = &feed {
-        feed.progress(snapshot.packets, snapshot.last_packet);
-    }
     drop(engine); // its tables make room for what is printed
     let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
     if let (Some(mut state), Some(folder)) = (state, &common.state) {

@@ -93,10 +93,10 @@ impl Feed {
         ring.gone = ring.gone.max(gone.map_or(0, |gone| gone.number));
     }
 
-    /// Says how far the packets are: how many, and the last one's time.
-    pub fn progress(&self, packets: u64, last_packet: Option<Timestamp>) {
-        self.packets.store(packets, Ordering::Relaxed);
-        self.last_packet.store(last_packet.map_or(0, Timestamp::as_nanos), Ordering::Relaxed);
+    /// Says that so many packets more have passed, and when the last one did.
+    pub fn passed(&self, packets: u64, last_packet: Option<Timestamp>) {
+        self.packets.fetch_add(packets, Ordering::Relaxed);
+        self.last_packet.fetch_max(last_packet.map_or(0, Timestamp::as_nanos), Ordering::Relaxed);
     }
 
     /// How far the packets are.
