@@ -218,7 +218,7 @@ pub struct Report {
     /// Say of this, too, whether each device met it: a country's code, AS<n>, or a name and all below it (repeatable)
     #[arg(long, value_name = "WHAT")]
     pub ask: Vec<String>,
-    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    /// A log of what was done, beside the marks in the captures: lines of a time (RFC 3339) and a mark
     #[arg(long, value_name = "FILE")]
     pub marks: Option<PathBuf>,
     /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
@@ -259,7 +259,7 @@ pub struct Compare {
     /// Only this device of both captures: before and after (repeatable)
     #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
     pub device: Vec<String>,
-    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    /// A log of what was done, beside the marks in the captures: lines of a time (RFC 3339) and a mark
     #[arg(long, value_name = "FILE")]
     pub marks: Option<PathBuf>,
     /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]

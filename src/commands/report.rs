@@ -124,7 +124,7 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
     }
     engine.finish(|event| gather.take(event));
     let snapshot = engine.snapshot();
-    marks::of_devices(&log, &snapshot)?.into_iter().for_each(|mark| gather.mark(mark));
+    marks::say(log, &snapshot, &mut gather)?;
     Ok(Reading { inputs, snapshot, gather, damages })
 }
 

@@ -23,7 +23,7 @@ mod words;
 pub use compare::{Comparison, Spell, compare, compare_html, compare_markdown, compare_phases};
 pub use csv::csv;
 pub use draft::draft;
-pub use gather::{Gather, Mark};
+pub use gather::Gather;
 pub use html::html;
 pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};
