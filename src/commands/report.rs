@@ -103,6 +103,7 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &Strin
     let mut inputs = inputs(common, settings)?;
     let mut engine = engine(common, true)?;
     engine.watch_for(watchlists(&common.watchlist)?);
+    engine.follow_activity();
     let mut gather = Gather::new();
     let mut damages = Vec::new();
     for (path, mut file) in files {
@@ -115,6 +116,7 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &Strin
         inputs.captures.push(capture);
     }
     engine.finish(|event| gather.take(event));
+    gather.own_marks(|words| engine.label_of(words));
     Ok(Reading { inputs, snapshot: engine.snapshot(), gather, damages })
 }
 

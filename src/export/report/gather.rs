@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::engine::event::{Detail, Event, FlowEnd, Timestamp};
+use crate::engine::event::{Detail, Event, FlowEnd, Mark, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Location, Origin, Verdict};
 
@@ -21,6 +21,8 @@ const MOST_JOINS: usize = 4_096;
 const MOST_PRINTS: usize = 4_096;
 /// Devices whose flows are counted: forged MAC addresses.
 const MOST_DEVICES: usize = 1_024;
+/// Marks kept: whoever may set one may set many.
+const MOST_SAID: usize = 4_096;
 /// Bins of a timeline.
 pub(super) const BINS: usize = 256;
 
@@ -37,6 +39,8 @@ pub struct Gather {
     pub(super) untold: u64,
     /// Who joined when, in the order of time.
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
+    /// The marks in the captures, each with the label of its device if it has one; in the order in which they stand there.
+    pub(super) said: Vec<(Option<Arc<str>>, Mark)>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
     /// Device, fingerprint (JA4) and how many hellos bore it, sorted.
@@ -126,8 +130,16 @@ impl Gather {
                 self.flow(event.device, *flow, ends.server.ip());
             }
             Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str())),
+            Detail::Mark(mark) if self.said.len() < MOST_SAID => self.said.push((mark.device.as_ref().map(|_| event.device), *mark)),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
+        }
+    }
+
+    /// Says again whose the marks are, when all devices are known: a mark may name one before its first packet.
+    pub fn own_marks(&mut self, label_of: impl Fn(&str) -> Arc<str>) {
+        for (owner, mark) in &mut self.said {
+            *owner = mark.device.as_ref().map(|words| label_of(words.as_str()));
         }
     }
 

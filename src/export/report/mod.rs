@@ -15,7 +15,9 @@ mod gather;
 mod html;
 mod markdown;
 mod model;
+mod phases;
 mod picture;
+mod said;
 mod unmet;
 mod words;
 
@@ -26,6 +28,8 @@ pub use gather::Gather;
 pub use html::html;
 pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};
+pub use phases::{By, Phases, Span};
+pub use said::phases;
 
 /// A report, or a comparison, as JSON, one object.
 ///
