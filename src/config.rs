@@ -218,6 +218,12 @@ pub struct Report {
     /// Say of this, too, whether each device met it: a country's code, AS<n>, or a name and all below it (repeatable)
     #[arg(long, value_name = "WHAT")]
     pub ask: Vec<String>,
+    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
+    /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub within: Option<Span>,
     /// Write one page that needs nothing beside it; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -253,6 +259,12 @@ pub struct Compare {
     /// Only this device of both captures: before and after (repeatable)
     #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
     pub device: Vec<String>,
+    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
+    /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub within: Option<Span>,
     /// Write one page that needs nothing beside it; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -270,7 +282,7 @@ pub struct Compare {
 /// `whither simulate`.
 #[derive(Args, Debug)]
 pub struct Simulate {
-    /// The capture to write; its truth goes to the same name with .truth.json
+    /// The capture to write; its truth goes to the same name with .truth.json, what the users did with .marks
     #[arg(value_name = "OUT.pcap")]
     pub out: PathBuf,
     /// Same seed, same bytes

@@ -4,6 +4,8 @@ pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
 mod losses;
+mod marks;
+mod progress;
 pub(crate) mod read;
 pub(crate) mod report;
 mod serve;

@@ -189,7 +189,7 @@ impl Core {
 
     /// Writes a line about a device.
     pub(super) fn tell_device(&mut self, id: Id, packet: u64, time: Timestamp) {
-        if !self.events.wanted() {
+        if !self.events.notable() {
             return;
         }
         let Some(device) = self.devices.table().get(id) else { return };

@@ -65,7 +65,7 @@ impl Core {
         {
             *count = count.saturating_add(1);
         }
-        if !self.events.wanted() {
+        if !self.events.notable() {
             return;
         }
         let client = flow.client;

@@ -174,7 +174,7 @@ impl Core {
         }
         if !told.is_empty() {
             let conflict = Detail::NameConflict { hello: name.shared(), dns: told };
-            self.tell(flow, context, context.sender, || conflict);
+            self.say(flow, context, context.sender, conflict);
         }
         false
     }
@@ -192,7 +192,7 @@ impl Core {
             return;
         }
         let offered = self.offered.to_vec();
-        self.tell(flow, context, client, || Detail::UnofferedResolver { offered });
+        self.say(flow, context, client, Detail::UnofferedResolver { offered });
     }
 
     /// A tunnel hides where its traffic goes; DTLS does not, and its hello may name the server.
@@ -251,8 +251,15 @@ impl Core {
         self.news(id, news, context);
     }
 
+    /// Tells something that is said of every message of its kind, where somebody takes all events.
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {
-        if !self.events.wanted() {
+        if self.events.wanted() {
+            self.say(flow, context, client, detail());
+        }
+    }
+
+    fn say(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: Detail) {
+        if !self.events.notable() {
             return;
         }
         let ends =
@@ -266,7 +273,7 @@ impl Core {
             device: self.label(flow, client, ends.client.ip()),
             mac: mac.filter(|mac| !mac.is_group()),
             ends: Some(ends),
-            detail: detail(),
+            detail,
         };
         self.events.push(event, &mut self.health);
     }

@@ -38,7 +38,7 @@ impl Core {
             if hit.category.is_pull() && listed.is_none() {
                 listed = Some(hit.clone());
             }
-            if !self.events.wanted() {
+            if !self.events.notable() {
                 continue;
             }
             let client = flow.client;

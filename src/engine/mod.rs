@@ -50,6 +50,7 @@ mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod title;
 mod trail;
 mod vendor;
@@ -187,6 +188,7 @@ impl Engine {
                 self.core.flush(&key, flow);
             }
             self.core.note_alive(flow, now);
+            self.core.flush(&key, flow); // into the minute that it was of
         }
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
@@ -252,6 +254,11 @@ impl Engine {
         }
         self.flows.give_back();
         self.core.streams.give_back();
+    }
+
+    /// Tells what is notable also where nobody takes all events.
+    pub fn tell_notable(&mut self) {
+        self.core.events.want_notable();
     }
 
     /// Takes the events that wait. Call it after each frame.

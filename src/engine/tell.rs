@@ -175,6 +175,7 @@ fn tell(
         first: first.min(device.first),
         last: device.last,
         total: ledger.total,
+        recent: ledger.recent.clone(),
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         verdicts: ledger.verdicts,
@@ -215,5 +216,7 @@ fn tell(
         first: account.first,
         last: account.last,
         total: account.total,
+        timeline: account.timeline.clone(),
+        named: account.named,
     }));
 }

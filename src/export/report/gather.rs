@@ -6,8 +6,9 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::event::{Detail, Event, FlowEnd, Mark, Timestamp};
+use crate::engine::event::{Detail, Event, FlowEnd, Mark as Said, Phase, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Location, Origin, Verdict};
 
@@ -21,8 +22,10 @@ const MOST_JOINS: usize = 4_096;
 const MOST_PRINTS: usize = 4_096;
 /// Devices whose flows are counted: forged MAC addresses.
 const MOST_DEVICES: usize = 1_024;
+/// Hellos that are counted, and flows of all rows whose time is kept: a device may open a million. 32 bytes each.
+const MOST_TIMES: usize = 1 << 19;
 /// Marks kept: whoever may set one may set many.
-const MOST_SAID: usize = 4_096;
+const MOST_MARKS: usize = 1_024;
 /// Bins of a timeline.
 pub(super) const BINS: usize = 256;
 
@@ -39,12 +42,50 @@ pub struct Gather {
     pub(super) untold: u64,
     /// Who joined when, in the order of time.
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
-    /// The marks in the captures, each with the label of its device if it has one; in the order in which they stand there.
-    pub(super) said: Vec<(Option<Arc<str>>, Mark)>,
+    /// The marks in the captures, whose devices are not known yet; in the order in which they stand there.
+    said: Vec<Said>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
-    /// Device, fingerprint (JA4) and how many hellos bore it, sorted.
-    pub(super) prints: Vec<(Arc<str>, Arc<str>, u64)>,
+    /// Device, fingerprint (JA4) and when hellos bore it, sorted by the first two.
+    pub(super) prints: Vec<(Arc<str>, Arc<str>, Vec<Timestamp>)>,
+    /// Hellos so far.
+    hellos: usize,
+    /// In the order in which they were taken in.
+    pub(super) marks: Vec<Mark>,
+    /// Flows whose time is kept, and those that found no room.
+    pub(super) timed: usize,
+    pub(super) untimed: u64,
+}
+
+/// Something that was done at the bench: what a person called it, and when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub label: Arc<str>,
+    /// To which device, by its label; none: it holds for all.
+    pub device: Option<Arc<str>>,
+    /// The phase that begins with it.
+    pub phase: Option<Phase>,
+}
+
+impl Mark {
+    /// Whether it is of a device, given by its label: of it alone, or of all.
+    pub(super) fn is_of(&self, device: &str) -> bool {
+        self.device.as_deref().is_none_or(|owner| owner == device)
+    }
+}
+
+/// One flow, as far as its time goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed {
+    pub(super) first: Timestamp,
+    /// First to last packet, milliseconds.
+    pub(super) lasted: u32,
+    /// Bytes from the client and from the server.
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Which account a flow was put on, and its own name. The place is that of the account.
@@ -75,6 +116,8 @@ pub(super) struct Row {
     pub(super) more_servers: bool,
     /// Up to the last that holds something.
     pub(super) bins: Vec<Bin>,
+    /// Its flows, in the order in which they ended.
+    pub(super) times: Vec<Timed>,
 }
 
 /// One server of a name, as its last flow left it.
@@ -121,6 +164,13 @@ impl Gather {
         self.begin.get_or_insert(time);
     }
 
+    /// Takes in a mark.
+    pub fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MOST_MARKS {
+            self.marks.push(mark);
+        }
+    }
+
     /// Takes in an event; most are of no interest.
     pub fn take(&mut self, event: Event) {
         match event.detail {
@@ -129,24 +179,29 @@ impl Gather {
                 self.count(&event.device, &flow, ends.server.port());
                 self.flow(event.device, *flow, ends.server.ip());
             }
-            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str())),
-            Detail::Mark(mark) if self.said.len() < MOST_SAID => self.said.push((mark.device.as_ref().map(|_| event.device), *mark)),
+            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str(), event.time)),
+            Detail::Mark(mark) if self.said.len() < MOST_MARKS => self.said.push(*mark),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
         }
     }
 
-    /// Says again whose the marks are, when all devices are known: a mark may name one before its first packet.
+    /// Takes in the marks of the captures, when all devices are known: one may be named before its first packet.
     pub fn own_marks(&mut self, label_of: impl Fn(&str) -> Arc<str>) {
-        for (owner, mark) in &mut self.said {
-            *owner = mark.device.as_ref().map(|words| label_of(words.as_str()));
+        for said in std::mem::take(&mut self.said) {
+            let device = said.device.as_ref().map(|words| label_of(words.as_str()));
+            self.mark(Mark { time: said.time, label: Arc::from(said.text.as_str()), device, phase: said.phase });
         }
     }
 
-    fn print(&mut self, device: Arc<str>, ja4: &str) {
+    fn print(&mut self, device: Arc<str>, ja4: &str, time: Timestamp) {
+        if self.hellos >= MOST_TIMES {
+            return;
+        }
+        self.hellos = self.hellos.saturating_add(1);
         match self.prints.binary_search_by(|(other, print, _)| (&**other, &**print).cmp(&(&*device, ja4))) {
-            Ok(at) => self.prints.get_mut(at).into_iter().for_each(|(.., hellos)| *hellos = hellos.saturating_add(1)),
-            Err(at) if self.prints.len() < MOST_PRINTS => self.prints.insert(at, (device, Arc::from(ja4), 1)),
+            Ok(at) => self.prints.get_mut(at).into_iter().for_each(|(.., times)| times.push(time)),
+            Err(at) if self.prints.len() < MOST_PRINTS => self.prints.insert(at, (device, Arc::from(ja4), vec![time])),
             Err(_) => {}
         }
     }
@@ -205,7 +260,13 @@ impl Gather {
             self.widen();
         }
         let span = self.bin(flow.first).zip(self.bin(last));
+        let room = self.timed < MOST_TIMES;
+        self.timed = self.timed.saturating_add(usize::from(room));
+        self.untimed = self.untimed.saturating_add(u64::from(!room));
         if let Some(row) = self.rows.get_mut(at) {
+            if room {
+                row.times.push(Timed::of(&flow));
+            }
             row.add(flow, server, last, span);
         }
     }
@@ -243,6 +304,7 @@ impl Row {
             servers: Vec::new(),
             more_servers: false,
             bins: Vec::new(),
+            times: Vec::new(),
         }
     }
 
@@ -280,6 +342,25 @@ impl Row {
             let more = if at == from { rest } else { 0 };
             *bin = bin.with(Bin { begun: u32::from(at == from), bytes: each.saturating_add(more) });
         }
+    }
+}
+
+impl Timed {
+    fn of(flow: &FlowEnd) -> Self {
+        Self {
+            first: flow.first,
+            lasted: u32::try_from(flow.duration.as_millis()).unwrap_or(u32::MAX),
+            up: flow.client.bytes,
+            down: flow.server.bytes,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.up.saturating_add(self.down)
+    }
+
+    pub(super) fn last(&self) -> Timestamp {
+        self.first.plus(Duration::from_millis(u64::from(self.lasted)))
     }
 }
 

@@ -11,9 +11,9 @@
 //! loaded) looks quiet, and a large update in the night looks like use: where it matters, set marks. Road not taken: a threshold learnt
 //! from each capture, which would move when another device is added or the capture is cut.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::gather::Mark;
 use crate::engine::activity::MINUTE;
 use crate::engine::event::{Phase, Timestamp};
 
@@ -160,11 +160,10 @@ fn on_top(layers: &[Vec<Span>], begin: Timestamp, end: Timestamp) -> Vec<Span> {
     merged(cuts.iter().copied().zip(cuts.iter().skip(1).copied()).filter_map(top))
 }
 
-/// Marks that begin a phase of a device: of it, or of all.
-pub(super) fn begun(marks: &[(Option<Arc<str>>, Timestamp, Option<Phase>)], device: &str) -> Vec<(Timestamp, Phase)> {
-    let of = |owner: &Option<Arc<str>>| owner.as_deref().is_none_or(|owner| owner == device);
+/// When a mark of a device, or of all, begins a phase.
+pub(super) fn begun(marks: &[Mark], device: &str) -> Vec<(Timestamp, Phase)> {
     let mut found: Vec<(Timestamp, Phase)> =
-        marks.iter().filter(|(owner, ..)| of(owner)).filter_map(|(_, time, phase)| Some((*time, (*phase)?))).collect();
+        marks.iter().filter(|mark| mark.is_of(device)).filter_map(|mark| Some((mark.time, mark.phase?))).collect();
     found.sort_by_key(|(time, _)| *time); // stable: of two at once the later said holds
     found
 }
@@ -221,11 +220,13 @@ mod tests {
     #[test]
     fn what_a_person_said_goes_before_all_until_the_next_word() {
         let minutes: Vec<(u32, u32)> = (0..10).map(|minute| (minute, BUSY)).collect();
+        let mark =
+            |device: Option<&str>, seconds, phase| Mark { time: at(seconds), label: "x".into(), device: device.map(Into::into), phase };
         let marks = [
-            (None, at(60), Some(Phase::Idle)),
-            (None, at(90), None),
-            (Some(Arc::from("b")), at(100), Some(Phase::Attach)),
-            (Some(Arc::from("a")), at(300), Some(Phase::InUse)),
+            mark(None, 60, Some(Phase::Idle)),
+            mark(None, 90, None),
+            mark(Some("b"), 100, Some(Phase::Attach)),
+            mark(Some("a"), 300, Some(Phase::InUse)),
         ];
         let grounds = |device| Grounds { marks: begun(&marks, device), minutes: &minutes, end: at(599), ..Grounds::default() };
         assert_eq!(told(&grounds("a")), ["in-use traffic 0-60", "idle mark 60-300", "in-use mark 300-599"]);
