@@ -249,15 +249,15 @@ pub struct Report {
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
 #[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))]
 pub struct Compare {
-    /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name
+    /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name, or a phase (attach, idle, in-use)
     pub a: String,
     /// The other side, likewise
     pub b: String,
-    /// The captures of both devices
+    /// The captures of both devices or phases
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Only this device of both captures: before and after (repeatable)
-    #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
+    /// Only this device of both captures, or of both phases (repeatable)
+    #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
     /// A log of what was done, beside the marks in the captures: lines of a time (RFC 3339) and a mark
     #[arg(long, value_name = "FILE")]

@@ -4,12 +4,13 @@
 //! say nothing. A line that is wrong ends the reading: a mark that is missing would be an experiment that was not done.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use whither::engine::event::Mark;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
-use whither::export::report::Gather;
+use whither::export::report::{self, Gather};
 use whither::packet::Timestamp;
 
 use super::beginning;
@@ -41,7 +42,7 @@ pub(super) fn say(marks: Vec<Mark>, snapshot: &Snapshot, gather: &mut Gather) ->
     for mark in marks {
         let device = mark.device.as_ref().map(|words| ask::device(words.as_str(), snapshot).map(|row| row.id.clone()));
         let device = device.transpose().map_err(|words| anyhow!("the mark `{}`: {words}", mark.text.as_str()))?;
-        gather.say(device, mark);
+        gather.mark(report::Mark { time: mark.time, label: Arc::from(mark.text.as_str()), device, phase: mark.phase });
     }
     Ok(())
 }

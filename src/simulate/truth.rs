@@ -249,7 +249,11 @@ impl Truth {
     pub fn marks(&self) -> String {
         let of = |device: &DeviceTruth| {
             let mac = device.mac.clone();
-            device.stimuli.iter().map(move |stimulus| format!("{} {{\"text\": \"{}\", \"device\": \"{mac}\"}}\n", stimulus.time, stimulus.kind)).collect::<Vec<_>>()
+            device
+                .stimuli
+                .iter()
+                .map(move |stimulus| format!("{} {{\"text\": \"{}\", \"device\": \"{mac}\"}}\n", stimulus.time, stimulus.kind))
+                .collect::<Vec<_>>()
         };
         let mut lines: Vec<String> = self.devices.iter().flat_map(of).collect();
         lines.sort_unstable();

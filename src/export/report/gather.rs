@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::event::{Detail, Event, FlowEnd, Mark, Timestamp};
+use crate::engine::event::{Detail, Event, FlowEnd, Mark as Said, Phase, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Location, Origin, Verdict};
 
@@ -25,7 +25,7 @@ const MOST_DEVICES: usize = 1_024;
 /// Hellos that are counted, and flows of all rows whose time is kept: a device may open a million. 32 bytes each.
 const MOST_TIMES: usize = 1 << 19;
 /// Marks kept: whoever may set one may set many.
-const MOST_SAID: usize = 4_096;
+const MOST_MARKS: usize = 1_024;
 /// Bins of a timeline.
 pub(super) const BINS: usize = 256;
 
@@ -42,17 +42,39 @@ pub struct Gather {
     pub(super) untold: u64,
     /// Who joined when, in the order of time.
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
-    /// The marks in the captures, each with the label of its device if it has one; in the order in which they stand there.
-    pub(super) said: Vec<(Option<Arc<str>>, Mark)>,
+    /// The marks in the captures, whose devices are not known yet; in the order in which they stand there.
+    said: Vec<Said>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
     /// Device, fingerprint (JA4) and when hellos bore it, sorted by the first two.
     pub(super) prints: Vec<(Arc<str>, Arc<str>, Vec<Timestamp>)>,
     /// Hellos so far.
     hellos: usize,
+    /// In the order in which they were taken in.
+    pub(super) marks: Vec<Mark>,
     /// Flows whose time is kept, and those that found no room.
     pub(super) timed: usize,
     pub(super) untimed: u64,
+}
+
+/// Something that was done at the bench: what a person called it, and when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub label: Arc<str>,
+    /// To which device, by its label; none: it holds for all.
+    pub device: Option<Arc<str>>,
+    /// The phase that begins with it.
+    pub phase: Option<Phase>,
+}
+
+impl Mark {
+    /// Whether it is of a device, given by its label: of it alone, or of all.
+    pub(super) fn is_of(&self, device: &str) -> bool {
+        self.device.as_deref().is_none_or(|owner| owner == device)
+    }
 }
 
 /// One flow, as far as its time goes.
@@ -142,10 +164,10 @@ impl Gather {
         self.begin.get_or_insert(time);
     }
 
-    /// Takes in a mark that stands in no capture, and the label of its device if it has one.
-    pub fn say(&mut self, device: Option<Arc<str>>, mark: Mark) {
-        if self.said.len() < MOST_SAID {
-            self.said.push((device, mark));
+    /// Takes in a mark.
+    pub fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MOST_MARKS {
+            self.marks.push(mark);
         }
     }
 
@@ -158,9 +180,17 @@ impl Gather {
                 self.flow(event.device, *flow, ends.server.ip());
             }
             Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str(), event.time)),
-            Detail::Mark(mark) if self.said.len() < MOST_SAID => self.said.push((mark.device.as_ref().map(|_| event.device), *mark)),
+            Detail::Mark(mark) if self.said.len() < MOST_MARKS => self.said.push(*mark),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
+        }
+    }
+
+    /// Takes in the marks of the captures, when all devices are known: one may be named before its first packet.
+    pub fn own_marks(&mut self, label_of: impl Fn(&str) -> Arc<str>) {
+        for said in std::mem::take(&mut self.said) {
+            let device = said.device.as_ref().map(|words| label_of(words.as_str()));
+            self.mark(Mark { time: said.time, label: Arc::from(said.text.as_str()), device, phase: said.phase });
         }
     }
 

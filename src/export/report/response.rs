@@ -12,16 +12,14 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gather::{Gather, Row, Timed};
+use super::gather::{Gather, Mark, Row, Timed};
 use super::model::Response;
 use super::words::{clean, milliseconds};
-use crate::engine::event::{Mark, Timestamp};
+use crate::engine::event::Timestamp;
 use crate::engine::snapshot::DeviceRow;
 
 /// Marks of a label below which nothing is said: three marks follow anything.
 const FEWEST: usize = 5;
-/// Marks of a label that are tested, each against every flow: whoever may set one may set many.
-const MOST_MARKS: usize = 1_024;
 /// Shifts tried, at most: two weeks would be a million.
 const MOST_SHIFTS: u64 = 100_000;
 /// A millionth: p and q are told in these.
@@ -45,17 +43,15 @@ pub(super) fn responses(row: &DeviceRow, gather: &Gather, within: Duration) -> (
     (told, silent)
 }
 
-/// The marks that hold for a device, by what they say, in the order of time; those outside its time are none of its own.
-fn series<'a>(row: &DeviceRow, gather: &'a Gather) -> Vec<(&'a str, Vec<Timestamp>)> {
-    let own = |(owner, mark): &&(Option<Arc<str>>, Mark)| {
-        owner.as_ref().is_none_or(|owner| *owner == row.id) && (row.first..=row.last).contains(&mark.time)
-    };
-    let mut marks: Vec<(&str, Timestamp)> = gather.said.iter().filter(own).map(|(_, mark)| (mark.text.as_str(), mark.time)).collect();
-    marks.sort_unstable();
+/// The marks that hold for a device, by label, in the order of time; those outside its time are none of its own.
+fn series<'a>(row: &DeviceRow, gather: &'a Gather) -> Vec<(&'a Arc<str>, Vec<Timestamp>)> {
+    let own = |mark: &&Mark| mark.device.as_ref().is_none_or(|device| *device == row.id) && (row.first..=row.last).contains(&mark.time);
+    let mut marks: Vec<&Mark> = gather.marks.iter().filter(own).collect();
+    marks.sort_by_key(|mark| (&mark.label, mark.time));
     marks
-        .chunk_by(|one, other| one.0 == other.0)
+        .chunk_by(|one, other| one.label == other.label)
         .filter(|same| same.len() >= FEWEST)
-        .filter_map(|same| Some((same.first()?.0, same.iter().take(MOST_MARKS).map(|(_, time)| *time).collect())))
+        .filter_map(|same| Some((&same.first()?.label, same.iter().map(|mark| mark.time).collect())))
         .collect()
 }
 
