@@ -113,6 +113,9 @@ pub struct Common {
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
     #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
+    /// Engines that share a live capture, one for each processor that it may take [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub workers: Option<u8>,
     /// Started as root: whose the process is once the capture is open [default: nobody, else who owns the files given]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -146,7 +149,7 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
 pub struct Read {
@@ -175,7 +178,7 @@ pub struct Read {
 
 /// `whither explain`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("user", |flag| flag.hide(true)))]
 pub struct Explain {
@@ -203,7 +206,7 @@ pub struct Explain {
 
 /// `whither report`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
@@ -243,7 +246,7 @@ pub struct Report {
 
 /// `whither compare`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
@@ -323,6 +326,7 @@ impl Common {
             web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
+            workers: self.workers.or(file.workers),
             user: self.user.or(file.user),
             sandbox: self.sandbox.or(file.sandbox),
         })
@@ -391,6 +395,7 @@ const KEYS: &[&str] = &[
     "web-config-file",
     "snaplen",
     "buffer",
+    "workers",
     "user",
     "sandbox",
 ];
@@ -481,7 +486,7 @@ mod tests {
     #[test]
     fn the_ring_is_told_of_where_there_is_one() {
         let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
-        for flag in ["--snaplen", "--buffer"] {
+        for flag in ["--snaplen", "--buffer", "--workers"] {
             assert_eq!([help("watch").contains(flag), help("read").contains(flag)], [true, false], "{flag}");
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
-    let state = recall(&mut engine, &common)?;
+    let state = recall(std::slice::from_mut(&mut engine), &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {
