@@ -188,9 +188,6 @@ impl Engine {
             flow.begin_trail(&packet);
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
-            if self.core.follows_activity {
-                self.core.flush(&key, flow);
-            }
             self.core.note_alive(flow, now);
             self.core.flush(&key, flow); // into the minute that it was of
         }
