@@ -61,14 +61,14 @@ impl Archive for Files {
         if stop.is_asked() { Err(stopped()) } else { Ok(bytes.0) }
     }
 
-    fn report(&self, device: &str, stop: &Arc<Stop>) -> Result<String, Problem> {
+    fn report(&self, device: &str, page: bool, stop: &Arc<Stop>) -> Result<String, Problem> {
         let (asked, bench) = (device.to_owned(), Bench { marks: None, within: None });
         let read = super::report::read(&self.paths, &self.common, &bench, &[("device", &asked)], Way::Until(stop)).map_err(failed)?;
         if stop.is_asked() {
             return Err(stopped());
         }
         let told = read.told(std::slice::from_ref(&asked)).map_err(|error| Problem::absent(error.to_string()))?;
-        Ok(report::html(&told))
+        if page { Ok(report::html(&told)) } else { report::json(&told).map_err(Problem::failed) }
     }
 }
 

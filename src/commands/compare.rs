@@ -35,7 +35,7 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
         readings.extend([a, b]);
         told
     } else if let Some(phases) = phases(&asked) {
-        let both = read(&asked.files, &common, &bench, &[])?;
+        let both = read(&asked.files, &common, &bench, &[], Way::Patient)?;
         let told = both.phases(&asked.device, phases)?;
         readings.push(both);
         told

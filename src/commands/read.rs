@@ -9,6 +9,7 @@ use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
 use whither::config::{Cli, Common, Read};
+use whither::engine::Engine;
 use whither::engine::event::Event;
 use whither::engine::snapshot::Snapshot;
 use whither::export::feed::Feed;
@@ -65,8 +66,33 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         (server, _) => (server, None),
     };
 
+    let damages = pass(&mut files, &mut engine, &mut filter, &mut told, replay.as_mut());
+    engine.finish(|event| told.take(&event));
+    told.finish(asked.names.as_deref())?;
+    let snapshot = engine.snapshot();
+    drop(engine); // its tables make room for what is printed
+    let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
+    if let (Some(mut state), Some(folder)) = (state, &common.state) {
+        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
+    }
+    if let Some(replay) = replay {
+        replay.end(snapshot).until_stopped()?;
+    } else if let Some(server) = server {
+        Pages::open(server, &common, snapshot, true)?.until_stopped()?;
+    }
+    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// All captures through the engine; where they broke off.
+fn pass(
+    files: &mut [(&PathBuf, File)],
+    engine: &mut Engine,
+    filter: &mut Filter,
+    told: &mut Told,
+    mut replay: Option<&mut Replay>,
+) -> Vec<String> {
     let mut damages = Vec::new();
-    for (path, file) in &mut files {
+    for (path, file) in files {
         engine.begin();
         let mut progress = Progress::of(path, Way::Patient);
         let read = file.read(&mut |item| match item {
@@ -94,20 +120,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish(|event| told.take(&event));
-    told.finish(asked.names.as_deref())?;
-    let snapshot = engine.snapshot();
-    drop(engine); // its tables make room for what is printed
-    let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
-    if let (Some(mut state), Some(folder)) = (state, &common.state) {
-        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
-    }
-    if let Some(replay) = replay {
-        replay.end(snapshot).until_stopped()?;
-    } else if let Some(server) = server {
-        Pages::open(server, &common, snapshot, true)?.until_stopped()?;
-    }
-    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+    damages
 }
 
 /// Where events go.

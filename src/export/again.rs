@@ -63,11 +63,11 @@ pub trait Archive: Send + Sync {
     /// The same; or they are more.
     fn packets(&self, deciding: &Deciding, stop: &Arc<Stop>) -> Result<Vec<u8>, Problem>;
 
-    /// The report on a device, by its label, as a page.
+    /// The report on a device, by its label: as a page, or as JSON.
     ///
     /// # Errors
     /// The same.
-    fn report(&self, device: &str, stop: &Arc<Stop>) -> Result<String, Problem>;
+    fn report(&self, device: &str, page: bool, stop: &Arc<Stop>) -> Result<String, Problem>;
 }
 
 /// Captures that can be read again, or the reason why they cannot.
@@ -179,9 +179,11 @@ impl Wanted {
     fn read(&self, archive: &dyn Archive, stop: &Arc<Stop>) -> Result<Answer, Problem> {
         let snapshot = &self.shown.scrape.snapshot;
         let device = ask::device(self.query.text("device").unwrap_or_default(), snapshot).map_err(Problem::absent)?;
-        if self.form == Form::Report {
-            let page = archive.report(&device.id, stop)?;
-            return Ok(Answer { bytes: page.into_bytes(), content_type: HTML, name: Some(format!("{}.html", file(&device.id, None))) });
+        if matches!(self.form, Form::Report | Form::ReportJson) {
+            let page = self.form == Form::Report;
+            let bytes = archive.report(&device.id, page, stop)?.into_bytes();
+            let (content_type, ending) = if page { (HTML, "html") } else { (JSON, "json") };
+            return Ok(Answer { bytes, content_type, name: Some(format!("{}.{ending}", file(&device.id, None))) });
         }
         let words = self.query.text("destination").unwrap_or_default();
         let meant = evidence::meant(&self.query, device, snapshot)?;
@@ -199,7 +201,7 @@ impl Wanted {
     fn remembered(&self, why: &'static str) -> Result<Answer, Problem> {
         let snapshot = &self.shown.scrape.snapshot;
         let device = ask::device(self.query.text("device").unwrap_or_default(), snapshot).map_err(Problem::absent)?;
-        if self.form == Form::Report {
+        if matches!(self.form, Form::Report | Form::ReportJson) {
             return Err(Problem::absent(why.to_owned()));
         }
         let meant = evidence::meant(&self.query, device, snapshot)?;

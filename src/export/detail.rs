@@ -51,8 +51,6 @@ pub(super) fn page(shown: &Shown, query: &Query) -> Result<String, Problem> {
             .iter()
             .map(|row| Sighting { ruleset: &row.ruleset, category: row.category, flows: row.flows })
             .collect(),
-        phases: [],
-        marks: [],
     })
     .map_err(Problem::failed)
 }
@@ -75,8 +73,6 @@ struct Page<'a> {
     rhythms: Vec<Rhythm<'a>>,
     config_pulls: Vec<Pulls<'a>>,
     watchlists: Vec<Sighting<'a>>,
-    phases: [(); 0],
-    marks: [(); 0],
 }
 
 #[derive(Serialize)]

@@ -163,8 +163,10 @@ pub enum Form {
     Evidence,
     /// Its packets.
     Packets,
-    /// The report on a device.
+    /// The report on a device, as a page.
     Report,
+    /// The same as JSON.
+    ReportJson,
 }
 
 /// A device, by its label.
@@ -213,6 +215,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/api/v1/evidence", content_type: JSON, parameters: Some(EVIDENCE), page: Page::Again(Form::Evidence) },
     Route { path: "/api/v1/evidence.pcapng", content_type: PCAPNG, parameters: Some(PACKETS), page: Page::Again(Form::Packets) },
     Route { path: "/api/v1/report.html", content_type: HTML, parameters: Some(ONE_DEVICE), page: Page::Again(Form::Report) },
+    Route { path: "/api/v1/report.json", content_type: JSON, parameters: Some(ONE_DEVICE), page: Page::Again(Form::ReportJson) },
     Route { path: "/api/v1/events", content_type: JSON, parameters: Some(EVENTS), page: Page::Heard },
     Route { path: "/api/v1/stream", content_type: STREAM, parameters: Some(&[AFTER]), page: Page::Live },
     Route { path: "/api/v1/devices", content_type: JSON, parameters: Some(&[]), page: Page::Shown(json::devices) },
