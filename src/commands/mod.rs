@@ -4,9 +4,12 @@ pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
 mod losses;
+pub(crate) mod mark;
 mod marks;
 mod progress;
 pub(crate) mod read;
+#[cfg(feature = "live")]
+mod record;
 pub(crate) mod report;
 mod serve;
 pub(crate) mod simulate;
@@ -92,7 +95,7 @@ fn confine(common: &Common, web: &Web) -> Result<Sandbox> {
     let needs = Needs {
         read: [&common.geoip, &common.watchlist, &web.files()].into_iter().flatten().chain(&common.devices).cloned().collect(),
         write: written.cloned().collect(),
-        keep: common.state.iter().cloned().collect(),
+        keep: common.state.iter().chain(&common.record).cloned().collect(),
     };
     sandbox::enter(common.sandbox.unwrap_or_default(), common.user.as_deref(), &needs)
 }

@@ -19,6 +19,7 @@ use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
 use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue, News};
+use whither::export::record::Stats as Recorded;
 use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
@@ -27,6 +28,7 @@ use whither::packet::Timestamp;
 use whither::sandbox;
 
 use super::losses::{self, Losses};
+use super::record::Beside;
 use super::{confine, databases, devices, recall, watchlists, web};
 
 /// How long a turn waits for packets: the longest that stopping takes.
@@ -64,7 +66,9 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let web = web(common.web_config_file.as_deref())?;
     let (scheme, at) = (web.scheme(), server.local_addr());
     sandbox::ask_nobody(common.sandbox.unwrap_or_default())?;
+    let snaplen = options.snaplen;
     let mut capture = Capture::open(options)?;
+    let mut beside = Beside::before(&common)?;
     let sandbox = confine(&common, &web)?;
 
     let geo = databases(&common.geoip)?;
@@ -77,6 +81,8 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         engine.stands_at(at.latitude, at.longitude);
     }
     engine.watch_for(lists);
+    beside.open(&interface, capture.link(), snaplen, &common, &roster)?;
+    let recorded = beside.stats();
     engine.register(roster);
     let kept = recall(&mut engine, &common)?;
     let stats = kept.as_ref().map(Kept::stats);
@@ -89,7 +95,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
         ..Scrape::default()
     };
-    let handle = serve((server, web), &state, queue.clone(), stats, about)?;
+    let handle = serve((server, web), &state, queue.clone(), (stats, recorded), about)?;
     let keeper = kept.map(|kept| keep(kept, &state)).transpose()?;
     let stop = signals(&state, &common)?;
     eprintln!(
@@ -97,7 +103,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         sandbox.line()
     );
     sandbox::mute(&sandbox)?;
-    let done = watch(&mut capture, &state, queue.as_ref(), &common, &stop);
+    let done = watch((&mut capture, &mut beside), &state, queue.as_ref(), &common, &stop);
 
     let mut last = lock(&state);
     eprintln!("whither: {}", losses::told(&last.row));
@@ -108,6 +114,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     });
     drop(last);
     handle.stop();
+    beside.finish();
     if let Some(keeper) = keeper {
         keeper.stop();
     }
@@ -131,7 +138,13 @@ fn know(engine: &mut Engine, interface: &str, common: &Common) {
     engine.routers(interface::own_macs(interface));
 }
 
-fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>, common: &Common, stop: &AtomicBool) -> Result<()> {
+fn watch(
+    (capture, beside): (&mut Capture, &mut Beside),
+    state: &Mutex<State>,
+    queue: Option<&EventQueue>,
+    common: &Common,
+    stop: &AtomicBool,
+) -> Result<()> {
     let mut known = now();
     let (mut losses, mut counted) = (Losses::default(), 0);
     let hangup = Arc::new(AtomicBool::new(false));
@@ -142,6 +155,7 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
         let turn = capture.poll(TURN, &mut |frame| {
             let state = held.get_or_insert_with(|| lock(state));
             state.engine.ingest(frame);
+            beside.frame(frame, &state.engine);
             if let Some(queue) = queue {
                 state.engine.events().for_each(|event| queue.send(event));
             }
@@ -165,6 +179,8 @@ fn watch(capture: &mut Capture, state: &Mutex<State>, queue: Option<&EventQueue>
             Turn::Back => eprintln!("whither: watching {} again", held.row.interface),
             Turn::Refused(error) => return Err(error.into()),
         }
+        let State { engine, row } = &mut *held;
+        beside.turn(engine, row, time);
         if let Some(queue) = queue {
             held.engine.events().for_each(|event| queue.send(event));
             if hangup.swap(false, Ordering::Relaxed) {
@@ -216,7 +232,7 @@ fn serve(
     (server, web): (Server, Web),
     state: &Arc<Mutex<State>>,
     queue: Option<EventQueue>,
-    stats: Option<Arc<Stats>>,
+    (stats, recorded): (Option<Arc<Stats>>, Option<Arc<Recorded>>),
     about: Scrape,
 ) -> Result<Handle> {
     let state = Arc::clone(state);
@@ -226,7 +242,13 @@ fn serve(
         let capture = vec![held.row.clone()];
         drop(held);
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
-        Scrape { snapshot, capture, state: stats.as_deref().map(Stats::row), ..about.clone() }
+        Scrape {
+            snapshot,
+            capture,
+            state: stats.as_deref().map(Stats::row),
+            record: recorded.as_deref().map(Recorded::row),
+            ..about.clone()
+        }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
