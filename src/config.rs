@@ -144,6 +144,9 @@ pub struct Common {
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
     #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
+    /// Engines that share a live capture, one for each processor that it may take [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub workers: Option<u8>,
     /// Started as root: whose the process is once the capture is open [default: nobody, else who owns the files given]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -178,11 +181,11 @@ pub struct Watch {
 /// `whither read`.
 #[derive(Args, Debug)]
 #[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
 pub struct Read {
-    /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Write the metrics as a scrape at the end would give them; - is standard output, in place of the table
@@ -208,7 +211,7 @@ pub struct Read {
 /// `whither explain`.
 #[derive(Args, Debug)]
 #[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("user", |flag| flag.hide(true)))]
 pub struct Explain {
@@ -217,7 +220,7 @@ pub struct Explain {
     /// The destination: what stands in the table's DESTINATION column, an address, AS<n>, a country's code or name, or a full name.
     /// What fits several is taken in this order: address, table, AS, country, full name
     pub destination: String,
-    /// pcap or pcapng captures, plain or gzip-compressed; they are read more than once, so not standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; they are read more than once, so not standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Print the evidence as JSON
@@ -237,13 +240,13 @@ pub struct Explain {
 /// `whither report`.
 #[derive(Args, Debug)]
 #[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
 #[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))] // only the captures may speak
 pub struct Report {
-    /// pcap or pcapng captures, plain or gzip-compressed; they are hashed too, so not standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; they are hashed too, so not standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Only this device, by its label in the table, its MAC, one of its addresses or its host name (repeatable)
@@ -278,7 +281,7 @@ pub struct Report {
 /// `whither compare`.
 #[derive(Args, Debug)]
 #[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
@@ -382,6 +385,7 @@ impl Common {
             web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
+            workers: self.workers.or(file.workers),
             user: self.user.or(file.user),
             sandbox: self.sandbox.or(file.sandbox),
         })
@@ -457,6 +461,7 @@ const KEYS: &[&str] = &[
     "web-config-file",
     "snaplen",
     "buffer",
+    "workers",
     "user",
     "sandbox",
 ];
@@ -553,7 +558,7 @@ mod tests {
     #[test]
     fn the_ring_is_told_of_where_there_is_one() {
         let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
-        for flag in ["--snaplen", "--buffer"] {
+        for flag in ["--snaplen", "--buffer", "--workers"] {
             assert_eq!([help("watch").contains(flag), help("read").contains(flag)], [true, false], "{flag}");
         }
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use whither::config::Compare;
 use whither::export::report::{self, Comparison};
 
+use super::captures;
 use super::report::{Bench, Form, check, read, write};
 
 /// Reads both sides and writes how they differ.
@@ -16,6 +17,7 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json].map(Option::as_deref);
     let sides = [PathBuf::from(&asked.a), PathBuf::from(&asked.b)];
+    asked.files = captures(&asked.files)?;
     check(&outs, if asked.files.is_empty() { &sides } else { &asked.files })?;
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();

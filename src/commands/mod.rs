@@ -15,11 +15,14 @@ mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]
 pub(crate) mod watch;
+#[cfg(feature = "live")]
+mod workers;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use whither::capture::file::File;
 use whither::config::Common;
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
@@ -57,14 +60,14 @@ fn engine(common: &Common, events: bool) -> Result<Engine> {
     Ok(engine)
 }
 
-/// What an earlier run knew, for the engine, and the directory to keep it in; and how long contacts are learnt.
-fn recall(engine: &mut Engine, common: &Common) -> Result<Option<State>> {
+/// What an earlier run knew, for the engines, and the directory to keep it in; and how long contacts are learnt.
+fn recall(engines: &mut [Engine], common: &Common) -> Result<Option<State>> {
     if let Some(span) = common.learning {
-        engine.learns_for(span.0);
+        engines.iter_mut().for_each(|engine| engine.learns_for(span.0));
     }
     let Some(folder) = &common.state else { return Ok(None) };
     let (state, memories) = State::open(folder)?;
-    engine.remember(memories);
+    engines.iter_mut().for_each(|engine| engine.remember(memories.clone()));
     Ok(Some(state))
 }
 
@@ -111,6 +114,36 @@ fn devices(file: Option<&Path>) -> Result<Roster> {
     let bytes = beginning(path, roster::LARGEST).with_context(|| format!("cannot read the devices file {}", path.display()))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| anyhow!("the devices file {} is not UTF-8 text", path.display()))?;
     roster::parse(text, path).context("the devices file")
+}
+
+/// The captures that are meant: a directory stands for those in it, in the order of their first packets.
+fn captures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let cannot = || format!("cannot read the directory {}", path.display());
+        let is_capture = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            [".pcap", ".pcapng", ".cap"].iter().any(|end| name.strip_suffix(".gz").unwrap_or(&name).ends_with(end))
+        };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            if is_capture(&path) {
+                // A file without packets has its place by its name alone.
+                found.push((File::open(&path)?.begin(), path));
+            }
+        }
+        if found.is_empty() {
+            return Err(anyhow!("{}: no captures in this directory (.pcap, .pcapng, .cap, also .gz)", path.display()));
+        }
+        found.sort();
+        files.extend(found.into_iter().map(|(_, path)| path));
+    }
+    Ok(files)
 }
 
 /// A file's first `most` bytes, and a byte more, so that a larger one is told as such without being held.

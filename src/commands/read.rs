@@ -19,7 +19,7 @@ use whither::sandbox;
 
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{engine, recall, watchlists, web};
+use super::{captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -41,6 +41,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
+    asked.files = captures(&asked.files)?;
     let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;
     let log = common
         .events
@@ -49,7 +50,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
-    let state = recall(&mut engine, &common)?;
+    let state = recall(std::slice::from_mut(&mut engine), &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {

@@ -14,6 +14,7 @@ use whither::export::pcapng::{Captured, Counts, Source};
 use whither::export::record::{News, Recorder, Rules, Stats};
 use whither::packet::{Body, Frame, Link, Mac, Packet, Timestamp};
 
+use super::devices;
 use super::mark::Pipe;
 
 /// All of it; nothing where nothing was asked for.
@@ -40,15 +41,18 @@ impl Beside {
     }
 
     /// The rest. `link`: how the interface's frames begin.
-    pub(super) fn open(&mut self, interface: &str, link: Link, snaplen: i32, common: &Common, roster: &Roster) -> Result<()> {
+    pub(super) fn open(&mut self, interface: &str, (link, snaplen): (Option<Link>, i32), common: &Common) -> Result<()> {
         let Some(folder) = &common.record else {
             if common.record_headers || !common.record_device.is_empty() {
                 bail!("--record-headers and --record-device say what --record DIR keeps: give that too");
             }
             return Ok(());
         };
+        if common.workers.is_some_and(|workers| workers > 1) {
+            bail!("--record keeps packets in the order in which they came, which several --workers do not know: leave out one of them");
+        }
         self.headers = common.record_headers;
-        self.only = Only::of(&common.record_device, roster)?;
+        self.only = Only::of(&common.record_device, &devices(common.devices.as_deref())?)?;
         let mut notes = Vec::new();
         if self.headers {
             notes.push("whole are packets in which somebody read a name or a handshake; of all others there are the headers".to_owned());
@@ -58,7 +62,7 @@ impl Beside {
         }
         let source = Source {
             interface: interface.to_owned(),
-            linktype: link.linktype(),
+            linktype: link.map_or(1, Link::linktype),
             snaplen: u32::try_from(snaplen).unwrap_or_default(),
             filter: common.filter.clone(),
         };

@@ -45,7 +45,7 @@ pub(super) struct Core {
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
     /// What to look out for.
-    pub(super) watchlists: Vec<Watchlist>,
+    pub(super) watchlists: Arc<[Watchlist]>,
     pub(super) rtts: Vec<RttRow>,
     /// Least handshake times.
     pub(super) servers: Servers,
@@ -292,8 +292,11 @@ impl Core {
     pub(super) fn note_rtt(&mut self, key: &FlowKey, flow: &Flow, number: u64, now: Timestamp) {
         let Some(rtt) = flow.rtt.filter(|_| flow.is_outward()) else { return };
         let server = key.endpoint(flow.client.other()).ip();
-        if !rtt.is_zero() {
+        if !rtt.is_zero() && !self.health.elsewhere {
             self.servers.note(server, rtt, number, now, self.limits.stale);
+        }
+        if self.health.elsewhere {
+            return;
         }
         let rtt = rtt.as_secs_f64();
         let row = match self.rtts.iter_mut().position(|row| row.place == flow.place) {

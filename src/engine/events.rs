@@ -38,9 +38,9 @@ impl Events {
         self.notable
     }
 
-    /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory.
+    /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory. Another engine's is left to that.
     pub(super) fn push(&mut self, event: Event, health: &mut Health) {
-        if !self.notable {
+        if !self.notable || health.share.as_ref().is_some_and(|share| !share.tells(&event.device, event.mac)) {
             return;
         }
         if self.waiting.len() >= self.limit {

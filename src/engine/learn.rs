@@ -53,20 +53,21 @@ impl Core {
         let mut harvest = Harvest::default();
         reading.finish(&mut self.streams, &mut harvest);
         let context = Context { key, sender: flow.client, number: flow.packet, time: flow.last, now: flow.last, macs: None };
+        let before = self.health.turn(key.endpoint(Side::Low).ip(), key.endpoint(Side::High).ip());
         self.take_in(harvest, flow, context);
+        self.health.elsewhere = before;
     }
 
     fn take_in(&mut self, harvest: Harvest, flow: &mut Flow, context: Context<'_>) {
         if let Some((protocol, reason)) = harvest.malformed {
-            self.health.malformed.count(protocol);
-            self.health.why.count(protocol, reason);
+            self.health.refuse(protocol, reason);
         }
         if harvest.first_flight && flow.waited.0 == 1 {
             flow.client = context.sender;
             flow.asked = Some(context.time);
         }
         if let Some(version) = harvest.quic_version {
-            self.health.quic_versions.count(version);
+            self.health.quic(version);
         }
         for (protocol, seen) in harvest.seen {
             self.learn(protocol, seen, flow, context);

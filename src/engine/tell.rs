@@ -96,6 +96,9 @@ impl Engine {
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
         snapshot.sightings.sort_unstable();
         snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        if let Some(share) = &self.core.health.share {
+            share.keep(&mut snapshot);
+        }
         snapshot
     }
 
@@ -113,11 +116,11 @@ impl Engine {
             self.flows.row(),
             core.names.row(),
             core.devices.neighbours().row(),
-            core.servers.row(),
             core.rhythms.row(),
             core.histories.row(),
             core.streams.row(),
         ];
+        rows.extend(core.servers.row());
         rows.extend(core.contacts.tables(&core.limits));
         rows.sort_unstable_by_key(|row| row.table);
         rows

@@ -1,0 +1,310 @@
+//! What `watch --record` keeps: that it tells what the wire told, that each file is whole, that the ring has a bound, and that marks come
+//! out of it again.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a test makes its own world, and fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use whither::capture::file::{File, Item};
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
+use whither::engine::geo::GeoDb;
+use whither::engine::limits::Limits;
+use whither::export::pcapng::{Captured, Counts, Source};
+use whither::export::record::{Recorder, Rules, files};
+use whither::mark::Mark;
+use whither::packet::{Frame, Timestamp};
+
+fn whither(words: &[&str]) -> String {
+    let ran = Command::new(env!("CARGO_BIN_EXE_whither")).args(words).output().unwrap();
+    assert!(ran.status.success(), "{words:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8(ran.stdout).unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn rules(size: u64, total: u64) -> Rules {
+    let source = Source { interface: "ap0".to_owned(), linktype: 1, snaplen: 4_096, filter: Some("ip or arp".to_owned()) };
+    Rules { size, age: None, total, source, notes: vec!["a note".to_owned()] }
+}
+
+fn open(folder: &Path, size: u64, total: u64) -> Recorder {
+    Recorder::open(folder, rules(size, total), |news| panic!("{news:?}")).unwrap()
+}
+
+/// Hands a frame over, however long the disk takes: a test waits where a capture drops.
+fn keep(recorder: &mut Recorder, frame: &Frame<'_>, head: Option<usize>) {
+    let data = head.map_or(frame.data, |head| &frame.data[..head]);
+    let captured = Captured { nanos: frame.time.as_nanos(), linktype: frame.link.linktype(), wire_len: frame.wire_len, data };
+    recorder.packet(captured);
+    while !recorder.flush() {
+        std::thread::yield_now();
+    }
+}
+
+/// Records a capture as `watch --record-headers` would; the frames' bytes that were kept, and those that there were.
+fn record_headers(capture: &Path, folder: &Path) -> (usize, usize) {
+    let side = OurSide { nets: Vec::new(), by_address: false };
+    let mut engine = Engine::new(Limits::default(), side, GeoDb::embedded().unwrap(), false);
+    let mut recorder = open(folder, 1 << 30, 1 << 30);
+    let (mut kept, mut all) = (0, 0);
+    let mut read = |item: Item<'_>| match item {
+        Item::Frame(frame) => {
+            engine.ingest(&frame);
+            keep(&mut recorder, &frame, engine.head());
+            kept += engine.head().unwrap_or(frame.data.len());
+            all += frame.data.len();
+        }
+        Item::Unreadable(..) => engine.unreadable(),
+        Item::Mark(number, mark) => engine.mark(mark, number),
+    };
+    File::open(capture).unwrap().read(&mut read).unwrap();
+    recorder.finish();
+    (kept, all)
+}
+
+fn lab(folder: &Path, hours: &str) -> PathBuf {
+    let capture = folder.join("lab.pcap");
+    whither(&["simulate", "--hours", hours, text(&capture)]);
+    capture
+}
+
+/// What is cut off is what nobody read: every event, every name, every byte counted is the same.
+#[test]
+fn headers_alone_tell_everything_but_the_content() {
+    let place = tempfile::tempdir().unwrap();
+    let mut captures = vec![lab(place.path(), "3")];
+    for sample in ["phones", "http", "quic", "dns", "dhcp", "ethernet", "hello", "near", "vlan", "wifi"] {
+        captures.push(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/pcaps/{sample}.pcap")));
+    }
+    for (number, capture) in captures.iter().enumerate() {
+        let folder = place.path().join(number.to_string());
+        let (kept, all) = record_headers(capture, &folder);
+        for words in [&["--events", "-"][..], &["--metrics", "-"], &["--json"]] {
+            let told = |path: &Path| whither(&[&["read", "--learning", "0", text(path)], words].concat());
+            assert_eq!(told(&folder), told(capture), "{} {words:?}", capture.display());
+        }
+        if number == 0 {
+            assert!(kept * 2 < all, "of {all} bytes {kept} are kept: content is among them");
+        }
+    }
+}
+
+/// The report's header must differ: the file, what of it is cut, and what its writer lost. Every other line is the same.
+#[test]
+fn the_report_of_a_recording_differs_in_its_header_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let capture = lab(place.path(), "2");
+    let folder = place.path().join("ring");
+    let mut recorder = open(&folder, 200_000, 1 << 30);
+    let mut read = |item: Item<'_>| {
+        let Item::Frame(frame) = item else { panic!("all of it is Ethernet") };
+        keep(&mut recorder, &frame, None);
+    };
+    File::open(&capture).unwrap().read(&mut read).unwrap();
+    recorder.finish();
+    assert!(files(&folder).unwrap().len() > 2, "several files, which are one capture");
+    // One device leaves when a capture begins again; here none is silent for so long.
+    let report = |path: &Path, form: &str| whither(&["report", text(path), form, "-"]);
+    for form in ["--json", "--md", "--html", "--csv"] {
+        let (ours, theirs) = (report(&folder, form), report(&capture, form));
+        assert_eq!(ours, report(&folder, form), "twice the same");
+        match form {
+            "--json" => {
+                let [mut ours, mut theirs]: [serde_json::Value; 2] = [&ours, &theirs].map(|text| serde_json::from_str(text).unwrap());
+                assert_eq!(ours["header"]["captures"].as_array().unwrap().len(), files(&folder).unwrap().len());
+                for told in [&mut ours, &mut theirs] {
+                    told["header"]["captures"].take();
+                    losses(told);
+                }
+                assert_eq!(ours, theirs);
+            }
+            "--csv" => assert_eq!(ours, theirs),
+            _ => assert!(ours.contains("-20"), "the files are named"),
+        }
+    }
+}
+
+/// Takes out what a pcapng file knows and a pcap file cannot: how many frames were lost.
+fn losses(told: &mut serde_json::Value) {
+    let lost = "fewer than 0.1 % of the frames lost by the capture";
+    for device in told["devices"].as_array_mut().unwrap() {
+        device["coverage"]["frames_lost"].take();
+        for absence in device["not_observed"].as_array_mut().unwrap() {
+            absence["support"].take();
+            absence["provided"].take();
+            absence["conditions"].as_array_mut().unwrap().retain(|condition| condition["what"] != lost);
+        }
+    }
+    for spot in told["blind_spots"].as_array_mut().unwrap() {
+        spot["here"].take();
+    }
+}
+
+fn frame(number: u64, data: &[u8]) -> Frame<'_> {
+    let time = Timestamp::from_nanos(1_780_272_000_000_000_000 + number * 1_000_000);
+    Frame { number, time, link: whither::packet::Link::Ethernet, wire_len: 1_500, data }
+}
+
+/// The numbers of the frames in a file, which stand in their first bytes; what the file says that was lost; the marks.
+fn held(path: &Path) -> (Vec<u64>, whither::capture::statistics::Lost, Vec<Mark>) {
+    let (mut numbers, mut marks) = (Vec::new(), Vec::new());
+    let mut file = File::open(path).unwrap();
+    file.read(&mut |item| match item {
+        Item::Frame(frame) => {
+            assert_eq!(frame.wire_len, 1_500);
+            numbers.push(u64::from_be_bytes(*frame.data.first_chunk().unwrap()));
+        }
+        Item::Mark(_, mark) => marks.push(mark),
+        Item::Unreadable(..) => panic!("all of it is Ethernet"),
+    })
+    .unwrap_or_else(|damage| panic!("{}: {damage}", path.display()));
+    (numbers, file.lost(), marks)
+}
+
+#[test]
+fn the_ring_has_a_bound_and_each_file_is_whole_by_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("ring");
+    let write = |from: u64, to: u64| {
+        let mut recorder = open(&folder, 64_000, 256_000);
+        for number in from..to {
+            let mut data = [7; 500];
+            data[..8].copy_from_slice(&number.to_be_bytes());
+            keep(&mut recorder, &frame(number, &data), None);
+        }
+        recorder.finish();
+    };
+    write(0, 1_000);
+    write(1_000, 1_020); // a sensor that starts again goes on
+    let ring = files(&folder).unwrap();
+    let sizes: Vec<u64> = ring.iter().map(|path| fs::metadata(path).unwrap().len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 64_000) && sizes.iter().sum::<u64>() <= 256_000, "{sizes:?}");
+    let numbers: Vec<u64> = ring.iter().flat_map(|path| held(path).0).collect();
+    let first = numbers[0];
+    assert!(first > 500 && first < 700, "the oldest made room: {first}");
+    assert_eq!(numbers, (first..1_020).collect::<Vec<_>>(), "the rest is there, in order");
+    // Nobody else may write there meanwhile.
+    let one = open(&folder, 64_000, 256_000);
+    let error = Recorder::open(&folder, rules(64_000, 256_000), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("another whither"), "{error}");
+    one.finish();
+    assert!(Recorder::open(&folder, rules(64_001, 64_000), |_| {}).is_err());
+}
+
+#[test]
+fn what_was_lost_and_said_stands_in_the_file_it_belongs_to() {
+    let place = tempfile::tempdir().unwrap();
+    let mut recorder = open(place.path(), 64_000, 1 << 30);
+    let mark = Mark::new(frame(1, &[]).time, "screen on").unwrap();
+    for number in 0..200 {
+        let mut data = [7; 500];
+        data[..8].copy_from_slice(&u64::to_be_bytes(number));
+        if number == 10 {
+            recorder.mark(mark.clone());
+        }
+        if number == 20 || number == 150 {
+            recorder.counts(frame(number, &[]).time.as_nanos(), Counts { received: number, kernel: number, interface: 1, recorder: 0 });
+        }
+        keep(&mut recorder, &frame(number, &data), None);
+    }
+    recorder.finish();
+    let told: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path)).collect();
+    assert_eq!(told.len(), 2);
+    assert_eq!((told[0].1.system, told[0].1.interface), (Some(20), Some(1)));
+    assert_eq!((told[1].1.system, told[1].1.interface), (Some(130), Some(0)), "counted since the file began");
+    assert_eq!((&told[0].2, &told[1].2), (&vec![mark], &Vec::new()));
+    if let Ok(info) = Command::new("capinfos").arg(place.path().join(files(place.path()).unwrap()[0].file_name().unwrap())).output() {
+        let info = String::from_utf8_lossy(&info.stdout).into_owned();
+        assert!(info.contains("Name = ap0") && info.contains("a note"), "{info}");
+    }
+}
+
+/// The power goes, or somebody kills it: whatever is left of the last block is cut off by the next start, wherever it was torn.
+#[test]
+fn a_torn_file_is_mended() {
+    let place = tempfile::tempdir().unwrap();
+    let mut whole = open(place.path(), 64_000, 1 << 30);
+    for number in 0..3 {
+        let mut data = [7; 100];
+        data[..8].copy_from_slice(&u64::to_be_bytes(number));
+        keep(&mut whole, &frame(number, &data), None);
+    }
+    whole.finish();
+    let path = files(place.path()).unwrap().remove(0);
+    let bytes = fs::read(&path).unwrap();
+    let mut counts = Vec::new();
+    for cut in 0..bytes.len() {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let next = open(place.path(), 64_000, 1 << 30);
+        next.finish();
+        let ring = files(place.path()).unwrap();
+        let read = File::open(&path).ok().map(|mut file| {
+            let mut packets = 0;
+            file.read(&mut |_| packets += 1).unwrap_or_else(|damage| panic!("cut at {cut}: {damage}"));
+            packets
+        });
+        counts.push(read);
+        ring[1..].iter().for_each(|path| fs::remove_file(path).unwrap());
+    }
+    counts.dedup();
+    assert_eq!(counts, [None, Some(0), Some(1), Some(2), Some(3)], "all that was whole is read");
+}
+
+#[test]
+fn an_old_file_is_ended_though_it_is_small() {
+    let place = tempfile::tempdir().unwrap();
+    let rules = Rules { age: Some(Duration::ZERO), ..rules(1 << 20, 1 << 30) };
+    let mut recorder = Recorder::open(place.path(), rules, |news| panic!("{news:?}")).unwrap();
+    for number in 0..3 {
+        keep(&mut recorder, &frame(number, &number.to_be_bytes()), None);
+    }
+    recorder.finish();
+    let numbers: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path).0).collect();
+    assert_eq!(numbers, [[0], [1], [2]]);
+}
+
+/// In a marked capture phases and marks are told, escaped; and read again the same.
+#[test]
+fn marks_stand_in_the_report_whoever_wrote_them() {
+    let place = tempfile::tempdir().unwrap();
+    let capture = lab(place.path(), "2");
+    let folder = place.path().join("ring");
+    let mut recorder = open(&folder, 1 << 20, 1 << 30);
+    let mut number = 0_u64;
+    let mut read = |item: Item<'_>| {
+        let Item::Frame(frame) = item else { panic!("all of it is Ethernet") };
+        number += 1;
+        let line = match number {
+            100 => "{\"text\": \"idle from now\", \"phase\": \"idle\", \"device\": \"Mi10T-5G\"}".to_owned(),
+            200 => format!("<script>alert(1)</script> | `x` \u{1b}[31m{}", "y".repeat(10_000)),
+            _ => String::new(),
+        };
+        Mark::from_line(line.as_bytes(), frame.time).into_iter().for_each(|mark| recorder.mark(mark));
+        keep(&mut recorder, &frame, None);
+    };
+    File::open(&capture).unwrap().read(&mut read).unwrap();
+    recorder.finish();
+    let json: serde_json::Value = serde_json::from_str(&whither(&["report", text(&folder), "--json", "-"])).unwrap();
+    let marks = json["marks"].as_array().unwrap();
+    let idle = marks.iter().find(|mark| mark["text"] == "idle from now").unwrap();
+    assert_eq!((&idle["phase"], &idle["device"]), (&"idle".into(), &"d0:9c:7a:51:0e:2c".into()));
+    let html = whither(&["report", text(&folder), "--html", "-"]);
+    assert!(html.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !html.contains("<script") && !html.contains('\u{1b}'));
+    let events = whither(&["read", text(&folder), "--events", "-"]);
+    assert!(events.lines().any(|line| line.contains("\"event.action\":\"mark\"") && line.contains("\"message\":\"idle from now\"")));
+    let device = json["devices"].as_array().unwrap().iter().find(|device| device["id"] == "d0:9c:7a:51:0e:2c").unwrap();
+    let last = device["phases"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["phase"], &last["by"]), (&"idle".into(), &"mark".into()), "it holds to the end");
+}
