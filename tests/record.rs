@@ -1,5 +1,5 @@
-//! What `watch --record` keeps: that it tells what the wire told, that each file is whole, that the ring has a bound, and that marks come
-//! out of it again.
+//! What `watch --record` keeps: that it tells what the wire told, and that marks come out of it again. The ring itself is tried at the foot
+//! of `export::record`.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,17 +12,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use whither::capture::file::{File, Item};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
 use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
-use whither::export::pcapng::{Captured, Counts, Source};
+use whither::export::pcapng::{Captured, Source};
 use whither::export::record::{Recorder, Rules, files};
 use whither::mark::Mark;
-use whither::packet::{Frame, Timestamp};
+use whither::packet::Frame;
 
 fn whither(words: &[&str]) -> String {
     let ran = Command::new(env!("CARGO_BIN_EXE_whither")).args(words).output().unwrap();
@@ -150,129 +149,6 @@ fn losses(told: &mut serde_json::Value) {
     for spot in told["blind_spots"].as_array_mut().unwrap() {
         spot["here"].take();
     }
-}
-
-fn frame(number: u64, data: &[u8]) -> Frame<'_> {
-    let time = Timestamp::from_nanos(1_780_272_000_000_000_000 + number * 1_000_000);
-    Frame { number, time, link: whither::packet::Link::Ethernet, wire_len: 1_500, data }
-}
-
-/// The numbers of the frames in a file, which stand in their first bytes; what the file says that was lost; the marks.
-fn held(path: &Path) -> (Vec<u64>, whither::capture::statistics::Lost, Vec<Mark>) {
-    let (mut numbers, mut marks) = (Vec::new(), Vec::new());
-    let mut file = File::open(path).unwrap();
-    file.read(&mut |item| match item {
-        Item::Frame(frame) => {
-            assert_eq!(frame.wire_len, 1_500);
-            numbers.push(u64::from_be_bytes(*frame.data.first_chunk().unwrap()));
-        }
-        Item::Mark(_, mark) => marks.push(mark),
-        Item::Unreadable(..) => panic!("all of it is Ethernet"),
-    })
-    .unwrap_or_else(|damage| panic!("{}: {damage}", path.display()));
-    (numbers, file.lost(), marks)
-}
-
-#[test]
-fn the_ring_has_a_bound_and_each_file_is_whole_by_itself() {
-    let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("ring");
-    let write = |from: u64, to: u64| {
-        let mut recorder = open(&folder, 64_000, 256_000);
-        for number in from..to {
-            let mut data = [7; 500];
-            data[..8].copy_from_slice(&number.to_be_bytes());
-            keep(&mut recorder, &frame(number, &data), None);
-        }
-        recorder.finish();
-    };
-    write(0, 1_000);
-    write(1_000, 1_020); // a sensor that starts again goes on
-    let ring = files(&folder).unwrap();
-    let sizes: Vec<u64> = ring.iter().map(|path| fs::metadata(path).unwrap().len()).collect();
-    assert!(sizes.iter().all(|size| *size <= 64_000) && sizes.iter().sum::<u64>() <= 256_000, "{sizes:?}");
-    let numbers: Vec<u64> = ring.iter().flat_map(|path| held(path).0).collect();
-    let first = numbers[0];
-    assert!(first > 500 && first < 700, "the oldest made room: {first}");
-    assert_eq!(numbers, (first..1_020).collect::<Vec<_>>(), "the rest is there, in order");
-    // Nobody else may write there meanwhile.
-    let one = open(&folder, 64_000, 256_000);
-    let error = Recorder::open(&folder, rules(64_000, 256_000), |_| {}).unwrap_err();
-    assert!(error.to_string().contains("another whither"), "{error}");
-    one.finish();
-    assert!(Recorder::open(&folder, rules(64_001, 64_000), |_| {}).is_err());
-}
-
-#[test]
-fn what_was_lost_and_said_stands_in_the_file_it_belongs_to() {
-    let place = tempfile::tempdir().unwrap();
-    let mut recorder = open(place.path(), 64_000, 1 << 30);
-    let mark = Mark::new(frame(1, &[]).time, "screen on").unwrap();
-    for number in 0..200 {
-        let mut data = [7; 500];
-        data[..8].copy_from_slice(&u64::to_be_bytes(number));
-        if number == 10 {
-            recorder.mark(mark.clone());
-        }
-        if number == 20 || number == 150 {
-            recorder.counts(frame(number, &[]).time.as_nanos(), Counts { received: number, kernel: number, interface: 1, recorder: 0 });
-        }
-        keep(&mut recorder, &frame(number, &data), None);
-    }
-    recorder.finish();
-    let told: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path)).collect();
-    assert_eq!(told.len(), 2);
-    assert_eq!((told[0].1.system, told[0].1.interface), (Some(20), Some(1)));
-    assert_eq!((told[1].1.system, told[1].1.interface), (Some(130), Some(0)), "counted since the file began");
-    assert_eq!((&told[0].2, &told[1].2), (&vec![mark], &Vec::new()));
-    if let Ok(info) = Command::new("capinfos").arg(place.path().join(files(place.path()).unwrap()[0].file_name().unwrap())).output() {
-        let info = String::from_utf8_lossy(&info.stdout).into_owned();
-        assert!(info.contains("Name = ap0") && info.contains("a note"), "{info}");
-    }
-}
-
-/// The power goes, or somebody kills it: whatever is left of the last block is cut off by the next start, wherever it was torn.
-#[test]
-fn a_torn_file_is_mended() {
-    let place = tempfile::tempdir().unwrap();
-    let mut whole = open(place.path(), 64_000, 1 << 30);
-    for number in 0..3 {
-        let mut data = [7; 100];
-        data[..8].copy_from_slice(&u64::to_be_bytes(number));
-        keep(&mut whole, &frame(number, &data), None);
-    }
-    whole.finish();
-    let path = files(place.path()).unwrap().remove(0);
-    let bytes = fs::read(&path).unwrap();
-    let mut counts = Vec::new();
-    for cut in 0..bytes.len() {
-        fs::write(&path, &bytes[..cut]).unwrap();
-        let next = open(place.path(), 64_000, 1 << 30);
-        next.finish();
-        let ring = files(place.path()).unwrap();
-        let read = File::open(&path).ok().map(|mut file| {
-            let mut packets = 0;
-            file.read(&mut |_| packets += 1).unwrap_or_else(|damage| panic!("cut at {cut}: {damage}"));
-            packets
-        });
-        counts.push(read);
-        ring[1..].iter().for_each(|path| fs::remove_file(path).unwrap());
-    }
-    counts.dedup();
-    assert_eq!(counts, [None, Some(0), Some(1), Some(2), Some(3)], "all that was whole is read");
-}
-
-#[test]
-fn an_old_file_is_ended_though_it_is_small() {
-    let place = tempfile::tempdir().unwrap();
-    let rules = Rules { age: Some(Duration::ZERO), ..rules(1 << 20, 1 << 30) };
-    let mut recorder = Recorder::open(place.path(), rules, |news| panic!("{news:?}")).unwrap();
-    for number in 0..3 {
-        keep(&mut recorder, &frame(number, &number.to_be_bytes()), None);
-    }
-    recorder.finish();
-    let numbers: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path).0).collect();
-    assert_eq!(numbers, [[0], [1], [2]]);
 }
 
 /// In a marked capture phases and marks are told, escaped; and read again the same.

@@ -490,3 +490,145 @@ fn wall() -> SystemTime {
     #[expect(clippy::disallowed_methods, reason = "how old a file is, only the wall clock knows")]
     SystemTime::now()
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test reads what was written")]
+mod tests {
+    use super::*;
+    use crate::capture::file::{File, Item};
+    use crate::capture::statistics::Lost;
+    use crate::packet::Timestamp;
+
+    const SECOND: u64 = 1_780_272_000_000_000_000;
+
+    fn rules(size: u64, total: u64) -> Rules {
+        let source = Source { interface: "ap0".to_owned(), linktype: 1, snaplen: 4_096, filter: Some("ip or arp".to_owned()) };
+        Rules { size, age: None, total, source, notes: vec!["a note".to_owned()] }
+    }
+
+    fn open(folder: &Path, size: u64, total: u64) -> Recorder {
+        Recorder::open(folder, rules(size, total), |news| panic!("{news:?}")).unwrap()
+    }
+
+    /// Hands a frame over, however long the disk takes: a test waits where a capture drops.
+    fn keep(recorder: &mut Recorder, number: u64, data: &[u8]) {
+        recorder.packet(Captured { nanos: SECOND + number * 1_000_000, linktype: 1, wire_len: 1_500, data });
+        while !recorder.flush() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The numbers of the frames in a file, which stand in their first bytes; what the file says that was lost; the marks.
+    fn held(path: &Path) -> (Vec<u64>, Lost, Vec<Mark>) {
+        let (mut numbers, mut marks) = (Vec::new(), Vec::new());
+        let mut file = File::open(path).unwrap();
+        file.read(&mut |item| match item {
+            Item::Frame(frame) => {
+                assert_eq!(frame.wire_len, 1_500);
+                numbers.push(u64::from_be_bytes(*frame.data.first_chunk().unwrap()));
+            }
+            Item::Mark(_, mark) => marks.push(mark),
+            Item::Unreadable(..) => panic!("all of it is Ethernet"),
+        })
+        .unwrap_or_else(|damage| panic!("{}: {damage}", path.display()));
+        (numbers, file.lost(), marks)
+    }
+
+    #[test]
+    fn the_ring_has_a_bound_and_each_file_is_whole_by_itself() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("ring");
+        let write = |from: u64, to: u64| {
+            let mut recorder = open(&folder, 64_000, 256_000);
+            for number in from..to {
+                let mut data = [7; 500];
+                data[..8].copy_from_slice(&number.to_be_bytes());
+                keep(&mut recorder, number, &data);
+            }
+            recorder.finish();
+        };
+        write(0, 1_000);
+        write(1_000, 1_020); // a sensor that starts again goes on
+        let ring = files(&folder).unwrap();
+        let sizes: Vec<u64> = ring.iter().map(|path| fs::metadata(path).unwrap().len()).collect();
+        assert!(sizes.iter().all(|size| *size <= 64_000) && sizes.iter().sum::<u64>() <= 256_000, "{sizes:?}");
+        let numbers: Vec<u64> = ring.iter().flat_map(|path| held(path).0).collect();
+        let first = numbers[0];
+        assert!(first > 500 && first < 800, "the oldest made room: {first}");
+        assert_eq!(numbers, (first..1_020).collect::<Vec<_>>(), "the rest is there, in order");
+        // Nobody else may write there meanwhile.
+        let one = open(&folder, 64_000, 256_000);
+        let error = Recorder::open(&folder, rules(64_000, 256_000), |_| {}).unwrap_err();
+        assert!(error.to_string().contains("another whither"), "{error}");
+        one.finish();
+        assert!(Recorder::open(&folder, rules(64_001, 64_000), |_| {}).is_err());
+    }
+
+    #[test]
+    fn what_was_lost_and_said_stands_in_the_file_it_belongs_to() {
+        let place = tempfile::tempdir().unwrap();
+        let mut recorder = open(place.path(), 64_000, 1 << 30);
+        let mark = Mark::new(Timestamp::from_nanos(SECOND), "screen on").unwrap();
+        for number in 0..200 {
+            let mut data = [7; 500];
+            data[..8].copy_from_slice(&u64::to_be_bytes(number));
+            if number == 10 {
+                recorder.mark(mark.clone());
+            }
+            if number == 20 || number == 150 {
+                recorder.counts(SECOND, Counts { received: number, kernel: number, interface: 1, recorder: 0 });
+            }
+            keep(&mut recorder, number, &data);
+        }
+        recorder.finish();
+        let told: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path)).collect();
+        assert_eq!(told.len(), 2);
+        assert_eq!((told[0].1.system, told[0].1.interface), (Some(20), Some(1)));
+        assert_eq!((told[1].1.system, told[1].1.interface), (Some(130), Some(0)), "counted since the file began");
+        assert_eq!((&told[0].2, &told[1].2), (&vec![mark], &Vec::new()));
+    }
+
+    /// The power goes, or somebody kills it: whatever is left of the last block is cut off by the next start, wherever it was torn.
+    #[test]
+    fn a_torn_file_is_mended() {
+        let place = tempfile::tempdir().unwrap();
+        let mut whole = open(place.path(), 64_000, 1 << 30);
+        for number in 0..3 {
+            let mut data = [7; 100];
+            data[..8].copy_from_slice(&u64::to_be_bytes(number));
+            keep(&mut whole, number, &data);
+        }
+        whole.finish();
+        let path = files(place.path()).unwrap().remove(0);
+        let bytes = fs::read(&path).unwrap();
+        let mut counts = Vec::new();
+        for cut in 0..bytes.len() {
+            fs::write(&path, &bytes[..cut]).unwrap();
+            let next = open(place.path(), 64_000, 1 << 30);
+            next.finish();
+            let ring = files(place.path()).unwrap();
+            let read = File::open(&path).ok().map(|mut file| {
+                let mut packets = 0;
+                file.read(&mut |_| packets += 1).unwrap_or_else(|damage| panic!("cut at {cut}: {damage}"));
+                packets
+            });
+            counts.push(read);
+            ring[1..].iter().for_each(|path| fs::remove_file(path).unwrap());
+        }
+        counts.dedup();
+        assert_eq!(counts, [None, Some(0), Some(1), Some(2), Some(3)], "all that was whole is read");
+    }
+
+    #[test]
+    fn an_old_file_is_ended_though_it_is_small() {
+        let place = tempfile::tempdir().unwrap();
+        let rules = Rules { age: Some(Duration::ZERO), ..rules(1 << 20, 1 << 30) };
+        let mut recorder = Recorder::open(place.path(), rules, |news| panic!("{news:?}")).unwrap();
+        for number in 0..3 {
+            keep(&mut recorder, number, &number.to_be_bytes());
+        }
+        recorder.finish();
+        let numbers: Vec<_> = files(place.path()).unwrap().iter().map(|path| held(path).0).collect();
+        assert_eq!(numbers, [[0], [1], [2]]);
+    }
+}
