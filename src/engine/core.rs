@@ -273,10 +273,7 @@ impl Core {
     }
 
     /// Notes that the devices of a flow still talk: who has one long connection is not silent.
-    pub(super) fn note_alive(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
-        if self.follows_activity {
-            self.flush(key, flow);
-        }
+    pub(super) fn note_alive(&mut self, flow: &Flow, now: Timestamp) {
         for side in [Side::Low, Side::High] {
             if let Some(end) = flow.ends.of(side) {
                 self.devices.touch(end.device, now);

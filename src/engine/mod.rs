@@ -192,7 +192,7 @@ impl Engine {
             flow.begin_trail(&packet);
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
-            self.core.note_alive(&key, flow, now);
+            self.core.note_alive(flow, now);
             self.core.flush(&key, flow); // into the minute that it was of
         }
         if let Some(end) = flow.ends.of(sender) {

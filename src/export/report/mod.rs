@@ -22,7 +22,7 @@ mod said;
 mod unmet;
 mod words;
 
-pub use compare::{Comparison, Spell, compare, compare_html, compare_markdown, compare_phases};
+pub use compare::{Comparison, compare, compare_html, compare_markdown, compare_phases};
 pub use csv::csv;
 pub use draft::draft;
 pub use gather::{Gather, Mark};
