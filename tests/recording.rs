@@ -266,9 +266,8 @@ fn same_but_for_the_header(ours: &str, theirs: &str) {
 
 /// Questions that nobody answers.
 fn ask(name: &str) {
-    let question =
-        [b"\0\x07\x01\0\0\x01\0\0\0\0\0\0", &[u8::try_from(name.len()).unwrap()], name.as_bytes(), b"\x07example\x03com\0\0\x01\0\x01"]
-            .concat();
+    let length = [u8::try_from(name.len()).unwrap()];
+    let question = [&b"\0\x07\x01\0\0\x01\0\0\0\0\0\0"[..], &length, name.as_bytes(), b"\x07example\x03com\0\0\x01\0\x01"].concat();
     let _ = UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&question, "127.0.0.1:53");
 }
 
