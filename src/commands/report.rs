@@ -20,6 +20,7 @@ use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
 use whither::export::rfc3339;
 use whither::packet::Timestamp;
+use whither::sandbox;
 
 use super::explain::refuse_input;
 use super::progress::Progress;
@@ -34,6 +35,7 @@ pub(crate) fn run(mut asked: Report) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
     check(&outs, &asked.files)?;
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let settings: Vec<(&str, &String)> =
         asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
