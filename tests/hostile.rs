@@ -113,10 +113,10 @@ fn no_form_obeys_what_somebody_called_himself() {
 
     let words =
         [whither(at, &["read", CAPTURE]), whither(at, &["read", CAPTURE, "--json"]), whither(at, &["read", CAPTURE, "--names", "-"])];
-    let words = words.into_iter().chain([whither(at, &["explain", "3c:5a:b4:00:00:01", "example.com", CAPTURE])]);
+    let words = words.into_iter().chain([whither(at, &["explain", "3c:5a:b4:00:00:01", "example.org", CAPTURE, CAPTURE])]);
     for text in pages.into_iter().chain(texts).chain([csv]).chain(models).chain(words) {
         let hidden = |c: char| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')) || matches!(c, '\u{202e}' | '\u{200f}' | '\u{61c}');
-        assert!(!text.contains(hidden), "{:?}", text.chars().find(|c| hidden(*c)));
+        assert!(!text.contains(hidden), "{:?}", text.lines().find(|line| line.contains(hidden)));
     }
 }
 

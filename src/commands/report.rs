@@ -18,7 +18,7 @@ use whither::engine::event::Phase;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
-use whither::export::rfc3339;
+use whither::export::{printable, rfc3339};
 use whither::packet::Timestamp;
 use whither::sandbox;
 
@@ -238,7 +238,8 @@ fn hashed(path: &Path) -> Result<Capture> {
 
 /// A file's name without the way to it, which is another one on another machine.
 fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    printable(&name).into_owned()
 }
 
 /// A file's size and hash.
