@@ -2,7 +2,14 @@
 //! Host, a question to a resolver, and, from the bench itself, a mark and the name of a capture. Markup, formulas, signs that turn text
 //! round, and what a terminal obeys.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking"
+)]
 
 #[expect(dead_code, reason = "the captures' own builders are not needed here")]
 mod wire;
