@@ -49,7 +49,7 @@ pub enum Command {
     Read(Read),
     /// Write a report that anyone with the same captures makes again byte for byte: HTML, Markdown, JSON, CSV
     Report(Report),
-    /// Put two captures, or two devices, side by side: who met what, how often, and what sets them apart
+    /// Put two captures, or two devices or phases, side by side: who met what, how often, and what sets them apart
     Compare(Compare),
     /// Tell the evidence behind one row of the table: which packets named it, located it and are counted in it
     Explain(Explain),

@@ -1,15 +1,7 @@
 //! What `watch --record` keeps: that it tells what the wire told, and that marks come out of it again. The ring itself is tried at the foot
 //! of `export::record`.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a test makes its own world, and fails by panicking"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test makes its own world, and fails by panicking")]
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

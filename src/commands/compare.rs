@@ -12,6 +12,7 @@ use clap::error::ErrorKind;
 use whither::config::{Cli, Compare};
 use whither::engine::event::Phase;
 use whither::export::report::{self, Comparison};
+use whither::sandbox;
 
 use super::captures;
 use super::report::{Bench, Form, check, read, write};
@@ -27,6 +28,7 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
         let words = "--device chooses from two captures, or for two phases (attach, idle, in-use); here the two sides are devices already";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();
     let told = if asked.files.is_empty() {

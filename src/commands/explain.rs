@@ -18,6 +18,7 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::explain::captures::Captures;
 use whither::export::explain::{Case, Deciding, ask};
 use whither::export::pcapng::{Captured, Writer};
+use whither::export::printable;
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
@@ -84,7 +85,7 @@ fn read(
     let mut damages = Vec::new();
     for (path, mut file) in open(asked)? {
         engine.begin();
-        captures.begin(path.display().to_string());
+        captures.begin(&path.to_string_lossy());
         let mut progress = Progress::of(path);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
@@ -122,8 +123,8 @@ fn write(asked: &Explain, common: &Common, out: &Path, deciding: &Deciding) -> R
     let mut captures = Captures::default();
     let (mut written, mut failed) = (0_u64, None);
     for (path, mut file) in open(asked)? {
-        let name = path.display().to_string();
-        captures.begin(name.clone());
+        let name = printable(&path.to_string_lossy()).into_owned();
+        captures.begin(&name);
         // Damage is told where the evidence was gathered.
         let _ = file.read_linktypes(&mut |item, linktype| {
             let Item::Frame(frame) = item else { return };

@@ -18,8 +18,9 @@ use whither::engine::event::Phase;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
-use whither::export::rfc3339;
+use whither::export::{printable, rfc3339};
 use whither::packet::Timestamp;
+use whither::sandbox;
 
 use super::explain::refuse_input;
 use super::progress::Progress;
@@ -35,6 +36,7 @@ pub(crate) fn run(mut asked: Report) -> Result<()> {
     let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
     asked.files = captures(&asked.files)?;
     check(&outs, &asked.files)?;
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let settings: Vec<(&str, &String)> =
         asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
@@ -238,7 +240,8 @@ fn hashed(path: &Path) -> Result<Capture> {
 
 /// A file's name without the way to it, which is another one on another machine.
 fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    printable(&name).into_owned()
 }
 
 /// A file's size and hash.
