@@ -14,12 +14,14 @@ use whither::export::{printable, report};
 
 use super::explain::Inputs;
 use super::report::Bench;
-use super::{Way, engine, watchlists};
+use super::{Way, captures, engine, watchlists};
 
-/// The captures that were read.
+/// The captures that were read, or that are being recorded.
 pub(super) struct Files {
     paths: Vec<PathBuf>,
     common: Common,
+    /// What was read is in them from the first frame on; of a ring the first ones are gone.
+    whole: bool,
 }
 
 impl Files {
@@ -28,11 +30,18 @@ impl Files {
         if paths.iter().any(|path| path.as_os_str() == "-") {
             return Err("The packets came by standard input, which cannot be read again: name a file, and this gives their evidence.");
         }
-        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone() }))
+        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone(), whole: true }))
     }
 
-    fn inputs<'a>(&'a self, frames: u64, stop: &'a Arc<Stop>) -> Inputs<'a> {
-        Inputs { paths: &self.paths, common: &self.common, way: Way::Until(stop), called, frames }
+    /// A directory that `watch` records to: whatever is in it when somebody asks.
+    #[cfg(feature = "live")]
+    pub(super) fn ring(folder: &Path, common: &Common) -> Arc<dyn Archive> {
+        Arc::new(Self { paths: vec![folder.to_owned()], common: common.clone(), whole: false })
+    }
+
+    fn inputs<'a>(&'a self, paths: &'a [PathBuf], frames: u64, stop: &'a Arc<Stop>) -> Inputs<'a> {
+        let frames = if self.whole { frames } else { u64::MAX };
+        Inputs { paths, common: &self.common, way: Way::Until(stop), called, frames }
     }
 }
 
@@ -46,9 +55,9 @@ impl Archive for Files {
         let mut engine = engine(&self.common, true).map_err(failed)?;
         engine.watch_for(watchlists(&self.common.watchlist).map_err(failed)?);
         engine.audit(case.device());
-        let mut captures = Captures::default();
+        let (paths, mut captures) = (captures(&self.paths).map_err(failed)?, Captures::default());
         // Damage was told when they were read first.
-        let (snapshot, _) = self.inputs(frames, stop).read(engine, &mut captures, |event| case.take(event)).map_err(failed)?;
+        let (snapshot, _) = self.inputs(&paths, frames, stop).read(engine, &mut captures, |event| case.take(event)).map_err(failed)?;
         if stop.is_asked() {
             return Err(stopped());
         }
@@ -57,7 +66,7 @@ impl Archive for Files {
 
     fn packets(&self, deciding: &Deciding, stop: &Arc<Stop>) -> Result<Vec<u8>, Problem> {
         let mut bytes = Bounded(Vec::new());
-        self.inputs(u64::MAX, stop).write(&mut bytes, deciding).map_err(failed)?;
+        self.inputs(&captures(&self.paths).map_err(failed)?, u64::MAX, stop).write(&mut bytes, deciding).map_err(failed)?;
         if stop.is_asked() { Err(stopped()) } else { Ok(bytes.0) }
     }
 

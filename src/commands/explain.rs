@@ -18,17 +18,19 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::explain::captures::Captures;
 use whither::export::explain::{Case, Deciding, ask};
 use whither::export::pcapng::{Captured, Writer};
+use whither::export::printable;
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
 use super::progress::Progress;
 use super::read::Filter;
-use super::{Way, engine, watchlists};
+use super::{Way, captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     sandbox::hush(common.sandbox.unwrap_or_default())?;
+    asked.files = captures(&asked.files)?;
     if asked.files.iter().any(|path| path.as_os_str() == "-") {
         bail!("explain reads the captures more than once, which standard input cannot be; name a file");
     }
@@ -95,7 +97,7 @@ impl<'a> Inputs<'a> {
         let (mut damages, mut left) = (Vec::new(), self.frames);
         for (path, mut file) in self.open()? {
             engine.begin();
-            captures.begin((self.called)(path));
+            captures.begin(&(self.called)(path));
             let mut progress = Progress::of(path, self.way);
             let read = file.read(&mut |item| match item {
                 Item::Frame(frame) => {
@@ -134,8 +136,8 @@ impl<'a> Inputs<'a> {
         let mut captures = Captures::default();
         let (mut written, mut failed) = (0_u64, None);
         for (path, mut file) in self.open()? {
-            let name = (self.called)(path);
-            captures.begin(name.clone());
+            let name = printable(&(self.called)(path)).into_owned();
+            captures.begin(&name);
             // Damage is told where the evidence was gathered.
             let _ = file.read_linktypes(&mut |item, linktype| {
                 let Item::Frame(frame) = item else { return };

@@ -24,7 +24,7 @@ use whither::sandbox;
 use super::again::Files;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{Way, engine, recall, watchlists, web};
+use super::{Way, captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -47,7 +47,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
-    let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let mut files = captures(&asked.files)?.into_iter().map(|path| Ok((File::open(&path)?, path))).collect::<Result<Vec<_>>>()?;
     let log = common
         .events
         .as_ref()
@@ -85,14 +85,14 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
 
 /// All captures through the engine; where they broke off.
 fn pass(
-    files: &mut [(&PathBuf, File)],
+    files: &mut [(File, PathBuf)],
     engine: &mut Engine,
     filter: &mut Filter,
     told: &mut Told,
     mut replay: Option<&mut Replay>,
 ) -> Vec<String> {
     let mut damages = Vec::new();
-    for (path, file) in files {
+    for (file, path) in files {
         engine.begin();
         let mut progress = Progress::of(path, Way::Patient);
         let read = file.read(&mut |item| match item {

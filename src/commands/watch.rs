@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use whither::capture::interface;
 use whither::capture::live::Options;
+use whither::capture::watch::Watch as Capture;
 use whither::config::{Common, EVENTS_KEEP, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
@@ -21,18 +22,21 @@ use whither::engine::watchlist::Watchlist;
 use whither::export::feed::Feed;
 use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue, News};
+use whither::export::record::Stats as Recorded;
 use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
 use whither::export::{Scrape, printable};
 use whither::sandbox;
 
+use super::again::Files;
+use super::record::Beside;
 use super::workers::{self, State, Work, Workers};
 use super::{confine, databases, devices, losses, recall, watchlists, web};
 
 /// Why nobody can have the packets.
-const NO_CAPTURES: &str = "The sensor keeps no packets: what it remembers is here. Capture beside it (tcpdump -i INTERFACE -w FILE), and \
-    `whither read --serve FILE` shows the same page with the packets, or `whither explain` tells them.";
+const NO_CAPTURES: &str = "The sensor keeps no packets: what it remembers is here. With --record DIR it keeps the latest, \
+    and this gives their evidence.";
 
 /// Watches until told to stop.
 pub(crate) fn run(asked: Watch) -> Result<()> {
@@ -54,19 +58,23 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let (scheme, at) = (web.scheme(), server.local_addr());
     sandbox::ask_nobody(common.sandbox.unwrap_or_default())?;
     let captures = workers::open(&options, &common)?;
+    let mut beside = Beside::before(&common)?;
     let sandbox = confine(&common, &web)?;
+    let link = captures.first().map(Capture::link);
+    beside.open(&interface, (link, options.snaplen), &common)?;
 
     let (queue, writer) = events(&common)?.unzip();
     let feed = Arc::new(Feed::new(common.sensor()));
     let (workers, kept) = engines(captures.len(), &interface, queue.is_some(), &common)?;
-    let stats = kept.as_ref().map(Kept::stats);
+    let stats = (kept.as_ref().map(Kept::stats), beside.stats());
     let about = Scrape {
         sensor: common.sensor().to_owned(),
         sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
         bench: common.location.map(|at| (at.latitude, at.longitude)),
         ..Scrape::default()
     };
-    let server = server.telling(Arc::clone(&feed)).reading(Err(NO_CAPTURES));
+    let archive = common.record.as_ref().map(|folder| Files::ring(folder, &common)).ok_or(NO_CAPTURES);
+    let server = server.telling(Arc::clone(&feed)).reading(archive);
     let handle = serve((server, web), &workers, queue.clone(), stats, about)?;
     let keeper = kept.map(|kept| keep(kept, &workers)).transpose()?;
     let stop = signals(&workers, &common)?;
@@ -75,7 +83,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         sandbox.line()
     );
     let work = Work { workers: &workers, queue: queue.as_ref(), feed: &feed, common: &common, stop: &stop, sandbox: &sandbox };
-    let done = work.run(captures);
+    let done = work.run(captures, beside);
 
     eprintln!("whither: {}", losses::told(&workers.row()));
     workers.each(|last| {
@@ -154,7 +162,7 @@ fn serve(
     (server, web): (Server, Web),
     workers: &Workers,
     queue: Option<EventQueue>,
-    stats: Option<Arc<Stats>>,
+    (stats, recorded): (Option<Arc<Stats>>, Option<Arc<Recorded>>),
     about: Scrape,
 ) -> Result<Handle> {
     let (workers, began) = (workers.clone(), workers::now());
@@ -164,7 +172,8 @@ fn serve(
         // Whole seconds, and few of many: what is shown is renewed when it changes.
         let silent = workers::now().since(snapshot.last_packet.unwrap_or(began)).as_secs();
         let silent = Some(Duration::from_secs(if silent < 10 { silent } else { silent - silent % 5 }));
-        Scrape { snapshot, capture: vec![row], silent, state: stats.as_deref().map(Stats::row), ..about.clone() }
+        let (state, record) = (stats.as_deref().map(Stats::row), recorded.as_deref().map(Recorded::row));
+        Scrape { snapshot, capture: vec![row], silent, state, record, ..about.clone() }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }
