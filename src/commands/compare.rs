@@ -14,6 +14,7 @@ use whither::engine::event::Phase;
 use whither::export::report::{self, Comparison};
 use whither::sandbox;
 
+use super::captures;
 use super::report::{Bench, Form, check, read, write};
 
 /// Reads both sides and writes how they differ.
@@ -21,6 +22,7 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json].map(Option::as_deref);
     let sides = [PathBuf::from(&asked.a), PathBuf::from(&asked.b)];
+    asked.files = captures(&asked.files)?;
     check(&outs, if asked.files.is_empty() { &sides } else { &asked.files })?;
     if !asked.files.is_empty() && !asked.device.is_empty() && phases(&asked).is_none() {
         let words = "--device chooses from two captures, or for two phases (attach, idle, in-use); here the two sides are devices already";

@@ -24,12 +24,13 @@ use whither::sandbox;
 
 use super::progress::Progress;
 use super::read::Filter;
-use super::{engine, watchlists};
+use super::{captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     sandbox::hush(common.sandbox.unwrap_or_default())?;
+    asked.files = captures(&asked.files)?;
     if asked.files.iter().any(|path| path.as_os_str() == "-") {
         bail!("explain reads the captures more than once, which standard input cannot be; name a file");
     }

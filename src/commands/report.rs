@@ -25,7 +25,7 @@ use whither::sandbox;
 use super::explain::refuse_input;
 use super::progress::Progress;
 use super::read::Filter;
-use super::{engine, marks, watchlists};
+use super::{captures, engine, marks, watchlists};
 
 /// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
 const WITHIN: Duration = Duration::from_mins(1);
@@ -34,6 +34,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub(crate) fn run(mut asked: Report) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
+    asked.files = captures(&asked.files)?;
     check(&outs, &asked.files)?;
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let settings: Vec<(&str, &String)> =
@@ -117,6 +118,7 @@ pub(super) struct Bench<'a> {
 pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settings: &[(&str, &String)]) -> Result<Reading> {
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
+    let paths = captures(paths)?;
     let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
     let mut inputs = inputs(common, bench, settings)?;
     let log = bench.marks.map(marks::read).transpose()?.unwrap_or_default();

@@ -28,6 +28,7 @@ pub mod notable;
 mod patience;
 pub mod pcapng;
 pub mod prometheus;
+pub mod record;
 pub mod report;
 pub mod rotate;
 mod routine;
@@ -74,6 +75,8 @@ pub struct Scrape {
     pub sensor: String,
     /// How saving the state goes, where one is kept.
     pub state: Option<state::StateRow>,
+    /// How recording goes, where it is asked for.
+    pub record: Option<record::RecordRow>,
     /// What confines the process, and whether it holds; empty when files are read.
     pub sandbox: Vec<(&'static str, bool)>,
 }
