@@ -70,6 +70,7 @@ use learn::Context;
 use limits::Limits;
 use location::{Bench, Servers};
 use names::NameTable;
+use reading::Spare;
 use roster::Roster;
 use table::{Id, Table};
 use title::Titles;
@@ -119,6 +120,8 @@ impl Engine {
                 contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
+                seen: Vec::new(),
+                spare: Spare::default(),
                 watchlists: Vec::new(),
                 rtts: Vec::new(),
                 servers: Servers::new(limits.servers),
@@ -342,6 +345,7 @@ impl Engine {
             self.core.retire(&key, flow);
         }
         let mut flow = Flow::new(datagram, packet.number, sender, now);
+        flow.reading = self.core.spare.begin(datagram);
         if self.core.audited.is_some() {
             flow.leave_trail(packet);
         }
