@@ -113,6 +113,9 @@ pub struct Common {
     /// MiB of the kernel's ring buffer in a live capture [default: 64]
     #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
+    /// Engines that share a live capture, one for each processor that it may take [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub workers: Option<u8>,
     /// Started as root: whose the process is once the capture is open [default: nobody, else who owns the files given]
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
@@ -146,7 +149,7 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
 pub struct Read {
@@ -175,7 +178,7 @@ pub struct Read {
 
 /// `whither explain`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("user", |flag| flag.hide(true)))]
 pub struct Explain {
@@ -203,7 +206,7 @@ pub struct Explain {
 
 /// `whither report`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))] // files have been cut already
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
@@ -218,6 +221,12 @@ pub struct Report {
     /// Say of this, too, whether each device met it: a country's code, AS<n>, or a name and all below it (repeatable)
     #[arg(long, value_name = "WHAT")]
     pub ask: Vec<String>,
+    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
+    /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub within: Option<Span>,
     /// Write one page that needs nothing beside it; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -237,7 +246,7 @@ pub struct Report {
 
 /// `whither compare`.
 #[derive(Args, Debug)]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)))]
+#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
@@ -253,6 +262,12 @@ pub struct Compare {
     /// Only this device of both captures: before and after (repeatable)
     #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
     pub device: Vec<String>,
+    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    #[arg(long, value_name = "FILE")]
+    pub marks: Option<PathBuf>,
+    /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
+    #[arg(long, value_name = "DURATION")]
+    pub within: Option<Span>,
     /// Write one page that needs nothing beside it; - is standard output
     #[arg(long, value_name = "FILE|-")]
     pub html: Option<PathBuf>,
@@ -270,7 +285,7 @@ pub struct Compare {
 /// `whither simulate`.
 #[derive(Args, Debug)]
 pub struct Simulate {
-    /// The capture to write; its truth goes to the same name with .truth.json
+    /// The capture to write; its truth goes to the same name with .truth.json, what the users did with .marks
     #[arg(value_name = "OUT.pcap")]
     pub out: PathBuf,
     /// Same seed, same bytes
@@ -311,6 +326,7 @@ impl Common {
             web_config_file: self.web_config_file.or(file.web_config_file),
             snaplen: self.snaplen.or(file.snaplen),
             buffer: self.buffer.or(file.buffer),
+            workers: self.workers.or(file.workers),
             user: self.user.or(file.user),
             sandbox: self.sandbox.or(file.sandbox),
         })
@@ -379,6 +395,7 @@ const KEYS: &[&str] = &[
     "web-config-file",
     "snaplen",
     "buffer",
+    "workers",
     "user",
     "sandbox",
 ];
@@ -469,7 +486,7 @@ mod tests {
     #[test]
     fn the_ring_is_told_of_where_there_is_one() {
         let help = |name: &str| Cli::command().find_subcommand_mut(name).unwrap().render_long_help().to_string();
-        for flag in ["--snaplen", "--buffer"] {
+        for flag in ["--snaplen", "--buffer", "--workers"] {
             assert_eq!([help("watch").contains(flag), help("read").contains(flag)], [true, false], "{flag}");
         }
     }

@@ -12,7 +12,7 @@
 //! - [`export`] is the only way out: pages, metrics and the table from a [`engine::snapshot::Snapshot`], lines from
 //!   [`engine::event::Event`]s. It never sees the engine.
 //!
-//! Beside them: [`sandbox`] gives up what none of them needs; [`config`] is what the person asked for; [`roster`] is the devices file; [`simulate`] writes a lab run whose truth is known, for tests and for
+//! Beside them: [`sandbox`] gives up what none of them needs; [`config`] is what the person asked for; [`roster`] is the devices file; [`mark`] is what somebody at the bench says; [`simulate`] writes a lab run whose truth is known, for tests and for
 //! a first look. `main.rs` and `commands/` are the binary's, and only wire these together.
 //!
 //! # What always holds
@@ -37,6 +37,7 @@ pub mod config;
 pub mod dissect;
 pub mod engine;
 pub mod export;
+pub mod mark;
 pub mod packet;
 pub mod roster;
 pub mod sandbox;

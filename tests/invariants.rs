@@ -660,6 +660,7 @@ fn read(bytes: Vec<u8>) -> Option<(Snapshot, Vec<Event>, bool)> {
         match item {
             Item::Frame(frame) => engine.ingest(&frame),
             Item::Unreadable(..) => engine.unreadable(),
+            Item::Mark(number, mark) => engine.mark(mark, number),
         }
         events.extend(engine.events());
     });

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use whither::engine::geo::Country;
 use whither::engine::snapshot::{
-    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, RhythmRow, RttRow,
-    SightingRow, Snapshot, TableRow, Tally,
+    Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, Recent, RhythmRow, RttRow,
+    SightingRow, Snapshot, TableRow, Tally, Timeline,
 };
 use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
@@ -51,6 +51,7 @@ fn scrape() -> Scrape {
         same_as: Vec::new(),
         first: time,
         last: time,
+        recent: Recent::default(),
         total,
         pending: Both::default(),
         visibility: vec![(Class::Sni, total)],
@@ -74,6 +75,8 @@ fn scrape() -> Scrape {
         flows: 2,
         first: time,
         last: time,
+        timeline: Timeline::default(),
+        named: None,
         total,
     };
     let snapshot = Snapshot {

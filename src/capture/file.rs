@@ -16,6 +16,7 @@ use pcap_parser::traits::PcapReaderIterator;
 use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
 
 use super::statistics::{Lost, Statistics};
+use crate::mark::Mark;
 use crate::packet::{Frame, Link, Timestamp};
 
 /// Bytes read at a time.
@@ -63,6 +64,8 @@ pub enum Item<'a> {
     Frame(Frame<'a>),
     /// A frame of a link layer that cannot be read, and that layer's number.
     Unreadable(u64, i32),
+    /// A mark, and its number: Wireshark numbers it like a frame.
+    Mark(u64, Mark),
 }
 
 /// An open capture file.
@@ -164,7 +167,7 @@ impl File {
         self.read_linktypes(&mut |item, _| each(item))
     }
 
-    /// The same, with the LINKTYPE number of each frame as the file has it.
+    /// The same, with the LINKTYPE number of each frame as the file has it; a mark has none of its own.
     ///
     /// # Errors
     /// Where the capture breaks off, if it does.
@@ -296,6 +299,14 @@ fn take(
             let caplen = usize::try_from(packet.origlen.min(interface.snaplen)).unwrap_or(usize::MAX).min(packet.data.len());
             (interface, *last, packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
         }
+        PcapBlockOwned::NG(Block::SystemdJournalExport(entry)) => {
+            // Numbered whether it is a mark or not, so that the numbers of frames are those that Wireshark tells.
+            *number = number.saturating_add(1);
+            if let Some(mark) = Mark::from_entry(entry.data) {
+                each(Item::Mark(*number, mark), interfaces.first().map_or(0, |interface| interface.linktype));
+            }
+            return Ok(());
+        }
         PcapBlockOwned::NG(_) => return Ok(()),
     };
     *number = number.saturating_add(1);
@@ -329,5 +340,38 @@ impl<R: Read> Read for Fill<R> {
             }
         }
         Ok(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::pcapng::{Captured, Writer};
+
+    #[test]
+    fn a_mark_is_read_back_where_it_stands_and_numbered_as_wireshark_does() {
+        let mark = Mark::from_line(
+            br#"{"text": "screen on", "device": "pixel", "phase": "in-use", "time": 1780272000000001}"#,
+            Timestamp::default(),
+        );
+        let mark = mark.unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes).unwrap();
+        let captured = Captured { nanos: 1, linktype: 1, wire_len: 60, data: &[0; 14] };
+        writer.mark(&mark).unwrap();
+        writer.packet("a", captured, &[]).unwrap();
+        writer.mark(&mark).unwrap();
+        writer.packet("a", captured, &[]).unwrap();
+        let mut told = Vec::new();
+        let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
+        file.read(&mut |item| {
+            told.push(match item {
+                Item::Frame(frame) => (frame.number, None),
+                Item::Unreadable(number, _) => (number, None),
+                Item::Mark(number, mark) => (number, Some(mark)),
+            });
+        })
+        .unwrap();
+        assert_eq!(told, [(1, Some(mark.clone())), (2, None), (3, Some(mark)), (4, None)]);
     }
 }

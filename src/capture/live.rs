@@ -44,6 +44,8 @@ pub struct Options {
     pub interface: String,
     /// A filter in libpcap's language.
     pub filter: Option<String>,
+    /// Another, of our own: what fails it, or the other one, is not captured.
+    pub share: Option<String>,
     /// Bytes kept of each packet.
     pub snaplen: i32,
     /// Bytes of the kernel's ring buffer.
@@ -61,7 +63,14 @@ impl Options {
     /// The defaults for an interface.
     #[must_use]
     pub fn new(interface: &str) -> Self {
-        Self { interface: interface.to_owned(), filter: None, snaplen: Self::SNAPLEN, buffer: Self::BUFFER, promiscuous: true }
+        Self { interface: interface.to_owned(), filter: None, share: None, snaplen: Self::SNAPLEN, buffer: Self::BUFFER, promiscuous: true }
+    }
+
+    /// Both filters, where there is one of our own. It comes first: a person's may be about what lies behind a tag, and moves all that
+    /// follows.
+    fn both(&self) -> Option<String> {
+        let share = self.share.as_ref()?;
+        Some(self.filter.as_ref().map_or_else(|| share.clone(), |filter| format!("({share}) and ({filter})")))
     }
 }
 
@@ -221,6 +230,9 @@ impl Live {
             let refused = |error| OpenError::BadFilter { filter: filter.clone(), words: words(&error) };
             capture.filter(filter, true).map_err(refused)?;
         }
+        if let Some(both) = options.both() {
+            capture.filter(&both, true).map_err(|error| OpenError::Other { interface: interface.clone(), words: words(&error) })?;
+        }
         let index = if_nametoindex(interface.as_str()).unwrap_or_default();
         Ok(Self { capture, interface, index, link, number: 0, lost: false, counters: Counters::default(), last: [0; 3] })
     }
@@ -229,6 +241,11 @@ impl Live {
     #[must_use]
     pub const fn link(&self) -> Link {
         self.link
+    }
+
+    /// Exchanges the filters for those of `options`. Frames that were captured before may fail them.
+    pub(super) fn narrow(&mut self, options: &Options) -> Result<(), String> {
+        options.both().map_or(Ok(()), |both| self.capture.filter(&both, true).map_err(|error| words(&error)))
     }
 
     /// Hands each packet to `each`, waiting at most `wait` for the first, and returns how many there were. A signal ends the wait.

@@ -53,6 +53,19 @@ impl Watch {
         self.link
     }
 
+    /// Captures from now on only what passes `share` beside the person's filter. Frames captured before may not.
+    ///
+    /// # Errors
+    /// What libpcap or the kernel says; everything is captured as before then.
+    pub fn narrow(&mut self, share: String) -> Result<(), String> {
+        let before = self.options.share.replace(share);
+        let done = self.live.as_mut().map_or(Ok(()), |live| live.narrow(&self.options));
+        if done.is_err() {
+            self.options.share = before;
+        }
+        done
+    }
+
     /// Whether packets can come: what an `up` metric says.
     #[must_use]
     pub const fn is_up(&self) -> bool {

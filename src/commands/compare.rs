@@ -9,7 +9,7 @@ use anyhow::Result;
 use whither::config::Compare;
 use whither::export::report::{self, Comparison};
 
-use super::report::{Form, check, read, write};
+use super::report::{Bench, Form, check, read, write};
 
 /// Reads both sides and writes how they differ.
 pub(crate) fn run(mut asked: Compare) -> Result<()> {
@@ -17,15 +17,16 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let outs = [&asked.html, &asked.md, &asked.json].map(Option::as_deref);
     let sides = [PathBuf::from(&asked.a), PathBuf::from(&asked.b)];
     check(&outs, if asked.files.is_empty() { &sides } else { &asked.files })?;
+    let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();
     let told = if asked.files.is_empty() {
-        let [a, b] = sides.map(|side| read(&[side], &common, &[]));
+        let [a, b] = sides.map(|side| read(&[side], &common, &bench, &[]));
         let (a, b) = (a?, b?);
         let told = report::compare(&a.told(&asked.device)?, &b.told(&asked.device)?);
         readings.extend([a, b]);
         told
     } else {
-        let both = read(&asked.files, &common, &[])?;
+        let both = read(&asked.files, &common, &bench, &[])?;
         let told = report::compare(&both.told(std::slice::from_ref(&asked.a))?, &both.told(std::slice::from_ref(&asked.b))?);
         readings.push(both);
         told

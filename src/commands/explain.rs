@@ -21,6 +21,7 @@ use whither::export::pcapng::{Captured, Writer};
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
+use super::progress::Progress;
 use super::read::Filter;
 use super::{engine, watchlists};
 
@@ -83,8 +84,10 @@ fn read(
     for (path, mut file) in open(asked)? {
         engine.begin();
         captures.begin(path.display().to_string());
+        let mut progress = Progress::of(path);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
+                progress.step(frame.data.len());
                 let frame = Frame { number: captures.through(frame.number), ..frame };
                 if filter.takes(&frame) {
                     engine.ingest(&frame);
@@ -95,7 +98,11 @@ fn read(
                 captures.through(number);
                 engine.unreadable();
             }
+            Item::Mark(number, _) => {
+                captures.through(number);
+            }
         });
+        progress.end();
         if let Err(damage) = read {
             damages.push(format!("{}: {damage}", path.display()));
         }

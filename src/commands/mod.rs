@@ -4,12 +4,16 @@ pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
 mod losses;
+mod marks;
+mod progress;
 pub(crate) mod read;
 pub(crate) mod report;
 mod serve;
 pub(crate) mod simulate;
 #[cfg(feature = "live")]
 pub(crate) mod watch;
+#[cfg(feature = "live")]
+mod workers;
 
 use std::io::Read as _;
 use std::path::Path;
@@ -52,14 +56,14 @@ fn engine(common: &Common, events: bool) -> Result<Engine> {
     Ok(engine)
 }
 
-/// What an earlier run knew, for the engine, and the directory to keep it in; and how long contacts are learnt.
-fn recall(engine: &mut Engine, common: &Common) -> Result<Option<State>> {
+/// What an earlier run knew, for the engines, and the directory to keep it in; and how long contacts are learnt.
+fn recall(engines: &mut [Engine], common: &Common) -> Result<Option<State>> {
     if let Some(span) = common.learning {
-        engine.learns_for(span.0);
+        engines.iter_mut().for_each(|engine| engine.learns_for(span.0));
     }
     let Some(folder) = &common.state else { return Ok(None) };
     let (state, memories) = State::open(folder)?;
-    engine.remember(memories);
+    engines.iter_mut().for_each(|engine| engine.remember(memories.clone()));
     Ok(Some(state))
 }
 

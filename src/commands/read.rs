@@ -17,6 +17,7 @@ use whither::export::{Scrape, contacts, identity, json, locations, noise, notabl
 use whither::packet::Frame;
 use whither::sandbox;
 
+use super::progress::Progress;
 use super::serve::{Pages, Replay};
 use super::{engine, recall, watchlists, web};
 
@@ -48,7 +49,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
-    let state = recall(&mut engine, &common)?;
+    let state = recall(std::slice::from_mut(&mut engine), &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {
@@ -59,8 +60,13 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut damages = Vec::new();
     for (path, file) in &mut files {
         engine.begin();
+        let mut progress = Progress::of(path);
         let read = file.read(&mut |item| match item {
-            Item::Frame(frame) if filter.takes(&frame) => {
+            Item::Frame(frame) => {
+                progress.step(frame.data.len());
+                if !filter.takes(&frame) {
+                    return;
+                }
                 if let Some(replay) = &mut replay {
                     replay.wait(frame.time, || engine.snapshot());
                 }
@@ -69,9 +75,10 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
                     engine.events().for_each(|event| told.take(&event));
                 }
             }
-            Item::Frame(_) => {}
             Item::Unreadable(..) => engine.unreadable(),
+            Item::Mark(number, mark) => engine.mark(mark, number),
         });
+        progress.end();
         if let Err(damage) = read {
             damages.push(format!("{}: {damage}", path.display()));
         }

@@ -3,15 +3,16 @@
 //! Road taken: each capture is read twice, once for its hash and once through the engine, for the hash is of the file as it lies there,
 //! compressed or not, as `sha256sum` tells it. Road not taken: hashing what the reader happens to ask for, which misses what it skips.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use sha2::{Digest as _, Sha256};
 use whither::capture::file::{Damage, File, Item};
-use whither::config::{Cli, Common, Report};
+use whither::config::{Cli, Common, Report, Span};
 use whither::engine::Engine;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
@@ -20,13 +21,12 @@ use whither::export::rfc3339;
 use whither::packet::Timestamp;
 
 use super::explain::refuse_input;
+use super::progress::Progress;
 use super::read::Filter;
-use super::{engine, watchlists};
+use super::{engine, marks, watchlists};
 
-/// Frames between two words about the progress.
-const STEP: u64 = 1 << 15;
-/// What a record of a capture takes beside its frame, bytes, more or less.
-const RECORD: u64 = 16;
+/// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// Reads the captures and writes the report.
 pub(crate) fn run(mut asked: Report) -> Result<()> {
@@ -35,7 +35,8 @@ pub(crate) fn run(mut asked: Report) -> Result<()> {
     check(&outs, &asked.files)?;
     let settings: Vec<(&str, &String)> =
         asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
-    let mut read = read(&asked.files, &common, &settings)?;
+    let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
+    let mut read = read(&asked.files, &common, &bench, &settings)?;
     read.inputs.asked.clone_from(&asked.ask);
     let told = read.told(&asked.device)?;
     let wanted = outs.iter().all(Option::is_none);
@@ -95,12 +96,19 @@ impl Reading {
     }
 }
 
+/// What was done at the bench, and how it is held against the traffic.
+pub(super) struct Bench<'a> {
+    pub(super) marks: Option<&'a Path>,
+    pub(super) within: Option<Span>,
+}
+
 /// Reads captures through one engine. `settings` are those beside the common ones.
-pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &String)]) -> Result<Reading> {
+pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settings: &[(&str, &String)]) -> Result<Reading> {
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
-    let mut inputs = inputs(common, settings)?;
+    let mut inputs = inputs(common, bench, settings)?;
+    let log = bench.marks.map(marks::read).transpose()?.unwrap_or_default();
     let mut engine = engine(common, true)?;
     engine.watch_for(watchlists(&common.watchlist)?);
     let mut gather = Gather::new();
@@ -108,24 +116,37 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, settings: &[(&str, &Strin
     for (path, mut file) in files {
         let mut capture = hashed(path)?;
         engine.begin();
-        if let Err(damage) = through(&mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
+        if let Err(damage) = through(path, &mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
             capture.damage = Some(damage.to_string());
             damages.push(format!("{}: {damage}", path.display()));
         }
         inputs.captures.push(capture);
     }
     engine.finish(|event| gather.take(event));
-    Ok(Reading { inputs, snapshot: engine.snapshot(), gather, damages })
+    let snapshot = engine.snapshot();
+    marks::of_devices(&log, &snapshot)?.into_iter().for_each(|mark| gather.mark(mark));
+    Ok(Reading { inputs, snapshot, gather, damages })
 }
 
 /// One capture through the engine.
-fn through(file: &mut File, capture: &mut Capture, engine: &mut Engine, gather: &mut Gather, filter: &mut Filter) -> Result<(), Damage> {
-    let mut progress = Progress::of(capture);
+fn through(
+    path: &Path,
+    file: &mut File,
+    capture: &mut Capture,
+    engine: &mut Engine,
+    gather: &mut Gather,
+    filter: &mut Filter,
+) -> Result<(), Damage> {
+    let mut progress = Progress::of(path);
     let mut ends: Option<(Timestamp, Timestamp)> = None;
     let read = file.read(&mut |item| {
+        if let Item::Mark(number, mark) = item {
+            engine.mark(mark, number);
+            return engine.events().for_each(|event| gather.take(event));
+        }
         capture.frames = capture.frames.saturating_add(1);
         let Item::Frame(frame) = item else { return engine.unreadable() };
-        progress.step(capture.frames, frame.data.len());
+        progress.step(frame.data.len());
         let (first, last) = ends.unwrap_or((frame.time, frame.time));
         ends = Some((first.min(frame.time), last.max(frame.time)));
         capture.cut_frames = capture.cut_frames.saturating_add(u64::from((frame.data.len() as u64) < u64::from(frame.wire_len)));
@@ -159,7 +180,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 }
 
 /// What the report tells of its making, but for the captures.
-fn inputs(common: &Common, more: &[(&str, &String)]) -> Result<Inputs> {
+fn inputs(common: &Common, bench: &Bench<'_>, more: &[(&str, &String)]) -> Result<Inputs> {
     let mut lists = Vec::new();
     for (list, path) in watchlists(&common.watchlist)?.iter().zip(common.watchlist.iter().map(Some).chain([None])) {
         let sha256 = match path {
@@ -180,6 +201,10 @@ fn inputs(common: &Common, more: &[(&str, &String)]) -> Result<Inputs> {
     settings.extend(common.location.map(|at| ("location".to_owned(), format!("{},{}", at.latitude, at.longitude))));
     settings.push(("by-address".to_owned(), common.by_address.to_string()));
     settings.extend(common.filter.iter().map(|filter| ("filter".to_owned(), filter.clone())));
+    if let Some(path) = bench.marks {
+        settings.push(("marks".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+    }
+    settings.extend(bench.within.map(|within| ("within".to_owned(), format!("{}s", within.0.as_secs()))));
     settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())));
     let lines: String = settings.iter().map(|(name, value)| format!("{name} = {value}\n")).collect();
     Ok(Inputs {
@@ -189,6 +214,7 @@ fn inputs(common: &Common, more: &[(&str, &String)]) -> Result<Inputs> {
         settings_sha256: hexadecimal(&Sha256::digest(lines.as_bytes())),
         bench: common.location.map(|at| (at.latitude, at.longitude)),
         asked: Vec::new(),
+        within: bench.within.map_or(WITHIN, |within| within.0),
     })
 }
 
@@ -219,33 +245,4 @@ fn hash(path: &Path) -> Result<(u64, String)> {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// How far the reading is, on a terminal only.
-struct Progress {
-    shown: bool,
-    name: String,
-    all: u64,
-    read: u64,
-}
-
-impl Progress {
-    fn of(capture: &Capture) -> Self {
-        Self { shown: std::io::stderr().is_terminal(), name: capture.name.clone(), all: capture.bytes, read: 0 }
-    }
-
-    /// Another frame. A compressed capture holds more than its size, so its share stays at the end while frames count on.
-    fn step(&mut self, frames: u64, bytes: usize) {
-        self.read = self.read.saturating_add(bytes as u64).saturating_add(RECORD);
-        if self.shown && frames.is_multiple_of(STEP) {
-            let percent = u128::from(self.read).saturating_mul(100).checked_div(u128::from(self.all)).unwrap_or_default().min(99);
-            eprint!("\rwhither: {}: {percent} %, {frames} frames ", self.name);
-        }
-    }
-
-    fn end(&self) {
-        if self.shown {
-            eprint!("\r\u{1b}[K");
-        }
-    }
 }

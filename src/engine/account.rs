@@ -34,7 +34,7 @@ impl Core {
             let marks = flow.marks();
             let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) else { continue };
             device.last = device.last.max(now);
-            device.ledger.charge(flow.place, owed);
+            device.ledger.charge(flow.place, owed, now);
             if let Some(account) = account {
                 device.ledger.give(account, marks, owed, now);
             } else if let Some(end) = flow.ends.of_mut(side) {
@@ -90,6 +90,7 @@ impl Core {
                 if let Some(account) = device.ledger.accounts.get_mut(account as usize) {
                     account.flows = account.flows.saturating_add(1);
                     account.first = account.first.min(flow.first);
+                    account.named = account.named.or(flow.name.as_ref().map(|named| named.by));
                 }
                 if let Some(count) = device.ledger.flows.get_mut(protocol) {
                     *count = count.saturating_add(1);
@@ -230,7 +231,7 @@ impl Core {
         let room = self.has_room(id);
         let Some(device) = self.devices.get_mut(id) else { return };
         device.last = device.last.max(now);
-        device.ledger.charge(place, some);
+        device.ledger.charge(place, some, now);
         let before = device.ledger.named();
         let class = match place {
             Place::Local => Class::Local,

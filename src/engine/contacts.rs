@@ -155,6 +155,16 @@ impl Contacts {
         }
     }
 
+    /// Takes in what another engine remembers, in place of what was known here of the same devices.
+    pub(super) fn replace(&mut self, memories: Vec<Memory>, limits: &Limits) {
+        for memory in &memories {
+            if let Some((_, old)) = self.devices.find(&memory.device).and_then(|id| self.devices.take(id)) {
+                self.held = self.held.saturating_sub(old.capped());
+            }
+        }
+        self.restore(memories, limits);
+    }
+
     /// The memory of a device whose first packet was at `first`, found or made; none when the table is full of those that stay.
     /// What was known under a MAC goes over to the alias that it is given.
     pub(super) fn open(&mut self, label: &Arc<str>, mac: Option<Mac>, first: Timestamp, now: Timestamp, limits: &Limits) -> Option<Id> {

@@ -51,7 +51,7 @@ pub(super) struct Core {
     /// Room for the readings of flows to come.
     pub(super) spare: Spare,
     /// What to look out for.
-    pub(super) watchlists: Vec<Watchlist>,
+    pub(super) watchlists: Arc<[Watchlist]>,
     pub(super) rtts: Vec<RttRow>,
     /// Least handshake times.
     pub(super) servers: Servers,
@@ -193,7 +193,7 @@ impl Core {
 
     /// Writes a line about a device.
     pub(super) fn tell_device(&mut self, id: Id, packet: u64, time: Timestamp) {
-        if !self.events.wanted() {
+        if !self.events.notable() {
             return;
         }
         let Some(device) = self.devices.table().get(id) else { return };
@@ -293,8 +293,11 @@ impl Core {
     pub(super) fn note_rtt(&mut self, key: &FlowKey, flow: &Flow, number: u64, now: Timestamp) {
         let Some(rtt) = flow.rtt.filter(|_| flow.is_outward()) else { return };
         let server = key.endpoint(flow.client.other()).ip();
-        if !rtt.is_zero() {
+        if !rtt.is_zero() && !self.health.elsewhere {
             self.servers.note(server, rtt, number, now, self.limits.stale);
+        }
+        if self.health.elsewhere {
+            return;
         }
         let rtt = rtt.as_secs_f64();
         let row = match self.rtts.iter_mut().position(|row| row.place == flow.place) {

@@ -192,6 +192,11 @@ impl Devices {
         matches!(address, IpAddr::V6(v6) if self.prefixes.iter().any(|prefix| prefix.contains(&v6)))
     }
 
+    /// The prefixes that routers announced for our link.
+    pub(super) fn announced(&self) -> impl Iterator<Item = IpNet> + '_ {
+        self.prefixes.iter().map(|prefix| IpNet::V6(*prefix))
+    }
+
     /// Notes that `mac` owns `address`: it said so, or it opened a conversation from it.
     pub(super) fn own(&mut self, address: IpAddr, mac: Option<Mac>, now: Timestamp, limits: &Limits) {
         let mac = mac.unwrap_or(Mac([0; 6]));

@@ -66,7 +66,7 @@ impl Core {
         {
             *count = count.saturating_add(1);
         }
-        if !self.events.wanted() {
+        if !self.events.notable() {
             return;
         }
         let client = flow.client;

@@ -17,6 +17,7 @@ pub use crate::engine::service::Service;
 use crate::engine::snapshot::{Class, Origin, Tally, Verdict};
 pub use crate::engine::watchlist::{Category, Hit};
 use crate::engine::witness::Location;
+pub use crate::mark::{Mark, Phase};
 pub use crate::packet::{Mac, Timestamp};
 
 /// One event.
@@ -26,7 +27,7 @@ pub struct Event {
     pub time: Timestamp,
     /// That packet's number in the capture, from 1.
     pub packet: u64,
-    /// The device's label; the client's address where no side is ours.
+    /// The device's label; the client's address where no side is ours; empty for a mark of all devices.
     pub device: Arc<str>,
     /// The client's MAC, on links that have them.
     pub mac: Option<Mac>,
@@ -93,6 +94,8 @@ pub enum Detail {
     UnexpectedCountry(Box<Unexpected>),
     /// `first-contact`: a device that has been learnt met something for the first time.
     FirstContact(Box<FirstContact>),
+    /// `mark`: what somebody at the bench said.
+    Mark(Box<Mark>),
 }
 
 /// Where the server is, as far as the databases know.

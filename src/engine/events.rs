@@ -6,7 +6,10 @@ use crate::engine::health::Health;
 /// A bounded queue.
 #[derive(Debug)]
 pub(super) struct Events {
+    /// Somebody takes all.
     wanted: bool,
+    /// Somebody takes those that a person is shown.
+    notable: bool,
     limit: usize,
     waiting: Vec<Event>,
 }
@@ -15,18 +18,29 @@ impl Events {
     /// An empty queue of at most `limit` events; `wanted` says whether anybody takes them.
     #[must_use]
     pub(super) fn new(wanted: bool, limit: usize) -> Self {
-        Self { wanted, limit, waiting: Vec::new() }
+        Self { wanted, notable: wanted, limit, waiting: Vec::new() }
     }
 
-    /// Whether anybody takes events.
+    /// Somebody takes what is notable, from now on.
+    pub(super) fn want_notable(&mut self) {
+        self.notable = true;
+    }
+
+    /// Whether anybody takes all events.
     #[must_use]
     pub(super) fn wanted(&self) -> bool {
         self.wanted
     }
 
-    /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory.
+    /// Whether anybody takes those that are few: what a device met, what a list carries, who it is.
+    #[must_use]
+    pub(super) fn notable(&self) -> bool {
+        self.notable
+    }
+
+    /// Adds one, or counts it as dropped: a consumer that is dead must not fill memory. Another engine's is left to that.
     pub(super) fn push(&mut self, event: Event, health: &mut Health) {
-        if !self.wanted {
+        if !self.notable || health.share.as_ref().is_some_and(|share| !share.tells(&event.device, event.mac)) {
             return;
         }
         if self.waiting.len() >= self.limit {

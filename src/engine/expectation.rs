@@ -26,7 +26,7 @@ impl Core {
             if let Some(device) = self.devices.get_mut(end.device) {
                 device.unexpected.push(country);
             }
-            if !self.events.wanted() {
+            if !self.events.notable() {
                 continue;
             }
             let client = flow.client;

@@ -140,7 +140,7 @@ pub struct Opinion {
 /// Address databases, the most trusted first.
 #[derive(Debug)]
 pub struct GeoDb {
-    databases: Vec<Database>,
+    databases: Vec<Arc<Database>>,
     /// How many of them are the user's; those come first.
     users: usize,
     /// The last answers, each at the place of its address's hash. Keyed: addresses are chosen by the devices under suspicion.
@@ -165,7 +165,15 @@ impl GeoDb {
     }
 
     fn of(databases: Vec<Database>) -> Self {
+        let databases = databases.into_iter().map(Arc::new).collect();
         Self { databases, users: 0, remembered: RefCell::new(vec![None; REMEMBERED]), hasher: RandomState::new() }
+    }
+
+    /// The same databases for another engine: they are in memory once, the last answers twice.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let remembered = RefCell::new(vec![None; REMEMBERED]);
+        Self { databases: self.databases.clone(), users: self.users, remembered, hasher: RandomState::new() }
     }
 
     /// Adds a file of the user's. What it knows goes before the embedded databases, and behind the files added earlier.
@@ -182,7 +190,7 @@ impl GeoDb {
             database_type: reader.metadata().database_type.clone(),
             keys,
         })?;
-        self.databases.insert(self.users, Database { name: self.unused(name), keys, reader });
+        self.databases.insert(self.users, Arc::new(Database { name: self.unused(name), keys, reader }));
         self.users += 1;
         self.remembered.get_mut().fill(None);
         Ok(())
@@ -236,14 +244,14 @@ impl GeoDb {
             return Arc::from([Opinion { database: only.row(), country: first }]);
         }
         let ip = embedded_v4(ip);
-        let ask = |database: &Database| Opinion { database: database.row(), country: database.country(ip) };
+        let ask = |database: &Arc<Database>| Opinion { database: database.row(), country: database.country(ip) };
         self.databases.iter().filter(|database| database.keys.country.is_some()).map(ask).collect()
     }
 
     /// The databases in use, in the order in which they are asked.
     #[must_use]
     pub fn databases(&self) -> Vec<DatabaseRow> {
-        self.databases.iter().map(Database::row).collect()
+        self.databases.iter().map(|database| database.row()).collect()
     }
 
     /// A name that no database has yet: it becomes a metric's label.

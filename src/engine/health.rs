@@ -1,6 +1,9 @@
-//! What went wrong with input, counted by kind and forgotten: never logged per packet.
+//! What went wrong with input, counted by kind and forgotten: never logged per packet. And which part of it is this engine's to count.
 
-use crate::packet::Skip;
+use std::net::IpAddr;
+
+use crate::engine::share::{Party, Share};
+use crate::packet::{Frame, Skip};
 
 /// Counters by a name that is known at compile time; bounded by the names in the program.
 #[derive(Clone, Debug, Default)]
@@ -61,11 +64,51 @@ pub(super) struct Health {
     pub(super) quic_versions: Counters,
     /// Events that found no room.
     pub(super) events_dropped: u64,
+    /// This engine's share, where there are several.
+    pub(super) share: Option<Box<Share>>,
+    /// What is read now is counted by another engine.
+    pub(super) elsewhere: bool,
 }
 
 impl Health {
+    /// Counts a frame; whether this engine reads it.
+    pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
+        if let Some(share) = &self.share {
+            let party = share.party(frame);
+            self.elsewhere = party == Party::Common && !share.is_first();
+            if party == Party::Other {
+                return false;
+            }
+        }
+        self.packets = self.packets.saturating_add(u64::from(!self.elsewhere));
+        true
+    }
+
+    /// From now on what passed between two addresses is read, which is of no frame; what held before.
+    pub(super) fn turn(&mut self, one: IpAddr, other: IpAddr) -> bool {
+        let elsewhere = self.share.as_ref().is_some_and(|share| !share.is_first() && share.is_common(one, other));
+        std::mem::replace(&mut self.elsewhere, elsewhere)
+    }
+
     /// Counts a frame that cannot be charged to anybody.
     pub(super) fn skip(&mut self, reason: Skip) {
-        self.skipped.count(reason);
+        if !self.elsewhere {
+            self.skipped.count(reason);
+        }
+    }
+
+    /// Counts a message that could not be read.
+    pub(super) fn refuse(&mut self, protocol: &'static str, reason: &'static str) {
+        if !self.elsewhere {
+            self.malformed.count(protocol);
+            self.why.count(protocol, reason);
+        }
+    }
+
+    /// Counts a flow that began with a QUIC long header.
+    pub(super) fn quic(&mut self, version: &'static str) {
+        if !self.elsewhere {
+            self.quic_versions.count(version);
+        }
     }
 }

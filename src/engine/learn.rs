@@ -59,20 +59,21 @@ impl Core {
         reading.finish(&mut self.streams, &mut harvest);
         self.spare.put(reading);
         let context = Context { key, sender: flow.client, number: flow.packet, time: flow.last, now: flow.last, macs: None };
+        let before = self.health.turn(key.endpoint(Side::Low).ip(), key.endpoint(Side::High).ip());
         self.take_in(harvest, flow, context);
+        self.health.elsewhere = before;
     }
 
     fn take_in(&mut self, harvest: Harvest, flow: &mut Flow, context: Context<'_>) {
         if let Some((protocol, reason)) = harvest.malformed {
-            self.health.malformed.count(protocol);
-            self.health.why.count(protocol, reason);
+            self.health.refuse(protocol, reason);
         }
         if harvest.first_flight && flow.waited.0 == 1 {
             flow.client = context.sender;
             flow.asked = Some(context.time);
         }
         if let Some(version) = harvest.quic_version {
-            self.health.quic_versions.count(version);
+            self.health.quic(version);
         }
         let mut seen = harvest.seen;
         for (protocol, seen) in seen.drain(..) {
@@ -196,7 +197,7 @@ impl Core {
         }
         if others {
             let conflict = Detail::NameConflict { hello: name.shared(), dns: told.map(Arc::clone).collect() };
-            self.tell(flow, context, context.sender, || conflict);
+            self.say(flow, context, context.sender, conflict);
         }
         false
     }
@@ -214,7 +215,7 @@ impl Core {
             return;
         }
         let offered = self.offered.to_vec();
-        self.tell(flow, context, client, || Detail::UnofferedResolver { offered });
+        self.say(flow, context, client, Detail::UnofferedResolver { offered });
     }
 
     /// A tunnel hides where its traffic goes; DTLS does not, and its hello may name the server.
@@ -273,8 +274,15 @@ impl Core {
         self.news(id, news, context);
     }
 
+    /// Tells something that is said of every message of its kind, where somebody takes all events.
     fn tell(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: impl FnOnce() -> Detail) {
-        if !self.events.wanted() {
+        if self.events.wanted() {
+            self.say(flow, context, client, detail());
+        }
+    }
+
+    fn say(&mut self, flow: &Flow, context: Context<'_>, client: Side, detail: Detail) {
+        if !self.events.notable() {
             return;
         }
         let ends =
@@ -288,7 +296,7 @@ impl Core {
             device: self.label(flow, client, ends.client.ip()),
             mac: mac.filter(|mac| !mac.is_group()),
             ends: Some(ends),
-            detail: detail(),
+            detail,
         };
         self.events.push(event, &mut self.health);
     }

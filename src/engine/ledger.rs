@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 
 use crate::engine::service::Service;
 use crate::engine::snapshot::{Both, CLASSES, CONTACT_KINDS, Class, Origin, PROTOCOLS, Place, Tally, VERDICTS, Verdict};
+use crate::engine::timeline::{Recent, Timeline};
 use crate::engine::watchlist::{CATEGORIES, Category};
 use crate::engine::witness::Location;
 use crate::packet::Timestamp;
@@ -20,6 +21,8 @@ use crate::packet::Timestamp;
 pub(super) struct Ledger {
     /// Everything.
     pub(super) total: Both,
+    /// The last hour of that.
+    pub(super) recent: Recent,
     /// By country: bounded by the number of countries.
     pub(super) countries: Vec<(Place, Both)>,
     /// By destination; the first [`Ledger::named`] of them count against the cap, `other` rows (one for each place) do not.
@@ -72,6 +75,10 @@ pub(super) struct Account {
     pub(super) last: Timestamp,
     /// How much.
     pub(super) total: Both,
+    /// The same, both directions, by time.
+    pub(super) timeline: Timeline,
+    /// The packet that first named it.
+    pub(super) named: Option<(u64, Timestamp)>,
 }
 
 /// What is known of bytes that are given to an account.
@@ -153,6 +160,8 @@ impl Ledger {
             first: now,
             last: now,
             total: Both::default(),
+            timeline: Timeline::default(),
+            named: None,
         });
         (index, room)
     }
@@ -171,8 +180,9 @@ impl Ledger {
     }
 
     /// Adds to the device's total and to a country's.
-    pub(super) fn charge(&mut self, place: Place, some: Both) {
+    pub(super) fn charge(&mut self, place: Place, some: Both, now: Timestamp) {
         self.total.add(some);
+        self.recent.note(now, some.bytes());
         match self.countries.iter_mut().find(|(other, _)| *other == place) {
             Some((_, total)) => total.add(some),
             None => self.countries.push((place, some)),
@@ -183,12 +193,13 @@ impl Ledger {
     pub(super) fn give(&mut self, account: u32, marks: Marks<'_>, some: Both, now: Timestamp) {
         let Some(account) = self.accounts.get_mut(account as usize) else { return };
         account.total.add(some);
+        account.timeline.note(now, some.bytes());
         account.last = account.last.max(now);
         if let Some(total) = self.classes.get_mut(marks.class as usize) {
             total.add(some);
         }
         let Some(verdict) = marks.verdict else { return };
-        let bytes = some.transmit.bytes.saturating_add(some.receive.bytes);
+        let bytes = some.bytes();
         let category = marks.service.and_then(Service::counted).unwrap_or_default();
         let totals =
             [account.verdicts.get_mut(verdict as usize), self.verdicts.get_mut(verdict as usize), self.services.get_mut(category as usize)];
@@ -232,6 +243,12 @@ impl Both {
     pub(super) fn add(&mut self, other: Self) {
         self.transmit.add(other.transmit);
         self.receive.add(other.receive);
+    }
+
+    /// Bytes of both.
+    #[must_use]
+    pub(super) fn bytes(&self) -> u64 {
+        self.transmit.bytes.saturating_add(self.receive.bytes)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// The limits of one engine.
+/// The limits of one engine; where several share a capture, each has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Flows followed at once: a SYN flood, or a port scan from a phone.

@@ -12,6 +12,7 @@
 //! refute more and sometimes wrongly; and times inside connections, where the other side thinks before it answers.
 
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::anycast::is_anycast;
@@ -156,50 +157,95 @@ impl Measured {
     }
 }
 
-/// The least handshake times by server address.
+/// The least handshake times by server address: an engine's own, or those of all engines of one capture.
 #[derive(Debug)]
-pub(super) struct Servers(Table<IpAddr, Least>);
+pub(super) enum Servers {
+    /// One engine's.
+    Own(Table<IpAddr, Least>),
+    /// All engines'; whether it is this one that lets go of the silent.
+    Common(Arc<Mutex<Table<IpAddr, Least>>>, bool),
+}
 
 impl Servers {
     /// An empty table of at most `limit` addresses.
     #[must_use]
     pub(super) fn new(limit: usize) -> Self {
-        Self(Table::new("servers", limit))
+        Self::Own(Table::new("servers", limit))
+    }
+
+    /// An empty table for several engines.
+    #[must_use]
+    pub(super) fn common(limit: usize) -> Common {
+        Common(Arc::new(Mutex::new(Table::new("servers", limit))))
     }
 
     /// Takes in a handshake, answered by packet `number` at `now`; the least so far, with it. Who is pushed out or finds no room
     /// is judged by its own handshake alone, which can only refute less. `stale`: the silence after which one may be pushed out.
     pub(super) fn note(&mut self, server: IpAddr, rtt: Duration, number: u64, now: Timestamp, stale: Duration) -> Least {
-        let server = server.to_canonical();
         let new = Least { rtt, handshakes: 1, by: (number, now) };
-        let Some(id) = self.0.find(&server) else {
-            self.0.make_room(now, |_, silent| silent >= stale);
-            self.0.insert(server, new, now);
-            return new;
-        };
-        self.0.touch(id, now);
-        let Some(known) = self.0.get_mut(id) else { return new };
-        let handshakes = known.handshakes.saturating_add(1);
-        *known = Least { handshakes, ..if rtt < known.rtt { new } else { *known } };
-        *known
+        match self {
+            Self::Own(table) => note(table, server.to_canonical(), new, stale),
+            Self::Common(table, _) => note(&mut lock(table), server.to_canonical(), new, stale),
+        }
     }
 
     /// The least handshake time of an address.
     #[must_use]
     pub(super) fn least(&self, server: IpAddr) -> Option<Least> {
-        self.0.find(&server.to_canonical()).and_then(|id| self.0.get(id)).copied()
+        let find = |table: &Table<IpAddr, Least>| table.find(&server.to_canonical()).and_then(|id| table.get(id)).copied();
+        match self {
+            Self::Own(table) => find(table),
+            Self::Common(table, _) => find(&lock(table)),
+        }
     }
 
     /// Lets an address go that was silent for `idle`; whether one went.
     pub(super) fn expire(&mut self, now: Timestamp, idle: Duration) -> bool {
-        self.0.pop_stale(now, Duration::from_mins(1), |_, silent| silent >= idle).is_some()
+        let pop = |table: &mut Table<IpAddr, Least>| table.pop_stale(now, Duration::from_mins(1), |_, silent| silent >= idle).is_some();
+        match self {
+            Self::Own(table) => pop(table),
+            Self::Common(table, expires) => *expires && pop(&mut lock(table)),
+        }
     }
 
-    /// Its state, for the metrics.
+    /// Its state, for the metrics; that of a table for all is told by one engine.
     #[must_use]
-    pub(super) fn row(&self) -> TableRow {
-        self.0.row()
+    pub(super) fn row(&self) -> Option<TableRow> {
+        match self {
+            Self::Own(table) => Some(table.row()),
+            Self::Common(table, tells) => tells.then(|| lock(table).row()),
+        }
     }
+}
+
+/// A table of handshakes for several engines.
+#[derive(Clone, Debug)]
+pub(super) struct Common(Arc<Mutex<Table<IpAddr, Least>>>);
+
+impl Common {
+    /// The table as one engine's; whether it is the first, which keeps the table.
+    #[must_use]
+    pub(super) fn of(&self, first: bool) -> Servers {
+        Servers::Common(Arc::clone(&self.0), first)
+    }
+}
+
+fn lock(table: &Mutex<Table<IpAddr, Least>>) -> MutexGuard<'_, Table<IpAddr, Least>> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn note(table: &mut Table<IpAddr, Least>, server: IpAddr, new: Least, stale: Duration) -> Least {
+    let now = new.by.1;
+    let Some(id) = table.find(&server) else {
+        table.make_room(now, |_, silent| silent >= stale);
+        table.insert(server, new, now);
+        return new;
+    };
+    table.touch(id, now);
+    let Some(known) = table.get_mut(id) else { return new };
+    let handshakes = known.handshakes.saturating_add(1);
+    *known = Least { handshakes, ..if new.rtt < known.rtt { new } else { *known } };
+    *known
 }
 
 #[cfg(test)]
@@ -324,7 +370,11 @@ mod tests {
         for last in 2..=250_u8 {
             servers.note(IpAddr::from([203, 0, 113, last]), ms(1), 9, at(10), stale);
         }
-        assert_eq!((servers.row().entries, servers.least(server()).map(|least| least.handshakes)), (2, Some(3)), "the living stay");
+        assert_eq!(
+            (servers.row().unwrap().entries, servers.least(server()).map(|least| least.handshakes)),
+            (2, Some(3)),
+            "the living stay"
+        );
         servers.note(IpAddr::from([192, 0, 2, 1]), ms(1), 9, at(60), stale);
         assert!(servers.least(IpAddr::from([192, 0, 2, 1])).is_some(), "the silent leave");
     }

@@ -1,6 +1,8 @@
 //! Which flows go to what a watchlist carries: asked once for each flow, when its account is fixed, for its full name, else for
 //! its address. The first that says what for says what the flow's destination is for. A packet whose flow found no room is not looked up, nor is a DNS question: who asks has not gone there yet.
 
+use std::sync::Arc;
+
 use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, Watched};
 use crate::engine::flow::{Flow, FlowKey, Side};
@@ -17,8 +19,8 @@ impl Core {
             return (service, listed);
         }
         let far = self.far(key, flow);
-        for index in 0..self.watchlists.len() {
-            let Some(list) = self.watchlists.get(index) else { continue };
+        let lists = Arc::clone(&self.watchlists);
+        for list in lists.iter() {
             let by_name = flow.name.as_ref().and_then(|named| list.lookup_name(&named.title.name));
             let (hit, by) = match (by_name, &flow.name) {
                 // An answer from DNS came before the flow: who asks has not gone there yet.
@@ -38,7 +40,7 @@ impl Core {
             if hit.category.is_pull() && listed.is_none() {
                 listed = Some(hit.clone());
             }
-            if !self.events.wanted() {
+            if !self.events.notable() {
                 continue;
             }
             let client = flow.client;

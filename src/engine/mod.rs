@@ -43,12 +43,14 @@ pub mod rhythm;
 pub mod roster;
 mod routine;
 pub mod service;
+pub mod share;
 pub mod snapshot;
 mod stream;
 mod table;
 mod tell;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod title;
 mod trail;
 mod vendor;
@@ -72,6 +74,7 @@ use location::{Bench, Servers};
 use names::NameTable;
 use reading::Spare;
 use roster::Roster;
+use share::Share;
 use table::{Id, Table};
 use title::Titles;
 use watchlist::Watchlist;
@@ -122,7 +125,7 @@ impl Engine {
                 streams: Table::new("streams", limits.streams),
                 seen: Vec::new(),
                 spare: Spare::default(),
-                watchlists: Vec::new(),
+                watchlists: Arc::default(),
                 rtts: Vec::new(),
                 servers: Servers::new(limits.servers),
                 bench: None,
@@ -141,8 +144,10 @@ impl Engine {
     /// Takes in a frame.
     pub fn ingest(&mut self, frame: &Frame<'_>) {
         let now = self.tick(frame.time);
+        if !self.core.health.takes(frame) {
+            return;
+        }
         self.last_packet = Some(now);
-        self.core.health.packets = self.core.health.packets.saturating_add(1);
         // A count of its own: that of all packets has those that nobody can read in it, and these could come at every turn.
         self.unlooked = self.unlooked.saturating_add(1);
         if self.unlooked >= EXPIRED_AT_ONCE {
@@ -185,6 +190,7 @@ impl Engine {
         }
         if flow.last.as_nanos() / MINUTE != now.as_nanos() / MINUTE {
             self.core.note_alive(flow, now);
+            self.core.flush(&key, flow); // into the minute that it was of
         }
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
@@ -247,6 +253,11 @@ impl Engine {
         self.core.streams.give_back();
     }
 
+    /// Tells what is notable also where nobody takes all events.
+    pub fn tell_notable(&mut self) {
+        self.core.events.want_notable();
+    }
+
     /// Takes the events that wait. Call it after each frame.
     pub fn events(&mut self) -> impl Iterator<Item = Event> + '_ {
         self.core.events.take()
@@ -265,7 +276,29 @@ impl Engine {
 
     /// Says which prefixes are ours beside the private ones, in place of what was said before.
     pub fn nets(&mut self, nets: Vec<IpNet>) {
+        if let Some(share) = &mut self.core.health.share {
+            share.nets(&self.core.devices.announced().chain(nets.iter().copied()).collect::<Vec<_>>());
+        }
         self.core.devices.nets(nets);
+    }
+
+    /// Gives this engine a share of a capture that others read too. To be called before the first frame, and before [`Engine::nets`],
+    /// [`Engine::register`] and [`Engine::remember`].
+    pub fn shares(&mut self, share: Share) {
+        self.core.servers = share.servers();
+        self.core.health.share = Some(Box::new(share));
+    }
+
+    /// This engine's share, where it has one.
+    #[must_use]
+    pub fn share(&self) -> Option<&Share> {
+        self.core.health.share.as_deref()
+    }
+
+    /// Frames read and counted by this engine.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.core.health.packets
     }
 
     /// Says where the sensor stands: latitude and longitude, degrees. Without it no location is measured.
@@ -279,13 +312,16 @@ impl Engine {
     }
 
     /// Says what to look out for, in place of what was said before.
-    pub fn watch_for(&mut self, lists: Vec<Watchlist>) {
-        self.core.watchlists = lists;
+    pub fn watch_for(&mut self, lists: impl Into<Arc<[Watchlist]>>) {
+        self.core.watchlists = lists.into();
     }
 
     /// Says which devices have aliases, in place of what was said before. Who has another alias by it, or none any more, is
     /// another device from its next packet on; what was counted stays where it was counted.
     pub fn register(&mut self, roster: Roster) {
+        if let Some(share) = &mut self.core.health.share {
+            share.register(&roster);
+        }
         self.core.devices.register(roster);
     }
 
@@ -297,6 +333,13 @@ impl Engine {
     /// Takes in what an earlier run remembered of whom devices met. To be called before the first frame.
     pub fn remember(&mut self, memories: Vec<Memory>) {
         self.core.contacts.restore(memories, &self.core.limits);
+    }
+
+    /// Takes in what the other engines of this capture remember of their devices, of which some may become this one's.
+    pub fn learn_of_others(&mut self, mut memories: Vec<Memory>) {
+        let Some(share) = &self.core.health.share else { return };
+        memories.retain(|memory| !share.tells(&memory.device, None));
+        self.core.contacts.replace(memories, &self.core.limits);
     }
 
     /// Moves the clock on; returns the time now.

@@ -34,7 +34,7 @@ pub struct Entry {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Roster {
     /// Sorted by alias.
     entries: Vec<Entry>,
@@ -69,6 +69,12 @@ impl Roster {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// All of them, by alias.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// The device of a MAC.

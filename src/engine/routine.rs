@@ -62,7 +62,7 @@ impl Core {
             }
             false => rhythm.note(flow.first, bytes(flow)),
         };
-        if !more || !self.events.wanted() {
+        if !more || !self.events.notable() {
             return;
         }
         let row = rhythm.row(&known.label, &name, &known.attach);
@@ -136,7 +136,7 @@ impl Core {
         if let Some(device) = self.devices.get_mut(device) {
             device.routine.pulled(hit.vendor.as_ref(), pull.changed == Some(true));
         }
-        if !self.events.wanted() {
+        if !self.events.notable() {
             return;
         }
         let detail = Detail::ConfigPull(Box::new(ConfigPull {

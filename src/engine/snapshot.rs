@@ -14,6 +14,7 @@ pub use crate::engine::location::Finding;
 pub use crate::engine::pulls::{Pull, PullsRow, SizeClass};
 pub use crate::engine::region::Whose;
 pub use crate::engine::rhythm::{Attach, Persistent, RhythmRow};
+pub use crate::engine::timeline::{INTERVALS, Recent, Timeline};
 pub use crate::engine::witness::{Location, Witnesses};
 use crate::packet::{Mac, Timestamp};
 
@@ -257,6 +258,8 @@ pub struct DeviceRow {
     pub last: Timestamp,
     /// All its traffic.
     pub total: Both,
+    /// Bytes of the last hour, by minute.
+    pub recent: Recent,
     /// Of that, what has no destination yet.
     pub pending: Both,
     /// The rest by what is known of its destination; only classes that occur, in order.
@@ -318,6 +321,10 @@ pub struct DestinationRow {
     pub last: Timestamp,
     /// How much.
     pub total: Both,
+    /// The same, both directions, by time.
+    pub timeline: Timeline,
+    /// The packet that first named it, and its time; for a name from DNS the answer's.
+    pub named: Option<(u64, Timestamp)>,
 }
 
 /// What a destination is for.

@@ -1,10 +1,12 @@
 //! The state of everything, as plain sorted rows.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::engine::Engine;
 use crate::engine::device::Device;
+use crate::engine::event::{Detail, Event};
 use crate::engine::flow::Side;
 use crate::engine::likeness::SameAs;
 use crate::engine::roster::Entry;
@@ -15,9 +17,30 @@ use crate::engine::snapshot::{
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
 use crate::engine::watchlist::Category;
+use crate::mark::Mark;
 use crate::packet::{Mac, Timestamp};
 
 impl Engine {
+    /// Tells a mark; `number` is its own in the capture, 0 where it has none.
+    pub fn mark(&mut self, mark: Mark, number: u64) {
+        let device = mark.device.as_ref().map_or_else(|| Arc::from(""), |words| self.named(words.as_str()));
+        let event = Event { time: mark.time, packet: number, device, mac: None, ends: None, detail: Detail::Mark(Box::new(mark)) };
+        self.core.events.push(event, &mut self.core.health);
+    }
+
+    /// The label of the device that is meant by some words: its label, a MAC, an address or its host name; else the words themselves.
+    fn named(&self, words: &str) -> Arc<str> {
+        let address = words.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        let forms: [&dyn Fn(&Device) -> bool; 4] = [
+            &|device| device.label.eq_ignore_ascii_case(words),
+            &|device| device.macs.iter().any(|mac| mac.to_string().eq_ignore_ascii_case(words)),
+            &|device| address.is_some_and(|address| device.addresses.contains(&address)),
+            &|device| device.identity.hostname().is_some_and(|name| name.eq_ignore_ascii_case(words)),
+        ];
+        let found = forms.iter().find_map(|fits| self.core.devices.table().iter().find(|(.., device)| fits(device)));
+        found.map_or_else(|| Arc::from(words), |(.., device)| Arc::clone(&device.label))
+    }
+
     /// Everything there is to tell now. It tells the ledgers first what live flows carry, so all sums are equal.
     pub fn snapshot(&mut self) -> Snapshot {
         let mut pending: Vec<(Id, Both)> = Vec::new();
@@ -77,6 +100,9 @@ impl Engine {
         if !snapshot.destinations.is_sorted_by(|a, b| order(a) <= order(b)) {
             snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
         }
+        if let Some(share) = &self.core.health.share {
+            share.keep(&mut snapshot);
+        }
         snapshot
     }
 
@@ -94,11 +120,11 @@ impl Engine {
             self.flows.row(),
             core.names.row(),
             core.devices.neighbours().row(),
-            core.servers.row(),
             core.rhythms.row(),
             core.histories.row(),
             core.streams.row(),
         ];
+        rows.extend(core.servers.row());
         rows.extend(core.contacts.tables(&core.limits));
         rows.sort_unstable_by_key(|row| row.table);
         rows
@@ -156,6 +182,7 @@ fn tell(
         first: first.min(device.first),
         last: device.last,
         total: ledger.total,
+        recent: ledger.recent.clone(),
         pending,
         visibility: CLASSES.into_iter().zip(ledger.classes).filter(|(_, total)| *total != Both::default()).collect(),
         verdicts: ledger.verdicts,
@@ -195,6 +222,8 @@ fn tell(
         first: account.first,
         last: account.last,
         total: account.total,
+        timeline: account.timeline.clone(),
+        named: account.named,
     }));
     if let Some(own) = snapshot.destinations.get_mut(begin..) {
         own.sort_unstable_by(|a, b| order(a).cmp(&order(b)));

@@ -10,8 +10,8 @@ mod location;
 use super::line::{Line, Usual, key};
 use super::{dns, identity, routine};
 use crate::engine::event::{
-    ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Question, Record, RecordData, Request, Unexpected, Watched,
-    Where,
+    ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Phase, Question, Record, RecordData, Request, Unexpected,
+    Watched, Where,
 };
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
@@ -65,6 +65,10 @@ fn write(event: &Event, usual: &mut Usual, out: &mut Vec<u8>) {
         Detail::Rhythm(seen) => routine::rhythm(seen, &mut line),
         Detail::UnexpectedCountry(seen) => unexpected(seen, &mut line),
         Detail::FirstContact(seen) => first_contact(seen, &mut line),
+        Detail::Mark(mark) => {
+            line.text(key!("message"), mark.text.as_str());
+            line.maybe(key!("whither.phase"), mark.phase.map(Phase::as_str));
+        }
         Detail::Flow(flow) => flow_end(flow, &mut line),
     }
     line.end();
@@ -88,6 +92,7 @@ fn action(detail: &Detail) -> Option<&'static str> {
         Detail::Rhythm(_) => "rhythm",
         Detail::UnexpectedCountry(_) => "unexpected-country",
         Detail::FirstContact(_) => "first-contact",
+        Detail::Mark(_) => "mark",
         Detail::Flow(_) => "flow",
     })
 }

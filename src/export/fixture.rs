@@ -8,8 +8,8 @@ use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
     Attach, Both, Class, Contact, ContactRow, CountryRow, CoverageRow, DatabaseRow, DestinationRow, DeviceRow, Fact, Finding, Kind,
-    Location, Memory, Opinion, Origin, PROTOCOLS, Persistent, Place, Pull, PullCountRow, PullsRow, RTT_BUCKETS, RhythmRow, RttRow, SameAs,
-    SightingRow, SizeClass, Snapshot, Source, TableRow, Tally, Witnesses,
+    Location, Memory, Opinion, Origin, PROTOCOLS, Persistent, Place, Pull, PullCountRow, PullsRow, RTT_BUCKETS, Recent, RhythmRow, RttRow,
+    SameAs, SightingRow, SizeClass, Snapshot, Source, TableRow, Tally, Timeline, Witnesses,
 };
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence, a right-to-left override and a tag.
@@ -48,6 +48,7 @@ pub(super) fn device(id: &str, mac: u8, total: Both, pending: Both) -> DeviceRow
         first: at(0),
         last: at(90),
         total,
+        recent: Recent::default(),
         pending,
         visibility: vec![(Class::Sni, total)],
         verdicts: [0, total.transmit.bytes + total.receive.bytes, 0],
@@ -84,6 +85,8 @@ pub(super) fn destination(device: &str, name: &str, origin: Origin, place: Place
         first: at(1),
         last: at(60),
         total,
+        timeline: Timeline::default(),
+        named: Some((7, at(1))),
     }
 }
 

@@ -326,6 +326,7 @@ fn router(scrape: &Source, ready: &Arc<AtomicBool>, at_work: usize) -> Router {
 async fn answer(route: &'static Route, (scrape, turns): (Source, Arc<Semaphore>), ready: bool, gzip: bool, query: String) -> Response {
     let (status, body) = match route.page {
         Page::Fixed(text) => (StatusCode::OK, Body::from(text())),
+        Page::File(bytes) => (StatusCode::OK, Body { bytes: bytes.to_vec(), gzip: false }.packed(gzip)),
         Page::Ready if ready => (StatusCode::OK, Body::from("whither is ready.\n".to_owned())),
         Page::Ready => (StatusCode::SERVICE_UNAVAILABLE, Body::from("No capture is open yet.\n".to_owned())),
         Page::Of(render) => made((scrape, turns), render, gzip).await,

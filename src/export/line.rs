@@ -32,7 +32,7 @@ pub(super) use key;
 #[derive(Debug)]
 pub(super) struct Usual {
     sensor: String,
-    /// By action, of which there are some fifteen: from the end of the time to the device.
+    /// By action, of which there are some fifteen: what stands between the time and the device.
     heads: Vec<(&'static str, Vec<u8>)>,
     /// The latest minutes, each at the place of its number: `2021-09-21T04:53:`.
     minutes: [(u64, [u8; MINUTE]); MINUTES],
@@ -59,7 +59,6 @@ impl Usual {
         line.word(key!("event.action"), action);
         let sensor = line.usual.sensor.clone();
         line.text(key!("observer.name"), &sensor);
-        line.field(key!("device.id"));
         let head = out.get(begin..).unwrap_or_default().to_vec();
         self.heads.push((action, head));
     }
@@ -89,7 +88,9 @@ impl<'a> Line<'a> {
         let mut line = Self { out, usual };
         line.digits(event.time.as_nanos());
         line.usual.head(action, line.out);
-        line.value(&event.device);
+        if !event.device.is_empty() {
+            line.text(key!("device.id"), &event.device);
+        }
         if let Some(mac) = event.mac {
             line.field(key!("source.mac"));
             line.mac(mac);

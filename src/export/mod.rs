@@ -25,7 +25,6 @@ pub mod log;
 pub mod names;
 pub mod noise;
 pub mod notable;
-mod page;
 mod patience;
 pub mod pcapng;
 pub mod prometheus;
@@ -95,6 +94,8 @@ pub struct Route {
 pub enum Page {
     /// The same text always.
     Fixed(fn() -> String),
+    /// A file that is compiled in. Browsers may keep it, and ask whether it is still the same.
+    File(&'static [u8]),
     /// 503 until the first capture is open.
     Ready,
     /// From a scrape.
@@ -105,17 +106,24 @@ pub enum Page {
 
 /// Every page that is served: one row each.
 pub const ROUTES: &[Route] = &[
-    Route { path: "/", content_type: HTML, page: Page::Fixed(page::landing) },
+    Route { path: "/", content_type: HTML, page: Page::File(include_bytes!("page/index.html")) },
+    Route { path: "/assets/app.js", content_type: SCRIPT, page: Page::File(include_bytes!("page/app.js")) },
+    Route { path: "/assets/app.css", content_type: STYLE, page: Page::File(include_bytes!("page/app.css")) },
+    Route { path: "/assets/icon.svg", content_type: IMAGE, page: Page::File(include_bytes!("page/icon.svg")) },
     Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
     Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
     Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
     Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Asked(contacts::page) },
     Route { path: "/api/v1/rhythm", content_type: JSON, page: Page::Of(routine::page) },
+    Route { path: "/api/v1/openapi.json", content_type: JSON, page: Page::File(include_bytes!("openapi.json")) },
     Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -6,9 +6,13 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use pcap_parser::{EnhancedPacketBlock, InterfaceDescriptionBlock, Linktype, OptionCode, PcapNGOption, SectionHeaderBlock, ToVec};
+use pcap_parser::{
+    EnhancedPacketBlock, InterfaceDescriptionBlock, Linktype, OptionCode, PcapNGOption, SectionHeaderBlock, SystemdJournalExportBlock,
+    ToVec,
+};
 
 use super::VERSION;
+use crate::mark::Mark;
 
 /// Bytes of a comment at most: its length has 16 bits.
 const LONGEST: usize = 4_096;
@@ -79,6 +83,15 @@ impl<W: Write> Writer<W> {
             block_len2: 0,
         };
         write(&mut self.out, &mut block)
+    }
+
+    /// Writes a mark, as a journal entry.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mark(&mut self, mark: &Mark) -> io::Result<()> {
+        let entry = mark.to_entry();
+        write(&mut self.out, &mut SystemdJournalExportBlock { block_type: 0, block_len1: 0, data: &entry, block_len2: 0 })
     }
 
     /// Ends the file.

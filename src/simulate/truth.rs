@@ -243,6 +243,20 @@ fn device(story: &Story, end: Timestamp) -> DeviceTruth {
     }
 }
 
+impl Truth {
+    /// What the users did, as a log that `--marks` reads: time, what, and after a tab which phone.
+    #[must_use]
+    pub fn marks(&self) -> String {
+        let of = |device: &DeviceTruth| {
+            let mac = device.mac.clone();
+            device.stimuli.iter().map(move |stimulus| format!("{} {}\t{mac}\n", stimulus.time, stimulus.kind)).collect::<Vec<_>>()
+        };
+        let mut lines: Vec<String> = self.devices.iter().flat_map(of).collect();
+        lines.sort_unstable();
+        format!("# Simulated: what the users of the phones did.\n{}", lines.concat())
+    }
+}
+
 impl DeviceTruth {
     fn count(&mut self, place: &'static str, sent: bool, bytes: u64) {
         let total = if sent { &mut self.transmit } else { &mut self.receive };

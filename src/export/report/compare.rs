@@ -1,19 +1,24 @@
-//! Two sides next to each other: captures, devices, or one device before and after.
+//! Two sides next to each other: captures, devices, phases, or one device before and after.
 //!
 //! Road taken: set arithmetic on two reports, at the level of full names, registrable domains, systems, countries and TLS fingerprints;
 //! ranked by log-odds with an informative Dirichlet prior (Monroe, Colaresi, Quinn, Political Analysis 16, 2008), so that what both do
 //! sinks and what one does stands out without a list of what is common. What only one side did stands with how likely the
 //! other's silence was, had it done the same at the same rate. Road not taken: a distance in one number, which nobody could argue about.
 
+mod facts;
 mod tell;
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::model::{Device, Report};
+use super::gather::Gather;
+use super::model::{Report, Response};
 use super::words::permille;
+use crate::engine::snapshot::Snapshot;
+use facts::{Facts, Met};
 
+pub use facts::Spell;
 pub use tell::{compare_html, compare_markdown};
 
 /// The weight of the prior: a tenth of both sides' flows, shared out as both together have them.
@@ -29,6 +34,8 @@ pub struct Comparison {
     /// By level, then by how much they set the sides apart.
     pub(super) rows: Vec<Row>,
     pub(super) rhythms: Vec<RhythmRow>,
+    /// The least q of either side first.
+    pub(super) responses: Vec<ResponseRow>,
 }
 
 /// One side.
@@ -66,103 +73,81 @@ pub(super) struct Amount {
     pub(super) flows: u64,
     pub(super) bytes: u64,
     pub(super) bytes_per_hour: u64,
+    /// Time there by flow: the mean gap; none without flows.
+    pub(super) mean_gap_seconds: Option<u64>,
 }
 
 /// A rhythm that one side has and the other has not, or has otherwise.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct RhythmRow {
     pub(super) destination: String,
+    /// `lost`: only A has it; `gained`: only B; `changed`.
+    pub(super) change: &'static str,
     pub(super) a: Option<String>,
     pub(super) b: Option<String>,
+}
+
+/// What followed the marks of one label on either side.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ResponseRow {
+    pub(super) a: Option<Response>,
+    pub(super) b: Option<Response>,
 }
 
 /// Puts two reports side by side; of each, all devices that went outside.
 #[must_use]
 pub fn compare(a: &Report, b: &Report) -> Comparison {
-    let (one, other) = (side(a), side(b));
-    let mut rows = Vec::new();
-    for level in LEVELS {
-        rows.extend(level_rows(level, a, b, [one.associated_seconds, other.associated_seconds]));
-    }
-    Comparison { format: "whither-compare/1", whither: crate::export::VERSION, rhythms: rhythms(a, b), a: one, b: other, rows }
+    Comparison::of(Facts::of(a), Facts::of(b))
+}
+
+/// Puts two phases of the same devices side by side. What stands in either is told by [`facts`].
+#[must_use]
+pub fn compare_phases(report: &Report, gather: &Gather, snapshot: &Snapshot, [a, b]: [(&str, &[Spell]); 2]) -> Comparison {
+    Comparison::of(Facts::within(report, gather, snapshot, a), Facts::within(report, gather, snapshot, b))
 }
 
 /// The levels in the order in which they are told.
 const LEVELS: [&str; 5] = ["country", "asn", "domain", "name", "ja4"];
 
-fn devices(report: &Report) -> impl Iterator<Item = &Device> {
-    report.devices.iter().filter(|device| device.coverage.outside_bytes > 0)
-}
-
-fn side(report: &Report) -> Side {
-    let sum = |of: fn(&Device) -> u64| devices(report).map(of).fold(0, u64::saturating_add);
-    Side {
-        captures: report.header.captures.iter().map(|capture| (capture.name.clone(), capture.sha256.clone())).collect(),
-        devices: devices(report).map(|device| device.title.clone()).collect(),
-        coverage: devices(report).map(|device| format!("{}: {}", device.title, device.coverage.words())).collect(),
-        associated_seconds: sum(|device| device.coverage.associated_seconds),
-        transmit_bytes: sum(|device| device.transmit_bytes),
-        receive_bytes: sum(|device| device.receive_bytes),
-        flows: sum(|device| device.flows),
-        config_pulls: sum(|device| device.pull_count),
-    }
-}
-
-/// What a side met at a level, sorted by it, each once.
-fn met(level: &str, report: &Report) -> Vec<(String, u64, u64)> {
-    let mut met: Vec<(String, u64, u64)> = Vec::new();
-    for device in devices(report) {
-        if level == "ja4" {
-            met.extend(device.ja4.iter().map(|print| (print.ja4.clone(), print.hellos, 0)));
+impl Comparison {
+    fn of(a: Facts, b: Facts) -> Self {
+        let seconds = [a.side.associated_seconds, b.side.associated_seconds];
+        let mut rows = Vec::new();
+        for (level, (of_a, of_b)) in LEVELS.into_iter().zip(a.met.iter().zip(&b.met)) {
+            rows.extend(level_rows(level, of_a, of_b, seconds));
         }
-        for row in device.destinations.iter().filter(|row| row.outside) {
-            let bytes = row.transmit_bytes.saturating_add(row.receive_bytes);
-            match level {
-                "country" => met.push((format!("{} ({})", row.country_name, row.country), row.flows, bytes)),
-                "asn" => met.extend(row.asn.map(|asn| (system(asn, row.organization.as_deref()), row.flows, bytes))),
-                "domain" if row.origin != "none" => met.push((row.destination.clone(), row.flows, bytes)),
-                "name" => met.extend(
-                    row.names
-                        .iter()
-                        .filter_map(|name| Some((name.name.clone()?, name.flows, name.transmit_bytes.saturating_add(name.receive_bytes)))),
-                ),
-                _ => {}
-            }
+        Self {
+            format: "whither-compare/1",
+            whither: crate::export::VERSION,
+            rows,
+            rhythms: rhythms(&a.rhythms, &b.rhythms),
+            responses: responses(&a.responses, &b.responses),
+            a: a.side,
+            b: b.side,
         }
     }
-    met.sort();
-    met.chunk_by(|one, other| one.0 == other.0)
-        .filter_map(|same| {
-            let sum = |of: fn(&(String, u64, u64)) -> u64| same.iter().map(of).fold(0, u64::saturating_add);
-            Some((same.first()?.0.clone(), sum(|row| row.1), sum(|row| row.2)))
-        })
-        .collect()
 }
 
-fn system(asn: u32, organization: Option<&str>) -> String {
-    organization.map_or_else(|| format!("AS{asn}"), |organization| format!("AS{asn} {organization}"))
-}
-
-fn level_rows(level: &'static str, a: &Report, b: &Report, seconds: [u64; 2]) -> Vec<Row> {
-    let (of_a, of_b) = (met(level, a), met(level, b));
-    let sum = |rows: &[(String, u64, u64)]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.1));
-    let totals = [sum(&of_a), sum(&of_b)];
-    let mut all: Vec<&String> = of_a.iter().chain(&of_b).map(|row| &row.0).collect();
+fn level_rows(level: &'static str, of_a: &[Met], of_b: &[Met], seconds: [u64; 2]) -> Vec<Row> {
+    let sum = |rows: &[Met]| rows.iter().fold(0_u64, |sum, row| sum.saturating_add(row.1));
+    let totals = [sum(of_a), sum(of_b)];
+    let mut all: Vec<&String> = of_a.iter().chain(of_b).map(|row| &row.0).collect();
     all.sort_unstable();
     all.dedup();
     let [there_a, there_b] = seconds;
-    let amount = |rows: &[(String, u64, u64)], what: &String, seconds: u64| {
+    let amount = |rows: &[Met], what: &String, seconds: u64| {
         let row = rows.binary_search_by(|row| row.0.cmp(what)).ok().and_then(|at| rows.get(at));
         row.map_or_else(Amount::default, |(_, flows, bytes)| Amount {
             flows: *flows,
             bytes: *bytes,
             bytes_per_hour: per_hour(*bytes, seconds),
+            mean_gap_seconds: seconds.checked_div(*flows),
         })
     };
     let mut rows: Vec<Row> = all
         .into_iter()
         .map(|what| {
-            let (of_a, of_b) = (amount(&of_a, what, there_a), amount(&of_b, what, there_b));
+            let (of_a, of_b) = (amount(of_a, what, there_a), amount(of_b, what, there_b));
             let (on, silence) = match (of_a.flows, of_b.flows) {
                 (flows, 0) => ("a", silence(flows, there_a, there_b)),
                 (0, flows) => ("b", silence(flows, there_b, there_a)),
@@ -194,21 +179,45 @@ fn z(a: u64, b: u64, [all_a, all_b]: [u64; 2]) -> i64 {
     if z.is_finite() { (z * 100.0).round() as i64 } else { 0 }
 }
 
-fn rhythms(a: &Report, b: &Report) -> Vec<RhythmRow> {
-    let of = |report: &Report| -> Vec<(String, String)> {
-        let rows = devices(report).flat_map(|device| &device.rhythms);
-        let mut rows: Vec<(String, String)> = rows.map(|row| (row.destination.clone(), row.words())).collect();
-        rows.sort();
-        rows.dedup_by(|one, other| one.0 == other.0);
-        rows
-    };
-    let (of_a, of_b) = (of(a), of(b));
-    let mut all: Vec<&String> = of_a.iter().chain(&of_b).map(|row| &row.0).collect();
+fn rhythms(of_a: &[(String, String)], of_b: &[(String, String)]) -> Vec<RhythmRow> {
+    let mut all: Vec<&String> = of_a.iter().chain(of_b).map(|row| &row.0).collect();
     all.sort_unstable();
     all.dedup();
     let find = |rows: &[(String, String)], what: &String| rows.iter().find(|row| row.0 == *what).map(|row| row.1.clone());
-    let row = |what: &String| RhythmRow { destination: what.clone(), a: find(&of_a, what), b: find(&of_b, what) };
+    let row = |what: &String| {
+        let (a, b) = (find(of_a, what), find(of_b, what));
+        let change = match (&a, &b) {
+            (Some(_), None) => "lost",
+            (None, _) => "gained",
+            _ => "changed",
+        };
+        RhythmRow { destination: what.clone(), change, a, b }
+    };
     all.into_iter().map(row).filter(|row| row.a != row.b).collect()
+}
+
+fn responses(of_a: &[Response], of_b: &[Response]) -> Vec<ResponseRow> {
+    let key = |row: &Response| (row.label.clone(), row.destination.clone());
+    // Of several devices the clearest counts.
+    let find = |rows: &[Response], what: &(String, String)| {
+        rows.iter().filter(|row| key(row) == *what).min_by_key(|row| row.q_millionths).cloned()
+    };
+    let mut all: Vec<(String, String)> = of_a.iter().chain(of_b).map(key).collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut rows: Vec<ResponseRow> = all.iter().map(|what| ResponseRow { a: find(of_a, what), b: find(of_b, what) }).collect();
+    rows.sort_by_key(ResponseRow::least); // stable
+    rows
+}
+
+impl ResponseRow {
+    fn either(&self) -> impl Iterator<Item = &Response> {
+        self.a.iter().chain(&self.b)
+    }
+
+    fn least(&self) -> u64 {
+        self.either().map(|response| response.q_millionths).min().unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::model::{
     Count, Coverage, Database, Destination, Device, FirstContact, Header, Inputs, Name, Place, Print, Pull, Pulls, Report, Rhythm, Server,
     Service, Setting, Share, Strip, Timeline,
 };
+use super::response;
 use super::unmet::{self, Met};
 use super::words::{as_ms, clean, milliseconds, span_ms};
 use crate::engine::geo::Country;
@@ -21,7 +22,7 @@ use crate::export::{ATTRIBUTION, REVISION, VERSION, day, rfc3339, table};
 /// The report on some devices, given by their labels; on all of them where none is given.
 #[must_use]
 pub fn draft(inputs: Inputs, snapshot: &Snapshot, gather: &Gather, wanted: &[Arc<str>]) -> Report {
-    let asked = inputs.asked.clone();
+    let (asked, within) = (inputs.asked.clone(), inputs.within);
     let header = header(inputs, snapshot, gather);
     let mut rows: Vec<&DeviceRow> = snapshot.devices.iter().filter(|row| wanted.is_empty() || wanted.contains(&row.id)).collect();
     rows.sort_by_key(|row| row.router); // stable; what forwards for others comes last
@@ -32,6 +33,8 @@ pub fn draft(inputs: Inputs, snapshot: &Snapshot, gather: &Gather, wanted: &[Arc
         if !row.router && device.coverage.outside_bytes > 0 {
             device.not_observed = unmet::not_observed(row, device, &all, gather, &asked);
             device.asked = unmet::answers(row, gather, &asked);
+            (device.responses, device.silent_tests) = response::responses(row, gather, within);
+            device.within_seconds = within.as_secs();
         }
     }
     let blind_spots = blind::spots(&header, &devices);
@@ -55,6 +58,7 @@ fn header(inputs: Inputs, snapshot: &Snapshot, gather: &Gather) -> Header {
         refused: counts(&refused),
         events_dropped: snapshot.events_dropped,
         untold_flows: gather.untold,
+        untimed_flows: gather.untimed,
         databases: snapshot.databases.iter().map(|row| Database { name: clean(&row.database), built: day(row.built) }).collect(),
         lists: inputs.lists,
         settings: inputs.settings.into_iter().map(|(name, value)| Setting { name, value: clean(&value) }).collect(),
@@ -90,6 +94,9 @@ fn device(row: &DeviceRow, header: &Header, snapshot: &Snapshot, gather: &Gather
         rhythms: snapshot.rhythms.iter().filter(|other| other.device == row.id).map(rhythm).filter(|row| !row.kinds.is_empty()).collect(),
         pulls: snapshot.pulls.iter().filter(|other| other.device == row.id).map(pulls).collect(),
         pull_count: snapshot.pull_counts.iter().filter(|other| other.device == row.id).fold(0, |sum, row| sum.saturating_add(row.pulls)),
+        responses: Vec::new(),
+        silent_tests: 0,
+        within_seconds: 0,
         not_observed: Vec::new(),
         asked: Vec::new(),
         timeline: timeline(row, snapshot, gather),
@@ -327,7 +334,7 @@ fn pulls(row: &PullsRow) -> Pulls {
 
 fn prints(row: &DeviceRow, gather: &Gather) -> Vec<Print> {
     let own = gather.prints.iter().filter(|(device, ..)| *device == row.id);
-    let mut prints: Vec<Print> = own.map(|(_, ja4, hellos)| Print { ja4: clean(ja4), hellos: *hellos }).collect();
+    let mut prints: Vec<Print> = own.map(|(_, ja4, times)| Print { ja4: clean(ja4), hellos: times.len() as u64 }).collect();
     prints.sort_by_key(|print| Reverse(print.hellos)); // stable
     prints
 }

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::event::{Detail, Event, FlowEnd, Timestamp};
 use crate::engine::geo::Country;
@@ -21,6 +22,10 @@ const MOST_JOINS: usize = 4_096;
 const MOST_PRINTS: usize = 4_096;
 /// Devices whose flows are counted: forged MAC addresses.
 const MOST_DEVICES: usize = 1_024;
+/// Hellos that are counted, and flows of all rows whose time is kept: a device may open a million. 32 bytes each.
+const MOST_TIMES: usize = 1 << 19;
+/// Marks kept: whoever may set one may set many.
+const MOST_MARKS: usize = 1_024;
 /// Bins of a timeline.
 pub(super) const BINS: usize = 256;
 
@@ -39,8 +44,37 @@ pub struct Gather {
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
-    /// Device, fingerprint (JA4) and how many hellos bore it, sorted.
-    pub(super) prints: Vec<(Arc<str>, Arc<str>, u64)>,
+    /// Device, fingerprint (JA4) and when hellos bore it, sorted by the first two.
+    pub(super) prints: Vec<(Arc<str>, Arc<str>, Vec<Timestamp>)>,
+    /// Hellos so far.
+    hellos: usize,
+    /// In the order in which they were taken in.
+    pub(super) marks: Vec<Mark>,
+    /// Flows whose time is kept, and those that found no room.
+    pub(super) timed: usize,
+    pub(super) untimed: u64,
+}
+
+/// Something that was done at the bench: what a person called it, and when.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// When.
+    pub time: Timestamp,
+    /// What.
+    pub label: Arc<str>,
+    /// To which device, by its label; none: it holds for all.
+    pub device: Option<Arc<str>>,
+}
+
+/// One flow, as far as its time goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timed {
+    pub(super) first: Timestamp,
+    /// First to last packet, milliseconds.
+    pub(super) lasted: u32,
+    /// Bytes from the client and from the server.
+    pub(super) up: u64,
+    pub(super) down: u64,
 }
 
 /// Which account a flow was put on, and its own name. The place is that of the account.
@@ -71,6 +105,8 @@ pub(super) struct Row {
     pub(super) more_servers: bool,
     /// Up to the last that holds something.
     pub(super) bins: Vec<Bin>,
+    /// Its flows, in the order in which they ended.
+    pub(super) times: Vec<Timed>,
 }
 
 /// One server of a name, as its last flow left it.
@@ -117,6 +153,13 @@ impl Gather {
         self.begin.get_or_insert(time);
     }
 
+    /// Takes in a mark.
+    pub fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MOST_MARKS {
+            self.marks.push(mark);
+        }
+    }
+
     /// Takes in an event; most are of no interest.
     pub fn take(&mut self, event: Event) {
         match event.detail {
@@ -125,16 +168,20 @@ impl Gather {
                 self.count(&event.device, &flow, ends.server.port());
                 self.flow(event.device, *flow, ends.server.ip());
             }
-            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str())),
+            Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str(), event.time)),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
         }
     }
 
-    fn print(&mut self, device: Arc<str>, ja4: &str) {
+    fn print(&mut self, device: Arc<str>, ja4: &str, time: Timestamp) {
+        if self.hellos >= MOST_TIMES {
+            return;
+        }
+        self.hellos = self.hellos.saturating_add(1);
         match self.prints.binary_search_by(|(other, print, _)| (&**other, &**print).cmp(&(&*device, ja4))) {
-            Ok(at) => self.prints.get_mut(at).into_iter().for_each(|(.., hellos)| *hellos = hellos.saturating_add(1)),
-            Err(at) if self.prints.len() < MOST_PRINTS => self.prints.insert(at, (device, Arc::from(ja4), 1)),
+            Ok(at) => self.prints.get_mut(at).into_iter().for_each(|(.., times)| times.push(time)),
+            Err(at) if self.prints.len() < MOST_PRINTS => self.prints.insert(at, (device, Arc::from(ja4), vec![time])),
             Err(_) => {}
         }
     }
@@ -193,7 +240,13 @@ impl Gather {
             self.widen();
         }
         let span = self.bin(flow.first).zip(self.bin(last));
+        let room = self.timed < MOST_TIMES;
+        self.timed = self.timed.saturating_add(usize::from(room));
+        self.untimed = self.untimed.saturating_add(u64::from(!room));
         if let Some(row) = self.rows.get_mut(at) {
+            if room {
+                row.times.push(Timed::of(&flow));
+            }
             row.add(flow, server, last, span);
         }
     }
@@ -231,6 +284,7 @@ impl Row {
             servers: Vec::new(),
             more_servers: false,
             bins: Vec::new(),
+            times: Vec::new(),
         }
     }
 
@@ -268,6 +322,25 @@ impl Row {
             let more = if at == from { rest } else { 0 };
             *bin = bin.with(Bin { begun: u32::from(at == from), bytes: each.saturating_add(more) });
         }
+    }
+}
+
+impl Timed {
+    fn of(flow: &FlowEnd) -> Self {
+        Self {
+            first: flow.first,
+            lasted: u32::try_from(flow.duration.as_millis()).unwrap_or(u32::MAX),
+            up: flow.client.bytes,
+            down: flow.server.bytes,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.up.saturating_add(self.down)
+    }
+
+    pub(super) fn last(&self) -> Timestamp {
+        self.first.plus(Duration::from_millis(u64::from(self.lasted)))
     }
 }
 

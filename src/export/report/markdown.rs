@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use super::model::{Absence, Destination, Device, MOST_DEVICES, Pulls, Report};
-use super::words::{grouped, moment, share, size, span, span_ms, verdict};
+use super::model::{Absence, Destination, Device, MOST_DEVICES, Pulls, Report, Response};
+use super::words::{chance, grouped, moment, share, size, span, span_ms, verdict};
 
 /// Rows of each kind; JSON and CSV have all.
 const MOST: usize = 60;
@@ -111,6 +111,7 @@ fn one(device: &Device, out: &mut String) {
         let _ = writeln!(out, "\n### Config pulls: {}", device.pull_count);
         device.pulls.iter().for_each(|row| pulls(row, out));
     }
+    responses(device, out);
     not_observed(device, out);
     rhythm(device, out);
     let _ = writeln!(out, "\n### First contacts\n\n| first (UTC) | kind | with | flows |\n|---|---|---|---:|");
@@ -195,6 +196,38 @@ fn pulls(row: &Pulls, out: &mut String) {
             pull.size_class.unwrap_or("-"),
             pull.server,
             pull.country,
+        );
+    }
+}
+
+fn responses(device: &Device, out: &mut String) {
+    if device.responses.is_empty() && device.silent_tests == 0 {
+        return;
+    }
+    let _ = writeln!(out, "\n### After the marks\n\n{}\n", device.marks_words());
+    let told: Vec<&Response> = device.responses.iter().filter(|row| row.stands()).take(MOST).collect();
+    if told.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "| mark | destination | marks followed | median delay | bytes | by chance | lift | p | q |\n|---|---|---:|---|---:|---:|---:|---:|---:|"
+    );
+    for row in told {
+        let category = row.category.map(|category| format!(" {category}")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "| {} | {}{category} | {} of {} | {} | {} | {} | {} | {} | {} |",
+            code(&row.label),
+            code(&row.destination),
+            row.answered,
+            row.marks,
+            span_ms(row.median_delay_ms),
+            size(row.bytes),
+            size(row.expected_bytes),
+            row.lift(),
+            chance(row.p_millionths),
+            chance(row.q_millionths),
         );
     }
 }

@@ -16,13 +16,14 @@ mod html;
 mod markdown;
 mod model;
 mod picture;
+mod response;
 mod unmet;
 mod words;
 
-pub use compare::{Comparison, compare, compare_html, compare_markdown};
+pub use compare::{Comparison, Spell, compare, compare_html, compare_markdown, compare_phases};
 pub use csv::csv;
 pub use draft::draft;
-pub use gather::Gather;
+pub use gather::{Gather, Mark};
 pub use html::html;
 pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};

@@ -2,6 +2,8 @@
 //!
 //! Numbers are whole (bytes, milliseconds, thousandths) wherever they can be, so that no library's last digit shows.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// What the report is told of its making, beside what the engine knows.
@@ -19,6 +21,8 @@ pub struct Inputs {
     pub bench: Option<(f64, f64)>,
     /// What was asked about, as typed.
     pub asked: Vec<String>,
+    /// How long after a mark something is said to follow it.
+    pub within: Duration,
 }
 
 /// One capture.
@@ -96,6 +100,8 @@ pub(super) struct Header {
     pub(super) events_dropped: u64,
     /// Flows whose name and time are in no list below: these are full.
     pub(super) untold_flows: u64,
+    /// Flows whose own time found no room, so that no mark is held against them.
+    pub(super) untimed_flows: u64,
     pub(super) databases: Vec<Database>,
     pub(super) lists: Vec<Listing>,
     pub(super) settings: Vec<Setting>,
@@ -148,6 +154,12 @@ pub(super) struct Device {
     pub(super) rhythms: Vec<Rhythm>,
     pub(super) pulls: Vec<Pulls>,
     pub(super) pull_count: u64,
+    /// What followed the marks, the least p first.
+    pub(super) responses: Vec<Response>,
+    /// What did not: tests of a label against a destination of which no flow followed it.
+    pub(super) silent_tests: u64,
+    /// How long after a mark counts.
+    pub(super) within_seconds: u64,
     pub(super) not_observed: Vec<Absence>,
     /// What was asked about and observed.
     pub(super) asked: Vec<Answer>,
@@ -333,6 +345,28 @@ pub(super) struct Pull {
     pub(super) response_bytes: u64,
     pub(super) size_class: Option<&'static str>,
     pub(super) changed: Option<bool>,
+}
+
+/// What followed the marks of one label.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Response {
+    pub(super) label: String,
+    pub(super) marks: u64,
+    /// Marks that a flow followed.
+    pub(super) answered: u64,
+    /// Full name, else account.
+    pub(super) destination: String,
+    pub(super) category: Option<&'static str>,
+    /// Of the flows that began within the window after the marks.
+    pub(super) bytes: u64,
+    /// The mean of that over all shifts of the marks.
+    pub(super) expected_bytes: u64,
+    /// From a mark to the first flow after it.
+    pub(super) median_delay_ms: u64,
+    /// The share of the shifts that give as many bytes.
+    pub(super) p_millionths: u64,
+    /// The same, corrected for all tests of the device (Benjamini-Hochberg).
+    pub(super) q_millionths: u64,
 }
 
 /// Something that was not observed, and what that is worth.

@@ -40,6 +40,12 @@ pub(super) fn percent(permille: u64) -> String {
     format!("{}.{} %", permille / 10, permille % 10)
 }
 
+/// A chance in millionths as a decimal: `0.00064`.
+pub(super) fn chance(millionths: u64) -> String {
+    let text = format!("{}.{:06}", millionths / 1_000_000, millionths % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A share in thousandths, rounded down; none of nothing.
 pub(super) fn permille(part: u64, whole: u64) -> Option<u64> {
     u64::try_from(u128::from(part).saturating_mul(1000).checked_div(u128::from(whole))?).ok()
@@ -118,6 +124,34 @@ impl super::model::Rhythm {
     }
 }
 
+impl super::model::Device {
+    /// What was tested of its marks, and how it came out.
+    pub(super) fn marks_words(&self) -> String {
+        let stand = self.responses.iter().filter(|row| row.stands()).count() as u64;
+        let tests = self.silent_tests.saturating_add(self.responses.len() as u64);
+        format!(
+            "Flows that begin within {} of a mark, held against all shifts of the marks through the device's time: {} of {} tests of a label \
+             and a destination stand out (q of 0.05 or less, Benjamini-Hochberg). A flow that was open before a mark does not follow it.",
+            span(self.within_seconds),
+            grouped(stand),
+            grouped(tests),
+        )
+    }
+}
+
+impl super::model::Response {
+    /// Whether chance is out of question: fewer than one in twenty such rows would be false.
+    pub(super) fn stands(&self) -> bool {
+        self.q_millionths <= 50_000
+    }
+
+    /// How many times as many bytes as by chance.
+    pub(super) fn lift(&self) -> String {
+        let tenths = u128::from(self.bytes).saturating_mul(10).checked_div(u128::from(self.expected_bytes));
+        tenths.map_or_else(|| "-".to_owned(), |tenths| format!("{}.{}", tenths / 10, tenths % 10))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +161,7 @@ mod tests {
         let said = [0, 3_940, 59_440, 59_960, 250_000, 43_380_000].map(span_ms);
         assert_eq!(said, ["0.0 s", "3.9 s", "59.4 s", "1 min 0 s", "4 min 10 s", "12 h 3 min"]);
         assert_eq!([share(1, 3), share(0, 9), share(1, 10_000), share(1, 0)], ["33.3 %", "0.0 %", "< 0.1 %", "-"]);
+        assert_eq!([0, 640, 10_000, 1_000_000].map(chance), ["0", "0.00064", "0.01", "1"]);
         assert_eq!((cut("žemaitis", 4), cut("abc", 3)), ("žem…".to_owned(), "abc".to_owned()));
     }
 }

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::export::report::model::{Absence, Destination, Device, Name, Pulls, Rhythm};
+use crate::export::report::model::{Absence, Destination, Device, Name, Pulls, Response, Rhythm};
 use crate::export::report::picture::{map, strips};
-use crate::export::report::words::{grouped, moment, percent, share, size, span, span_ms, verdict};
+use crate::export::report::words::{chance, grouped, moment, percent, share, size, span, span_ms, verdict};
 
 /// Rows on the page, of each kind; JSON and CSV have all.
 const MOST_DESTINATIONS: usize = 150;
@@ -29,6 +29,7 @@ pub(super) fn device(device: &Device, number: usize, bench: Option<[f64; 2]>) ->
             h3 { "When" }
             figure { (strips::strips(&device.timeline)) }
             (pulls(device))
+            (responses(device))
             (not_observed(device))
             (rhythms(device))
             (contacts(device))
@@ -149,6 +150,30 @@ fn pulls_of(row: &Pulls) -> Markup {
             } } }
         } }
     }
+}
+
+fn responses(device: &Device) -> Markup {
+    let told: Vec<&Response> = device.responses.iter().filter(|row| row.stands()).take(MOST_RHYTHMS).collect();
+    html! { @if !device.responses.is_empty() || device.silent_tests > 0 {
+        h3 { "After the marks" }
+        p { (device.marks_words()) }
+        @if !told.is_empty() {
+            div.wide { table {
+                thead { tr { th { "mark" } th { "destination" } th.number { "marks followed" } th { "median delay" } th.number { "bytes" } th.number { "by chance" } th.number { "lift" } th.number { "p" } th.number { "q" } } }
+                tbody { @for row in told { tr {
+                    td.name { (row.label) }
+                    td.name { (row.destination) @if let Some(category) = row.category { span.sub { (category) } } }
+                    td.number { (row.answered) " of " (row.marks) }
+                    td { (span_ms(row.median_delay_ms)) }
+                    td.number { (size(row.bytes)) }
+                    td.number { (size(row.expected_bytes)) }
+                    td.number { (row.lift()) }
+                    td.number { (chance(row.p_millionths)) }
+                    td.number { (chance(row.q_millionths)) }
+                } } }
+            } }
+        }
+    } }
 }
 
 fn not_observed(device: &Device) -> Markup {
