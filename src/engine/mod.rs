@@ -38,6 +38,7 @@ mod names;
 mod neighbour;
 pub mod pulls;
 mod reading;
+mod recall;
 pub mod region;
 pub mod rhythm;
 pub mod roster;
