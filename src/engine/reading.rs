@@ -24,6 +24,7 @@ const QUESTIONS: usize = 16;
 /// The boxes of readings that are over, for those that begin: flows come and go in tens of thousands, and to give each box back, which
 /// the allocator joins with its cold neighbours, cost more than to make it.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is used again")]
 pub(super) struct Spare(Vec<Box<Reading>>);
 
 impl Spare {

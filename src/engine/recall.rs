@@ -61,11 +61,13 @@ mod tests {
         for number in 1..=3 {
             recall.put(place, number);
         }
-        let known = |recall: &Recall<u32, 1>| (1..=4).filter(|number| recall.find(place, |known| known == number).is_some()).collect();
-        assert_eq!(Vec::from([2, 3]), known(&recall) as Vec<u32>);
+        let known = |recall: &Recall<u32, 1>| -> Vec<u32> {
+            (1..=4).filter(|number| recall.find(place, |known| known == number).is_some()).collect()
+        };
+        assert_eq!(known(&recall), [2, 3]);
         *recall.find_mut(place, |known| *known == 2).unwrap() = 4;
-        assert_eq!(Vec::from([3, 4]), known(&recall) as Vec<u32>);
+        assert_eq!(known(&recall), [3, 4]);
         recall.clear();
-        assert_eq!(Vec::<u32>::new(), known(&recall) as Vec<u32>);
+        assert!(known(&recall).is_empty());
     }
 }
