@@ -221,7 +221,7 @@ pub struct Report {
     /// Say of this, too, whether each device met it: a country's code, AS<n>, or a name and all below it (repeatable)
     #[arg(long, value_name = "WHAT")]
     pub ask: Vec<String>,
-    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    /// A log of what was done, beside the marks in the captures: lines of a time (RFC 3339) and a mark
     #[arg(long, value_name = "FILE")]
     pub marks: Option<PathBuf>,
     /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]
@@ -252,17 +252,17 @@ pub struct Report {
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
 #[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))]
 pub struct Compare {
-    /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name
+    /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name, or a phase (attach, idle, in-use)
     pub a: String,
     /// The other side, likewise
     pub b: String,
-    /// The captures of both devices
+    /// The captures of both devices or phases
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Only this device of both captures: before and after (repeatable)
-    #[arg(long, value_name = "DEVICE", conflicts_with = "files")]
+    /// Only this device of both captures, or of both phases (repeatable)
+    #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
-    /// A log of what was done: lines of a time (RFC 3339), a few words and, after a tab, the device where it is of one alone
+    /// A log of what was done, beside the marks in the captures: lines of a time (RFC 3339) and a mark
     #[arg(long, value_name = "FILE")]
     pub marks: Option<PathBuf>,
     /// How long after a mark something is said to follow it: 90s, 5m [default: 1m]

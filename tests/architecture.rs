@@ -25,7 +25,18 @@ const IMPORTS: &[(&str, &[&str])] = &[
     // The devices file is read here so that the engine needs no TOML; text is printable by the rule for text from the wire.
     ("roster", &["config", "engine::roster", "engine::geo::Country", "dissect::observation::Text", "packet::Mac"]),
     // Events carry a country and what the dissectors saw; the report draws the outlines of countries.
-    ("export", &["engine::snapshot", "engine::event", "engine::geo::Country", "engine::border::rings", "dissect::observation", "mark"]),
+    (
+        "export",
+        &[
+            "engine::snapshot",
+            "engine::event",
+            "engine::geo::Country",
+            "engine::border::rings",
+            "engine::activity::MINUTE",
+            "dissect::observation",
+            "mark",
+        ],
+    ),
     ("engine", &["packet", "dissect", "mark"]),
     // Text is printable by the rule for text from the wire.
     ("mark", &["dissect::observation::Text", "packet::Timestamp"]),

@@ -261,6 +261,9 @@ fn what_cannot_be_done_is_said() {
         (&["report", "lab.pcap", "--html", "-", "--md", "-"], "only one of", 2),
         (&["report", "lab.pcap", "--html", "lab.pcap"], "write the", 1),
         (&["report", "lab.pcap", "--device", "mi11"], "Mi10T-5G", 1),
+        (&["report", "lab.pcap", "--marks", "lab.truth.json"], "the marks lab.truth.json, line 1: not a time", 1),
+        (&["compare", "idle", "in-use", "lab.pcap"], "no device was in the phase `in-use`", 1),
+        (&["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--device", "mi10t-5g"], "--device chooses from two captures", 2),
     ] {
         let run = Command::new(env!("CARGO_BIN_EXE_whither")).args(arguments).current_dir(LAB.path()).output().unwrap();
         let said = String::from_utf8_lossy(&run.stderr);
@@ -304,6 +307,56 @@ fn two_phones_side_by_side_differ_by_their_makers_and_not_by_what_both_do() {
     assert_eq!(same["rhythms"].as_array().unwrap().len(), 0);
     let md = whither(&["compare", "oneplus8t", "mi10t-5g", "lab.pcap"], LAB.path(), &[]);
     assert!(md.contains("| only B | `xiaomi.com` | −6."), "{md}");
+}
+
+#[test]
+fn two_phases_side_by_side_divide_what_the_device_did() {
+    let phases = |arguments: &[&str]| -> Value {
+        let words = [&["compare"], arguments, &["lab.pcap", "--device", "mi10t-5g", "--json", "-"]].concat();
+        serde_json::from_str(&whither(&words, LAB.path(), &[])).unwrap()
+    };
+    let told = phases(&["attach", "idle"]);
+    let rows = |level: &str| told["rows"].as_array().unwrap().iter().filter(|row| row["level"] == level).cloned().collect::<Vec<_>>();
+    let list = rows("name").into_iter().find(|row| row["what"] == LIST).unwrap();
+    assert_eq!((&list["on"], number(&list["a"]["flows"])), (&"a".into(), 12), "pulled when it joins, and never else");
+    assert!(rows("ja4").iter().any(|row| row["on"] == "both"));
+    // Nobody used the phone long enough to show, so the two phases are all of its time.
+    let (device, _) = phone("Xiaomi");
+    let outside = device["destinations"].as_array().unwrap().iter().filter(|row| row["outside"] == true);
+    let all: u64 = outside.map(|row| number(&row["flows"])).sum();
+    assert_eq!(number(&told["a"]["flows"]) + number(&told["b"]["flows"]), all);
+    let bytes = |side: &str| number(&told[side]["transmit_bytes"]) + number(&told[side]["receive_bytes"]);
+    let (some, whole) = (bytes("a") + bytes("b"), number(&device["coverage"]["outside_bytes"]));
+    assert!(some <= whole && some > whole * 99 / 100, "{some} of {whole}: but for seconds between phases and roundings");
+    // A phase is where a mark begins it.
+    fs::write(
+        LAB.path().join("phases.marks"),
+        "2021-08-23T08:00:00Z {\"phase\": \"in-use\"}\n2021-08-23T20:00:00Z {\"phase\": \"idle\"}\n",
+    )
+    .unwrap();
+    let told = phases(&["idle", "in-use", "--marks", "phases.marks"]);
+    assert_eq!(told["b"]["associated_seconds"], 12 * 3_600);
+    assert!(told["b"]["coverage"][0].as_str().unwrap().starts_with("1 times in-use, 12 h 0 min in all (1 by mark)"), "{}", told["b"]);
+}
+
+#[test]
+fn what_follows_the_marks_is_told_of_both_sides_by_the_same_test() {
+    let words = ["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--marks", "lab.marks", "--json", "-"];
+    let told: Value = serde_json::from_str(&whither(&words, LAB.path(), &[])).unwrap();
+    let rows = told["responses"].as_array().unwrap();
+    let of = |label: &str, name: &str| {
+        let is = |side: &Value| side["label"] == label && side["destination"] == name;
+        rows.iter().find(|row| is(&row["a"]) || is(&row["b"])).unwrap_or_else(|| panic!("{label} {name}: {rows:?}"))
+    };
+    for (label, name) in [("page", "sa.api.intl.miui.com"), ("lock", "data.mistat.intl.xiaomi.com")] {
+        let row = of(label, name);
+        let marks = truth()["devices"][0]["stimuli"].as_array().unwrap().iter().filter(|stimulus| stimulus["kind"] == label).count() as u64;
+        assert_eq!((number(&row["a"]["answered"]), number(&row["a"]["marks"])), (marks, marks), "{row}");
+        assert!(number(&row["a"]["q_millionths"]) < 10_000 && row["b"].is_null(), "{row}");
+    }
+    // The same of both is no difference between them.
+    let both = of("page", "www.gstatic.com");
+    assert!(["a", "b"].iter().all(|side| number(&both[side]["q_millionths"]) < 10_000), "{both}");
 }
 
 /// A capture that breaks off is reported as far as it goes, with the damage in it.

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use whither::capture::file::{Damage, File, Item};
 use whither::config::{Cli, Common, Report, Span};
 use whither::engine::Engine;
+use whither::engine::event::Phase;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
@@ -90,6 +91,14 @@ impl Reading {
         Ok(report::draft(self.inputs.clone(), &self.snapshot, &self.gather, &wanted.collect::<Result<Vec<_>>>()?))
     }
 
+    /// Two phases of these devices.
+    pub(super) fn phases(&self, devices: &[String], phases: [Phase; 2]) -> Result<report::Comparison> {
+        let told = report::compare_phases(&self.told(devices)?, &self.gather, &self.snapshot, phases);
+        let words =
+            |phase: Phase| anyhow!("no device was in the phase `{}`, by marks or by traffic; the report tells the phases", phase.as_str());
+        told.map_err(words)
+    }
+
     /// Fails where a capture broke off.
     pub(super) fn end(self) -> Result<()> {
         if self.damages.is_empty() { Ok(()) } else { Err(anyhow!(self.damages.join("; "))) }
@@ -111,6 +120,7 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
     let log = bench.marks.map(marks::read).transpose()?.unwrap_or_default();
     let mut engine = engine(common, true)?;
     engine.watch_for(watchlists(&common.watchlist)?);
+    engine.follow_activity();
     let mut gather = Gather::new();
     let mut damages = Vec::new();
     for (path, mut file) in files {
@@ -123,8 +133,9 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
         inputs.captures.push(capture);
     }
     engine.finish(|event| gather.take(event));
+    gather.own_marks(|words| engine.label_of(words));
     let snapshot = engine.snapshot();
-    marks::of_devices(&log, &snapshot)?.into_iter().for_each(|mark| gather.mark(mark));
+    marks::say(log, &snapshot, &mut gather)?;
     Ok(Reading { inputs, snapshot, gather, damages })
 }
 

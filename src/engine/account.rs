@@ -35,6 +35,9 @@ impl Core {
             let Some(device) = flow.ends.of(side).as_ref().and_then(|end| self.devices.get_mut(end.device)) else { continue };
             device.last = device.last.max(now);
             device.ledger.charge(flow.place, owed, now);
+            if self.follows_activity && !matches!(flow.place, Place::Local | Place::Multicast) {
+                device.activity.add(now, owed.transmit.bytes.saturating_add(owed.receive.bytes));
+            }
             if let Some(account) = account {
                 device.ledger.give(account, marks, owed, now);
             } else if let Some(end) = flow.ends.of_mut(side) {

@@ -61,6 +61,8 @@ pub(super) struct Core {
     pub(super) offered: ArrayVec<IpAddr, OFFERED>,
     /// The label of the device whose accounts are audited.
     pub(super) audited: Option<Arc<str>>,
+    /// Minutes of devices are kept.
+    pub(super) follows_activity: bool,
     /// Destinations that found no account of their own.
     pub(super) refused_accounts: u64,
     /// What each device does again and again, by destination.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::engine::activity::Activity;
 use crate::engine::attach::Attachments;
 use crate::engine::geo::Country;
 use crate::engine::identity::{Identity, Kind, Source};
@@ -88,6 +89,8 @@ pub(super) struct Device {
     pub(super) ledger: Ledger,
     /// When it joined, and how long it was there.
     pub(super) attach: Attachments,
+    /// When it exchanged how much with the outside, where that is followed.
+    pub(super) activity: Activity,
     /// What is counted of its rhythms and pulls.
     pub(super) routine: Routine,
 }
@@ -343,6 +346,7 @@ impl Devices {
             spoke: now,
             ledger: Ledger::default(),
             attach: Attachments::default(),
+            activity: Activity::default(),
             routine: Routine::default(),
         };
         self.table.insert(key.clone(), device, now).map(|id| (id, true))

@@ -5,6 +5,7 @@
 //! every packet, which is what most of the time would go to; shared maps with workers.
 
 mod account;
+pub mod activity;
 pub mod anycast;
 pub mod attach;
 mod audit;
@@ -132,6 +133,7 @@ impl Engine {
                 bench: None,
                 offered: ArrayVec::new(),
                 audited: None,
+                follows_activity: false,
                 refused_accounts: 0,
                 rhythms: Table::new("rhythms", limits.rhythms),
                 histories: Table::new("pulls", limits.pulls),
@@ -221,6 +223,11 @@ impl Engine {
     /// first frame; only who takes events is told.
     pub fn audit(&mut self, device: &str) {
         self.core.audited = Some(Arc::from(device));
+    }
+
+    /// Keeps how much each device exchanged with the outside in each minute. To be called before the first frame.
+    pub fn follow_activity(&mut self) {
+        self.core.follows_activity = true;
     }
 
     /// A capture begins, the first or another: its first frame says what time it is, also when it is older. What is known stays

@@ -355,6 +355,15 @@ pub struct SightingRow {
     pub flows: u64,
 }
 
+/// When a device exchanged how much with the outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActivityRow {
+    /// The device's label.
+    pub device: Arc<str>,
+    /// Minutes since the epoch, and the bytes of each that has any, sorted.
+    pub minutes: Vec<(u32, u32)>,
+}
+
 /// What a device's "not seen" is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoverageRow {
@@ -448,6 +457,8 @@ pub struct Snapshot {
     pub pull_counts: Vec<PullCountRow>,
     /// Devices: what a "not seen" is worth.
     pub coverage: Vec<CoverageRow>,
+    /// Devices: in which minutes they exchanged how much with the outside; where that is followed.
+    pub activity: Vec<ActivityRow>,
     /// Handshake times by country.
     pub rtts: Vec<RttRow>,
     /// Frames that could not be charged to a device, by reason.

@@ -12,7 +12,7 @@ use crate::engine::likeness::SameAs;
 use crate::engine::roster::Entry;
 use crate::engine::service::Service;
 use crate::engine::snapshot::{
-    Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, ServiceRow, SightingRow, Snapshot, TableRow,
+    ActivityRow, Both, CLASSES, CountryRow, DestinationRow, DeviceRow, Origin, Place, ServiceRow, SightingRow, Snapshot, TableRow,
 };
 use crate::engine::table::Id;
 use crate::engine::vendor::vendor;
@@ -23,13 +23,14 @@ use crate::packet::{Mac, Timestamp};
 impl Engine {
     /// Tells a mark; `number` is its own in the capture, 0 where it has none.
     pub fn mark(&mut self, mark: Mark, number: u64) {
-        let device = mark.device.as_ref().map_or_else(|| Arc::from(""), |words| self.named(words.as_str()));
+        let device = mark.device.as_ref().map_or_else(|| Arc::from(""), |words| self.label_of(words.as_str()));
         let event = Event { time: mark.time, packet: number, device, mac: None, ends: None, detail: Detail::Mark(Box::new(mark)) };
         self.core.events.push(event, &mut self.core.health);
     }
 
     /// The label of the device that is meant by some words: its label, a MAC, an address or its host name; else the words themselves.
-    fn named(&self, words: &str) -> Arc<str> {
+    #[must_use]
+    pub fn label_of(&self, words: &str) -> Arc<str> {
         let address = words.parse::<IpAddr>().ok().map(|address| address.to_canonical());
         let forms: [&dyn Fn(&Device) -> bool; 4] = [
             &|device| device.label.eq_ignore_ascii_case(words),
@@ -94,6 +95,7 @@ impl Engine {
         self.core.tell_routine(lasting, &mut snapshot);
         snapshot.rtts.sort_unstable_by_key(|row| row.place);
         snapshot.devices.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        snapshot.activity.sort_unstable_by(|a, b| a.device.cmp(&b.device));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
         snapshot.sightings.sort_unstable();
         // Two devices may bear one label.
@@ -195,6 +197,8 @@ fn tell(
         flows: ledger.flows,
         first_contacts: ledger.first_contacts,
     });
+    let minutes = device.activity.minutes().to_vec();
+    snapshot.activity.extend(Some(ActivityRow { device: Arc::clone(&device.label), minutes }).filter(|row| !row.minutes.is_empty()));
     snapshot.countries.extend(ledger.countries.iter().map(|(place, total)| CountryRow {
         device: Arc::clone(&device.label),
         place: *place,

@@ -163,6 +163,7 @@ pub(super) fn disputed() -> Location {
 pub(super) fn scrape() -> Scrape {
     let phone = "02:00:00:00:00:0a";
     let snapshot = Snapshot {
+        activity: Vec::new(),
         quic_versions: vec![("1", 3)],
         malformed: vec![("dns", "pointer-loop", 2)],
         last_packet: Some(Timestamp::from_nanos(1_632_200_090_123_456_789)),

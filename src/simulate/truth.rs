@@ -244,12 +244,16 @@ fn device(story: &Story, end: Timestamp) -> DeviceTruth {
 }
 
 impl Truth {
-    /// What the users did, as a log that `--marks` reads: time, what, and after a tab which phone.
+    /// What the users did, as a log that `--marks` reads: time, what, and to which phone.
     #[must_use]
     pub fn marks(&self) -> String {
         let of = |device: &DeviceTruth| {
             let mac = device.mac.clone();
-            device.stimuli.iter().map(move |stimulus| format!("{} {}\t{mac}\n", stimulus.time, stimulus.kind)).collect::<Vec<_>>()
+            device
+                .stimuli
+                .iter()
+                .map(move |stimulus| format!("{} {{\"text\": \"{}\", \"device\": \"{mac}\"}}\n", stimulus.time, stimulus.kind))
+                .collect::<Vec<_>>()
         };
         let mut lines: Vec<String> = self.devices.iter().flat_map(of).collect();
         lines.sort_unstable();

@@ -15,10 +15,10 @@ use serde::Serialize;
 use super::gather::Gather;
 use super::model::{Report, Response};
 use super::words::permille;
+use crate::engine::event::Phase;
 use crate::engine::snapshot::Snapshot;
 use facts::{Facts, Met};
 
-pub use facts::Spell;
 pub use tell::{compare_html, compare_markdown};
 
 /// The weight of the prior: a tenth of both sides' flows, shared out as both together have them.
@@ -100,10 +100,14 @@ pub fn compare(a: &Report, b: &Report) -> Comparison {
     Comparison::of(Facts::of(a), Facts::of(b))
 }
 
-/// Puts two phases of the same devices side by side. What stands in either is told by [`facts`].
-#[must_use]
-pub fn compare_phases(report: &Report, gather: &Gather, snapshot: &Snapshot, [a, b]: [(&str, &[Spell]); 2]) -> Comparison {
-    Comparison::of(Facts::within(report, gather, snapshot, a), Facts::within(report, gather, snapshot, b))
+/// Puts two phases of the same devices side by side.
+///
+/// # Errors
+/// The phase in which nobody was.
+pub fn compare_phases(report: &Report, gather: &Gather, snapshot: &Snapshot, phases: [Phase; 2]) -> Result<Comparison, Phase> {
+    let [a, b] = phases
+        .map(|phase| Some(Facts::within(report, gather, snapshot, phase)).filter(|facts| facts.side.associated_seconds > 0).ok_or(phase));
+    Ok(Comparison::of(a?, b?))
 }
 
 /// The levels in the order in which they are told.
@@ -148,9 +152,9 @@ fn level_rows(level: &'static str, of_a: &[Met], of_b: &[Met], seconds: [u64; 2]
         .into_iter()
         .map(|what| {
             let (of_a, of_b) = (amount(of_a, what, there_a), amount(of_b, what, there_b));
-            let (on, silence) = match (of_a.flows, of_b.flows) {
-                (flows, 0) => ("a", silence(flows, there_a, there_b)),
-                (0, flows) => ("b", silence(flows, there_b, there_a)),
+            let (on, silence) = match (of_a.is_none(), of_b.is_none()) {
+                (false, true) => ("a", silence(of_a.flows, there_a, there_b)),
+                (true, false) => ("b", silence(of_b.flows, there_b, there_a)),
                 _ => ("both", None),
             };
             Row { level, what: what.clone(), on, a: of_a, b: of_b, z_centi: z(of_a.flows, of_b.flows, totals), silence_permille: silence }
@@ -166,7 +170,7 @@ fn per_hour(bytes: u64, seconds: u64) -> u64 {
 
 /// The chance that one who is there for `other` meets nothing at the rate of `flows` in `own`, thousandths: a Poisson process.
 fn silence(flows: u64, own: u64, other: u64) -> Option<u64> {
-    (own > 0).then(|| ((-(flows as f64) * other as f64 / own as f64).exp() * 1000.0).round() as u64)
+    (own > 0 && flows > 0).then(|| ((-(flows as f64) * other as f64 / own as f64).exp() * 1000.0).round() as u64)
 }
 
 /// How far the log-odds of two shares lie apart, in standard errors, hundredths.
@@ -208,6 +212,13 @@ fn responses(of_a: &[Response], of_b: &[Response]) -> Vec<ResponseRow> {
     let mut rows: Vec<ResponseRow> = all.iter().map(|what| ResponseRow { a: find(of_a, what), b: find(of_b, what) }).collect();
     rows.sort_by_key(ResponseRow::least); // stable
     rows
+}
+
+impl Amount {
+    /// Of a flow that began in another phase there are bytes alone.
+    fn is_none(&self) -> bool {
+        self.flows == 0 && self.bytes == 0
+    }
 }
 
 impl ResponseRow {

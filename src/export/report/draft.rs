@@ -9,7 +9,9 @@ use super::model::{
     Count, Coverage, Database, Destination, Device, FirstContact, Header, Inputs, Name, Place, Print, Pull, Pulls, Report, Rhythm, Server,
     Service, Setting, Share, Strip, Timeline,
 };
+use super::phases::Phases;
 use super::response;
+use super::said::{self, phases};
 use super::unmet::{self, Met};
 use super::words::{as_ms, clean, milliseconds, span_ms};
 use crate::engine::geo::Country;
@@ -38,7 +40,7 @@ pub fn draft(inputs: Inputs, snapshot: &Snapshot, gather: &Gather, wanted: &[Arc
         }
     }
     let blind_spots = blind::spots(&header, &devices);
-    Report { format: "whither-report/1", header, devices, blind_spots, limits: blind::LIMITS.to_vec() }
+    Report { format: "whither-report/1", header, marks: said::marks(gather), devices, blind_spots, limits: blind::LIMITS.to_vec() }
 }
 
 fn header(inputs: Inputs, snapshot: &Snapshot, gather: &Gather) -> Header {
@@ -70,6 +72,7 @@ fn header(inputs: Inputs, snapshot: &Snapshot, gather: &Gather) -> Header {
 
 fn device(row: &DeviceRow, header: &Header, snapshot: &Snapshot, gather: &Gather) -> Device {
     let destinations: Vec<&DestinationRow> = snapshot.destinations.iter().filter(|other| other.device == row.id).collect();
+    let told = phases(&row.id, snapshot, gather);
     let clean_text = |text: &Option<Arc<str>>| text.as_deref().map(clean);
     Device {
         id: clean(&row.id),
@@ -99,7 +102,8 @@ fn device(row: &DeviceRow, header: &Header, snapshot: &Snapshot, gather: &Gather
         within_seconds: 0,
         not_observed: Vec::new(),
         asked: Vec::new(),
-        timeline: timeline(row, snapshot, gather),
+        phases: said::rows(&told),
+        timeline: timeline(row, &told, snapshot, gather),
         ja4: prints(row, gather),
     }
 }
@@ -339,7 +343,7 @@ fn prints(row: &DeviceRow, gather: &Gather) -> Vec<Print> {
     prints
 }
 
-fn timeline(row: &DeviceRow, snapshot: &Snapshot, gather: &Gather) -> Timeline {
+fn timeline(row: &DeviceRow, phases: &Phases, snapshot: &Snapshot, gather: &Gather) -> Timeline {
     let Some(begin) = gather.begin else { return Timeline::default() };
     let joins = gather.joins.iter().filter(|(device, _)| *device == row.id).map(|(_, time)| time.since(begin).as_secs());
     let key = |row: &&Row| (row.key.destination.clone(), row.category, row.key.country);
@@ -352,6 +356,12 @@ fn timeline(row: &DeviceRow, snapshot: &Snapshot, gather: &Gather) -> Timeline {
         bin_seconds: gather.width,
         seconds: snapshot.last_packet.map_or(0, |last| last.since(begin).as_secs()),
         joins: joins.collect(),
+        marks: said::on_timeline(gather, &row.id, begin),
+        phases: phases
+            .spans()
+            .iter()
+            .map(|span| (span.from.since(begin).as_secs(), span.to.since(begin).as_secs(), span.phase.as_str()))
+            .collect(),
         strips,
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::event::{Detail, Event, FlowEnd, Timestamp};
+use crate::engine::event::{Detail, Event, FlowEnd, Mark as Said, Phase, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Class, Location, Origin, Verdict};
 
@@ -42,6 +42,8 @@ pub struct Gather {
     pub(super) untold: u64,
     /// Who joined when, in the order of time.
     pub(super) joins: Vec<(Arc<str>, Timestamp)>,
+    /// The marks in the captures, whose devices are not known yet; in the order in which they stand there.
+    said: Vec<Said>,
     /// Sorted by device.
     pub(super) flows: Vec<(Arc<str>, Flows)>,
     /// Device, fingerprint (JA4) and when hellos bore it, sorted by the first two.
@@ -64,6 +66,15 @@ pub struct Mark {
     pub label: Arc<str>,
     /// To which device, by its label; none: it holds for all.
     pub device: Option<Arc<str>>,
+    /// The phase that begins with it.
+    pub phase: Option<Phase>,
+}
+
+impl Mark {
+    /// Whether it is of a device, given by its label: of it alone, or of all.
+    pub(super) fn is_of(&self, device: &str) -> bool {
+        self.device.as_deref().is_none_or(|owner| owner == device)
+    }
 }
 
 /// One flow, as far as its time goes.
@@ -169,8 +180,17 @@ impl Gather {
                 self.flow(event.device, *flow, ends.server.ip());
             }
             Detail::Hello(hello, _) => hello.ja4.iter().for_each(|ja4| self.print(Arc::clone(&event.device), ja4.as_str(), event.time)),
+            Detail::Mark(mark) if self.said.len() < MOST_MARKS => self.said.push(*mark),
             Detail::Association if self.joins.len() < MOST_JOINS => self.joins.push((event.device, event.time)),
             _ => {}
+        }
+    }
+
+    /// Takes in the marks of the captures, when all devices are known: one may be named before its first packet.
+    pub fn own_marks(&mut self, label_of: impl Fn(&str) -> Arc<str>) {
+        for said in std::mem::take(&mut self.said) {
+            let device = said.device.as_ref().map(|words| label_of(words.as_str()));
+            self.mark(Mark { time: said.time, label: Arc::from(said.text.as_str()), device, phase: said.phase });
         }
     }
 

@@ -11,6 +11,9 @@ use super::model::{Count, Device, Header, MOST_DEVICES, Report};
 use super::picture::{flows, map};
 use super::words::{cut, grouped, moment, share, size, span};
 
+/// Marks in the table; JSON has all.
+const MOST_MARKS: usize = 200;
+
 /// The page.
 #[must_use]
 pub fn html(report: &Report) -> String {
@@ -30,6 +33,7 @@ pub fn html(report: &Report) -> String {
                 (map::world())
                 (top(report))
                 (summary(report))
+                (marks(report))
                 (rests_on(&report.header))
                 @for (row, number) in report.devices.iter().take(MOST_DEVICES).zip(1..) {
                     (device::device(row, number, report.header.bench))
@@ -82,6 +86,20 @@ fn summary(report: &Report) -> Markup {
         figure { (flows::flows(&report.devices)) }
         p.legend { "Bands are as wide as their bytes outside, both directions. Towards the countries: blue is not contradicted by handshake times, hatched is refuted by them, grey is not measured." }
     }
+}
+
+fn marks(report: &Report) -> Markup {
+    html! { @if !report.marks.is_empty() {
+        h2.follows { "Marks" }
+        p { "What somebody at the bench said happens, as it stands in the captures." }
+        div.wide { table {
+            thead { tr { th { "time (UTC)" } th { "said" } th { "device" } th { "phase" } } }
+            tbody { @for row in report.marks.iter().take(MOST_MARKS) { tr {
+                td.time { (moment(&row.time)) } td.words { (row.text) } td { (row.device.as_deref().unwrap_or("all")) } td { (row.phase.unwrap_or("–")) }
+            } } }
+        } }
+        @if report.marks.len() > MOST_MARKS { p.soft { (report.marks.len().saturating_sub(MOST_MARKS)) " more; JSON has all." } }
+    } }
 }
 
 fn named(device: &Device) -> u64 {

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Absence, Destination, Device, MOST_DEVICES, Pulls, Report, Response};
-use super::words::{chance, grouped, moment, share, size, span, span_ms, verdict};
+use super::words::{chance, grouped, moment, phase_sums, share, size, span, span_ms, told_phases, verdict};
 
 /// Rows of each kind; JSON and CSV have all.
 const MOST: usize = 60;
@@ -16,6 +16,7 @@ const MOST: usize = 60;
 pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     top(report, &mut out);
+    marks(report, &mut out);
     for device in report.devices.iter().take(MOST_DEVICES) {
         one(device, &mut out);
     }
@@ -77,6 +78,32 @@ fn top(report: &Report, out: &mut String) {
     }
 }
 
+fn marks(report: &Report, out: &mut String) {
+    if report.marks.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## Marks\n\n| time (UTC) | said | device | phase |\n|---|---|---|---|");
+    for row in report.marks.iter().take(MOST) {
+        let device = row.device.as_deref().map_or_else(|| "all".to_owned(), code);
+        let _ = writeln!(out, "| {} | {} | {device} | {} |", moment(&row.time), code(&row.text), row.phase.unwrap_or("-"));
+    }
+    more(report.marks.len(), out);
+}
+
+fn phases(device: &Device, out: &mut String) {
+    if device.phases.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n### Phases\n\n{}", phase_sums(device));
+    if told_phases(device).next().is_some() {
+        let _ = writeln!(out, "\n| phase | by | from (UTC) | to (UTC) | lasted |\n|---|---|---|---|---:|");
+    }
+    for row in told_phases(device).take(MOST) {
+        let _ = writeln!(out, "| {} | {} | {} | {} | {} |", row.phase, row.by, moment(&row.from), moment(&row.to), span(row.seconds));
+    }
+    more(told_phases(device).count(), out);
+}
+
 fn one(device: &Device, out: &mut String) {
     let _ = writeln!(out, "\n## {}\n", code(&device.title));
     let maker = device.maker.as_deref().map(|maker| format!("Maker {}. ", code(maker))).unwrap_or_default();
@@ -107,6 +134,7 @@ fn one(device: &Device, out: &mut String) {
     );
     device.destinations.iter().take(MOST).for_each(|row| destination(row, out));
     more(device.destinations.len(), out);
+    phases(device, out);
     if device.pull_count > 0 {
         let _ = writeln!(out, "\n### Config pulls: {}", device.pull_count);
         device.pulls.iter().for_each(|row| pulls(row, out));

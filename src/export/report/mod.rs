@@ -15,18 +15,22 @@ mod gather;
 mod html;
 mod markdown;
 mod model;
+mod phases;
 mod picture;
 mod response;
+mod said;
 mod unmet;
 mod words;
 
-pub use compare::{Comparison, Spell, compare, compare_html, compare_markdown, compare_phases};
+pub use compare::{Comparison, compare, compare_html, compare_markdown, compare_phases};
 pub use csv::csv;
 pub use draft::draft;
 pub use gather::{Gather, Mark};
 pub use html::html;
 pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};
+pub use phases::{By, Phases, Span};
+pub use said::phases;
 
 /// A report, or a comparison, as JSON, one object.
 ///

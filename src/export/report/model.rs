@@ -78,6 +78,8 @@ pub(super) const MOST_DEVICES: usize = 64;
 pub struct Report {
     pub(super) format: &'static str,
     pub(super) header: Header,
+    /// What somebody at the bench said, in the order of time.
+    pub(super) marks: Vec<MarkRow>,
     pub(super) devices: Vec<Device>,
     pub(super) blind_spots: Vec<BlindSpot>,
     pub(super) limits: Vec<&'static str>,
@@ -163,9 +165,31 @@ pub(super) struct Device {
     pub(super) not_observed: Vec<Absence>,
     /// What was asked about and observed.
     pub(super) asked: Vec<Answer>,
+    pub(super) phases: Vec<PhaseRow>,
     pub(super) timeline: Timeline,
     /// TLS clients on it by their fingerprint, the most frequent first.
     pub(super) ja4: Vec<Print>,
+}
+
+/// A mark.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct MarkRow {
+    pub(super) time: String,
+    pub(super) text: String,
+    /// The label of the device that it is of; none: of all.
+    pub(super) device: Option<String>,
+    pub(super) phase: Option<&'static str>,
+}
+
+/// A time that a device spent in a phase.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct PhaseRow {
+    pub(super) phase: &'static str,
+    /// What says so: `mark`, `joining` or `traffic`.
+    pub(super) by: &'static str,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) seconds: u64,
 }
 
 /// A TLS client by its fingerprint (JA4).
@@ -421,6 +445,10 @@ pub(super) struct Timeline {
     pub(super) seconds: u64,
     /// Associations, seconds after the begin.
     pub(super) joins: Vec<u64>,
+    /// Marks of it or of all, seconds after the begin.
+    pub(super) marks: Vec<(u64, String)>,
+    /// Phases: begin and end, seconds after the begin, and which.
+    pub(super) phases: Vec<(u64, u64, &'static str)>,
     pub(super) strips: Vec<Strip>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::model::{Device, PhaseRow};
 use crate::engine::snapshot::Class;
 pub(super) use crate::export::table::{grouped, size};
 
@@ -124,7 +125,30 @@ impl super::model::Rhythm {
     }
 }
 
-impl super::model::Device {
+/// How long a device was in each phase, and by what that is known.
+pub(super) fn phase_sums(device: &Device) -> String {
+    let mut kinds: Vec<(&str, &str)> = device.phases.iter().map(|row| (row.phase, row.by)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let sum = |kind: (&str, &str)| {
+        let same = device.phases.iter().filter(|row| (row.phase, row.by) == kind);
+        same.fold((0_u64, 0_u64), |(count, seconds), row| (count.saturating_add(1), seconds.saturating_add(row.seconds)))
+    };
+    let words = kinds.into_iter().map(|kind| {
+        let (count, seconds) = sum(kind);
+        let (phase, by) = kind;
+        let quiet = if kind == ("idle", "traffic") { "quiet " } else { "" };
+        format!("{phase} {} in {count} ({quiet}by {by})", span(seconds))
+    });
+    format!("{}.", words.collect::<Vec<_>>().join("; "))
+}
+
+/// The phases that are told one by one: all but those that quiet traffic makes of what lies between.
+pub(super) fn told_phases(device: &Device) -> impl Iterator<Item = &PhaseRow> {
+    device.phases.iter().filter(|row| (row.phase, row.by) != ("idle", "traffic"))
+}
+
+impl Device {
     /// What was tested of its marks, and how it came out.
     pub(super) fn marks_words(&self) -> String {
         let stand = self.responses.iter().filter(|row| row.stands()).count() as u64;

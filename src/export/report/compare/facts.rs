@@ -4,27 +4,26 @@
 //! taken: an engine for each phase, which would not know a name that was said before the phase began.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::gather::{Gather, Timed};
 use super::super::model::{Device, Report, Response};
+use super::super::said::phases;
 use super::super::words::{clean, span};
 use super::{LEVELS, Side};
-use crate::engine::event::Timestamp;
+use crate::engine::event::{Phase, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{Origin, Snapshot};
 
 /// What was met at some level, its flows and bytes.
 pub(super) type Met = (String, u64, u64);
 
-/// A time that a device spent in a phase: from, to before.
+/// A time that a device spent in a phase: its label, from, to before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spell {
-    /// Its label.
-    pub device: Arc<str>,
-    /// From.
-    pub from: Timestamp,
-    /// To before.
-    pub to: Timestamp,
+struct Spell {
+    device: Arc<str>,
+    from: Timestamp,
+    to: Timestamp,
 }
 
 /// All of a side.
@@ -68,13 +67,21 @@ impl Facts {
         Self { side, met: LEVELS.map(|level| met(level, report)), rhythms, responses }
     }
 
-    /// What of it happened in the spells of a phase.
-    pub(super) fn within(report: &Report, gather: &Gather, snapshot: &Snapshot, (phase, spells): (&str, &[Spell])) -> Self {
+    /// What of it happened in a phase.
+    pub(super) fn within(report: &Report, gather: &Gather, snapshot: &Snapshot, phase: Phase) -> Self {
         let labels: Vec<&str> = devices(report).map(|device| device.id.as_str()).collect();
         // The report's labels are printable, the gathered ones are not yet.
         let told = |device: &str| labels.contains(&&*clean(device));
-        let spells: Vec<Spell> =
-            snapshot.devices.iter().filter(|row| told(&row.id)).flat_map(|row| clipped(spells, &row.id, row.first, row.last)).collect();
+        let (mut spells, mut by) = (Vec::new(), Vec::new());
+        for row in snapshot.devices.iter().filter(|row| told(&row.id)) {
+            let of = phases(&row.id, snapshot, gather);
+            for span in of.spans().iter().filter(|span| span.phase == phase) {
+                by.push(span.by.as_str());
+                // It ends with the device's last packet.
+                let spell = Spell { device: row.id.clone(), from: span.from, to: span.to.min(row.last.plus(Duration::from_nanos(1))) };
+                spells.extend(Some(spell).filter(|spell| spell.from < spell.to));
+            }
+        }
         let mut met: [Vec<Met>; LEVELS.len()] = Default::default();
         let (mut flows, mut up, mut down) = (0_u64, 0_u64, 0_u64);
         for row in gather.rows.iter().filter(|row| told(&row.key.device)) {
@@ -108,8 +115,8 @@ impl Facts {
         let seconds = spells.iter().map(|spell| spell.to.since(spell.from).as_secs()).fold(0, u64::saturating_add);
         let side = Side {
             captures: captures(report),
-            devices: devices(report).map(|device| format!("{}, {phase}", device.title)).collect(),
-            coverage: vec![format!("{} spells of the phase {phase}, {} in all; a flow counts where it began", spells.len(), span(seconds))],
+            devices: devices(report).map(|device| format!("{}, {}", device.title, phase.as_str())).collect(),
+            coverage: vec![words(phase, &mut by, seconds)],
             associated_seconds: seconds,
             transmit_bytes: up,
             receive_bytes: down,
@@ -120,11 +127,12 @@ impl Facts {
     }
 }
 
-/// The spells of a device, as far as it was there.
-fn clipped<'a>(spells: &'a [Spell], device: &'a str, first: Timestamp, last: Timestamp) -> impl Iterator<Item = Spell> + 'a {
-    let own = spells.iter().filter(move |spell| *spell.device == *device);
-    own.map(move |spell| Spell { from: spell.from.max(first), to: spell.to.min(last), ..spell.clone() })
-        .filter(|spell| spell.from < spell.to)
+/// How often and how long the phase was, and who says so.
+fn words(phase: Phase, by: &mut [&str], seconds: u64) -> String {
+    by.sort_unstable();
+    let said: Vec<String> =
+        by.chunk_by(|one, other| one == other).filter_map(|same| Some(format!("{} by {}", same.len(), same.first()?))).collect();
+    format!("{} times {}, {} in all ({}); a flow counts where it began", by.len(), phase.as_str(), span(seconds), said.join(", "))
 }
 
 fn inside(time: Timestamp, device: &str, spells: &[Spell]) -> bool {
@@ -205,7 +213,5 @@ mod tests {
         assert_eq!(shares(&flow(80, 100), "a", &spells), (1, 50, 500), "twenty seconds, then thirty of a hundred");
         assert_eq!(shares(&flow(100, 50), "a", &spells), (0, 0, 0));
         assert_eq!(shares(&flow(110, 0), "b", &spells), (1, 100, 1_000));
-        let own: Vec<Spell> = clipped(&spells, "a", at(50), at(160)).collect();
-        assert_eq!(own, [spell("a", 50, 100), spell("a", 150, 160)]);
     }
 }

@@ -200,8 +200,8 @@ fn silence(row: &Row) -> String {
 /// Flows, the mean gap between them, bytes by the hour.
 fn cells(amount: &Amount) -> [String; 3] {
     let gap = amount.mean_gap_seconds.map_or_else(|| "–".to_owned(), span);
-    match amount.flows {
-        0 => ["–", "–", "–"].map(str::to_owned),
-        flows => [grouped(flows), gap, if amount.bytes == 0 { "–".to_owned() } else { size(amount.bytes_per_hour) }],
+    if amount.is_none() {
+        return ["–", "–", "–"].map(str::to_owned);
     }
+    [grouped(amount.flows), gap, if amount.bytes == 0 { "–".to_owned() } else { size(amount.bytes_per_hour) }]
 }

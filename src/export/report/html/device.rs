@@ -2,15 +2,16 @@
 
 use maud::{Markup, html};
 
-use crate::export::report::model::{Absence, Destination, Device, Name, Pulls, Response, Rhythm};
+use crate::export::report::model::{Absence, Destination, Device, Name, PhaseRow, Pulls, Response, Rhythm};
 use crate::export::report::picture::{map, strips};
-use crate::export::report::words::{chance, grouped, moment, percent, share, size, span, span_ms, verdict};
+use crate::export::report::words::{chance, grouped, moment, percent, phase_sums, share, size, span, span_ms, told_phases, verdict};
 
 /// Rows on the page, of each kind; JSON and CSV have all.
 const MOST_DESTINATIONS: usize = 150;
 const MOST_NAMES: usize = 12;
 const MOST_CONTACTS: usize = 150;
 const MOST_RHYTHMS: usize = 40;
+const MOST_PHASES: usize = 40;
 
 /// All of it.
 pub(super) fn device(device: &Device, number: usize, bench: Option<[f64; 2]>) -> Markup {
@@ -28,6 +29,7 @@ pub(super) fn device(device: &Device, number: usize, bench: Option<[f64; 2]>) ->
             (destinations(device))
             h3 { "When" }
             figure { (strips::strips(&device.timeline)) }
+            (phases(device))
             (pulls(device))
             (responses(device))
             (not_observed(device))
@@ -36,6 +38,17 @@ pub(super) fn device(device: &Device, number: usize, bench: Option<[f64; 2]>) ->
             (budget(device))
         }
     }
+}
+
+fn phases(device: &Device) -> Markup {
+    let told: Vec<&PhaseRow> = told_phases(device).take(MOST_PHASES).collect();
+    html! { @if !device.phases.is_empty() {
+        p { "Phases: " (phase_sums(device)) }
+        @if !told.is_empty() { div.wide { table {
+            thead { tr { th { "phase" } th { "by" } th { "from, to (UTC)" } th.number { "lasted" } } }
+            tbody { @for row in told { tr { td { (row.phase) } td { (row.by) } td.time { (moment(&row.from)) " to " (moment(&row.to)) } td.number { (span(row.seconds)) } } } }
+        } } (more(told_phases(device).count(), MOST_PHASES)) }
+    } }
 }
 
 fn facts(device: &Device) -> Markup {

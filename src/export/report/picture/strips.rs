@@ -17,7 +17,9 @@ const HEAD: i64 = 34;
 const LETTERS: usize = 38;
 /// Strips drawn: those of a listed purpose first to stay.
 const MOST: usize = 32;
-/// Distances of marks on the axis, seconds.
+/// Marks drawn.
+const MOST_MARKS: usize = 200;
+/// Distances of labels on the axis, seconds.
 const STEPS: [u64; 16] = [10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000];
 
 /// The picture; nothing where there is no time.
@@ -29,10 +31,10 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
     }
     let bottom = HEAD + ROW * shown.len() as i64;
     let x = |seconds: u64| LEFT + super::scaled(seconds.min(span), span, (RIGHT - LEFT) as u64) as i64;
-    let marks = marks(timeline.begin, span);
+    let moments = moments(timeline.begin, span);
     html! {
         svg.strips viewBox={ "0 0 1000 " (bottom + 8) } role="img" aria-label="When each destination was met" {
-            @for (after, words) in &marks {
+            @for (after, words) in &moments {
                 path d={ "M" (x(*after)) " " (HEAD - 6) "V" (bottom) } stroke="#ddd" {}
                 text x=(x(*after)) y=(HEAD - 10) font-size="11" fill="#444" text-anchor="middle" { (words) }
             }
@@ -46,6 +48,13 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
                 path d=(bars(strip, timeline, span, y + ROW - 2)) fill="#0072b2" {}
                 text x=(RIGHT + 6) y=(y + 14) font-size="12" fill="#444" { (size(strip.bytes)) }
             }
+            @for (from, to, phase) in &timeline.phases {
+                rect x=(x(*from)) y=(HEAD - 6) width=((x(*to) - x(*from)).max(1)) height="6" fill=(colour(phase)) { title { (phase) } }
+            }
+            @for (after, words) in timeline.marks.iter().take(MOST_MARKS) {
+                path d={ "M" (x(*after)) " " (HEAD - 6) "V" (bottom) } stroke="#000" { title { (words) } }
+                path d={ "M" (x(*after)) " " (HEAD - 3) "l3 3l-3 3l-3 -3z" } fill="#000" {}
+            }
             @for joined in &timeline.joins {
                 path d={ "M" (x(*joined)) " " (HEAD - 6) "V" (bottom) } stroke="#d55e00" stroke-width="1.2" stroke-dasharray="3 3" { title { "joined" } }
                 path d={ "M" (x(*joined) - 4) " " (HEAD - 7) "h8l-4 7z" } fill="#d55e00" {}
@@ -54,8 +63,22 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
         p.legend {
             "Times are UTC. A bar is as high as the bytes of its moment: up to 1 kB, 10 kB, 100 kB, more. "
             @if !timeline.joins.is_empty() { span.joined { "▼ ┆" } " the device joined the access point. " }
+            @if !timeline.phases.is_empty() {
+                @for phase in ["attach", "in-use", "idle"] { span.key { span.swatch style={ "background:" (colour(phase)) } {} (phase) } }
+            }
+            @if !timeline.marks.is_empty() { "◆ a mark. " }
+            @if timeline.marks.len() > MOST_MARKS { "Only the first " (MOST_MARKS) " marks are drawn. " }
             @if left_out > 0 { (left_out) " more destinations have no strip here; JSON has all." }
         }
+    }
+}
+
+/// The colour of a phase, which colour-blind readers tell apart too, by its lightness.
+fn colour(phase: &str) -> &'static str {
+    match phase {
+        "attach" => "#e69f00",
+        "in-use" => "#005a46",
+        _ => "#cfd8dc",
     }
 }
 
@@ -110,12 +133,12 @@ fn bars(strip: &Strip, timeline: &Timeline, span: u64, base: i64) -> String {
 }
 
 /// Round moments on the axis: seconds after the begin, and what they are called.
-fn marks(begin: u64, span: u64) -> Vec<(u64, String)> {
+fn moments(begin: u64, span: u64) -> Vec<(u64, String)> {
     let step = STEPS.into_iter().find(|step| span / step <= 10).unwrap_or(STEPS[15]);
     let first = begin / 1_000_000_000;
     let mut at = first.div_ceil(step).saturating_mul(step);
-    let mut marks = Vec::new();
-    while at.saturating_sub(first) <= span && marks.len() < 64 {
+    let mut moments = Vec::new();
+    while at.saturating_sub(first) <= span && moments.len() < 64 {
         let text = rfc3339(at.saturating_mul(1_000_000_000), 0);
         let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
         let words = match (step, at % 86_400) {
@@ -123,8 +146,8 @@ fn marks(begin: u64, span: u64) -> Vec<(u64, String)> {
             (0..60, _) => part(11, 19),
             _ => part(11, 16),
         };
-        marks.push((at.saturating_sub(first), words));
+        moments.push((at.saturating_sub(first), words));
         at = at.saturating_add(step);
     }
-    marks
+    moments
 }
