@@ -14,12 +14,20 @@ use serde::Deserialize;
 
 pub mod quantity;
 
+use crate::mark::Phase;
+
 use quantity::{Age, Size};
 
 /// Where pages and metrics are served unless said otherwise: on this machine alone.
 pub const LISTEN: &str = "127.0.0.1:9843";
 /// How many older files of events stay unless said otherwise.
 pub const EVENTS_KEEP: u16 = 10;
+/// Where `mark` writes unless said otherwise.
+pub const MARK_PIPE: &str = "/run/whither/marks";
+/// Bytes of a recorded file unless said otherwise.
+pub const RECORD_SIZE: u64 = 100_000_000;
+/// Bytes of all recorded files together unless said otherwise.
+pub const RECORD_TOTAL: u64 = 10_000_000_000;
 /// The sensor's name in events unless said otherwise.
 pub const SENSOR: &str = "whither";
 
@@ -41,10 +49,12 @@ pub enum Command {
     Read(Read),
     /// Write a report that anyone with the same captures makes again byte for byte: HTML, Markdown, JSON, CSV
     Report(Report),
-    /// Put two captures, or two devices, side by side: who met what, how often, and what sets them apart
+    /// Put two captures, or two devices or phases, side by side: who met what, how often, and what sets them apart
     Compare(Compare),
     /// Tell the evidence behind one row of the table: which packets named it, located it and are counted in it
     Explain(Explain),
+    /// Tell a sensor that is watching what happens now at the bench
+    Mark(Mark),
     /// Write a simulated lab run of three phones, with its truth beside it: no phone was measured
     Simulate(Simulate),
 }
@@ -98,6 +108,27 @@ pub struct Common {
     /// [default: 24h]
     #[arg(long, value_name = "DURATION")]
     pub learning: Option<Span>,
+    /// Keep what is captured in this directory: a ring of pcapng files, the oldest of which make room
+    #[arg(long, value_name = "DIR")]
+    pub record: Option<PathBuf>,
+    /// Begin another file before one is larger than this [default: 100MB]
+    #[arg(long, value_name = "SIZE")]
+    pub record_max_size: Option<Size>,
+    /// Begin another file when one is as old as this
+    #[arg(long, value_name = "TIME")]
+    pub record_max_age: Option<Age>,
+    /// All files together take no more than this [default: 10GB]
+    #[arg(long, value_name = "SIZE")]
+    pub record_max_total: Option<Size>,
+    /// Keep whole only the packets in which somebody reads a name or a handshake, and of all others the headers
+    #[arg(long)]
+    pub record_headers: bool,
+    /// Keep only what this device sends or is sent: a MAC, an address, or an alias of the devices file (repeatable)
+    #[arg(long, value_name = "DEVICE")]
+    pub record_device: Vec<String>,
+    /// Take marks from this FIFO, which is made if there is none; `whither mark` and echo write to it
+    #[arg(long, value_name = "FIFO")]
+    pub mark_pipe: Option<PathBuf>,
     /// Take only packets that match, in tcpdump's filter language
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
@@ -149,11 +180,12 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
+#[command(mut_args(not_recording))]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
 pub struct Read {
-    /// pcap or pcapng captures, plain or gzip-compressed; - is standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; - is standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Write the metrics as a scrape at the end would give them; - is standard output, in place of the table
@@ -178,6 +210,7 @@ pub struct Read {
 
 /// `whither explain`.
 #[derive(Args, Debug)]
+#[command(mut_args(not_recording))]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("user", |flag| flag.hide(true)))]
@@ -187,7 +220,7 @@ pub struct Explain {
     /// The destination: what stands in the table's DESTINATION column, an address, AS<n>, a country's code or name, or a full name.
     /// What fits several is taken in this order: address, table, AS, country, full name
     pub destination: String,
-    /// pcap or pcapng captures, plain or gzip-compressed; they are read more than once, so not standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; they are read more than once, so not standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Print the evidence as JSON
@@ -206,13 +239,14 @@ pub struct Explain {
 
 /// `whither report`.
 #[derive(Args, Debug)]
+#[command(mut_args(not_recording))]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
 #[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
 #[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))] // only the captures may speak
 pub struct Report {
-    /// pcap or pcapng captures, plain or gzip-compressed; they are hashed too, so not standard input
+    /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; they are hashed too, so not standard input
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Only this device, by its label in the table, its MAC, one of its addresses or its host name (repeatable)
@@ -246,6 +280,7 @@ pub struct Report {
 
 /// `whither compare`.
 #[derive(Args, Debug)]
+#[command(mut_args(not_recording))]
 #[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
 #[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
 #[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
@@ -280,6 +315,23 @@ pub struct Compare {
     /// The rest.
     #[command(flatten)]
     pub common: Common,
+}
+
+/// `whither mark`.
+#[derive(Args, Debug)]
+pub struct Mark {
+    /// What happens now, as "screen on"
+    #[arg(required_unless_present = "phase")]
+    pub text: Option<String>,
+    /// Which device it is of, by its label, MAC, address or host name [default: all]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// The phase that begins with it
+    #[arg(long, value_enum)]
+    pub phase: Option<Phase>,
+    /// The FIFO of the sensor
+    #[arg(long, value_name = "FIFO", default_value = MARK_PIPE)]
+    pub mark_pipe: PathBuf,
 }
 
 /// `whither simulate`.
@@ -321,6 +373,13 @@ impl Common {
             sensor: self.sensor.or(file.sensor),
             state: self.state.or(file.state),
             learning: self.learning.or(file.learning),
+            record: self.record.or(file.record),
+            record_max_size: self.record_max_size.or(file.record_max_size),
+            record_max_age: self.record_max_age.or(file.record_max_age),
+            record_max_total: self.record_max_total.or(file.record_max_total),
+            record_headers: self.record_headers || file.record_headers,
+            record_device: if self.record_device.is_empty() { file.record_device } else { self.record_device },
+            mark_pipe: self.mark_pipe.or(file.mark_pipe),
             filter: self.filter.or(file.filter),
             listen: self.listen.or(file.listen),
             web_config_file: self.web_config_file.or(file.web_config_file),
@@ -390,6 +449,13 @@ const KEYS: &[&str] = &[
     "sensor",
     "state",
     "learning",
+    "record",
+    "record-max-size",
+    "record-max-age",
+    "record-max-total",
+    "record-headers",
+    "record-device",
+    "mark-pipe",
     "filter",
     "listen",
     "web-config-file",
@@ -465,6 +531,12 @@ fn cidr(text: &str) -> Result<IpNet, String> {
         .map(|net| net.trunc())
         .or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from))
         .map_err(|_| "not a prefix; write one like 203.0.113.0/24 or 2001:db8::/48".to_owned())
+}
+
+/// Files have been recorded already.
+fn not_recording(flag: clap::Arg) -> clap::Arg {
+    let hide = flag.get_id().as_str().starts_with("record") || flag.get_id() == "mark_pipe";
+    if hide { flag.hide(true) } else { flag }
 }
 
 /// A factor that time can be divided by.

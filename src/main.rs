@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Report(asked) => commands::report::run(asked),
         Command::Compare(asked) => commands::compare::run(asked),
         Command::Explain(asked) => commands::explain::run(asked),
+        Command::Mark(asked) => commands::mark::run(&asked),
         Command::Simulate(asked) => commands::simulate::run(&asked),
     };
     match done {

@@ -67,7 +67,9 @@ fn what_is_no_capture_is_named() {
     fails(&run(&["read", "no\u{1b}[31m\nwhere"]), 1, &["no\\u{1b}[31m\\u{a}where: no such file"]);
     let (folder, empty) = file("empty.pcap", b"");
     fails(&run(&["read", &empty]), 1, &["empty.pcap", "is empty"]);
-    fails(&run(&["read", text(folder.path())]), 1, &[text(folder.path()), "is a directory"]);
+    let nothing = tempfile::tempdir().unwrap();
+    fails(&run(&["read", text(nothing.path())]), 1, &[text(nothing.path()), "no captures in this directory"]);
+    fails(&run(&["read", text(folder.path())]), 1, &["empty.pcap", "is empty"]);
     let (_folder, prose) = file("notes.txt", b"Packets were captured on Monday, I think.\n".repeat(40).as_slice());
     fails(&run(&["read", &prose]), 1, &["notes.txt", "not a pcap or pcapng capture"]);
     let (_folder, short) = file("short.pcap", &std::fs::read(sample("ethernet.pcap")).unwrap()[..11]);

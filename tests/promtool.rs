@@ -8,6 +8,7 @@ use whither::engine::snapshot::{
     Both, Class, CountryRow, DatabaseRow, DestinationRow, DeviceRow, Origin, Persistent, Place, PullCountRow, Recent, RhythmRow, RttRow,
     SightingRow, Snapshot, TableRow, Tally, Timeline,
 };
+use whither::export::record::RecordRow;
 use whither::export::state::StateRow;
 use whither::export::{InterfaceRow, Scrape, prometheus};
 use whither::packet::{Mac, Timestamp};
@@ -98,9 +99,15 @@ fn scrape() -> Scrape {
         events_dropped: 0,
         ..Snapshot::default()
     };
+    around(snapshot)
+}
+
+/// What stands beside the engine's rows.
+fn around(snapshot: Snapshot) -> Scrape {
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, sandbox: vec![("landlock", true)] }
+    let record = Some(RecordRow { packets: 12_000, bytes: 9_000_000, dropped: 345 });
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox: vec![("landlock", true)] }
 }
 
 /// A rhythm that has all numbers.

@@ -74,6 +74,8 @@ pub struct File {
     interfaces: Vec<Interface>,
     number: u64,
     last: Timestamp,
+    /// Bytes of the reader's buffer.
+    wanted: usize,
     failed: Arc<AtomicBool>,
     statistics: Statistics,
 }
@@ -131,8 +133,8 @@ impl File {
             PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
             _ => "is not a pcap or pcapng capture".to_owned(),
         })?;
-        let mut file =
-            Self { reader, interfaces: Vec::new(), number: 0, last: Timestamp::default(), failed, statistics: Statistics::default() };
+        let (last, statistics) = (Timestamp::default(), Statistics::default());
+        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last, wanted: BUFFER, failed, statistics };
         file.check_link()?;
         Ok(file)
     }
@@ -172,24 +174,45 @@ impl File {
     /// # Errors
     /// Where the capture breaks off, if it does.
     pub fn read_linktypes(&mut self, each: &mut dyn FnMut(Item<'_>, i32)) -> Result<(), Damage> {
-        let mut wanted = BUFFER;
+        while self.block(each)? {}
+        Ok(())
+    }
+
+    /// The time of the first frame; it and what stands before it are not handed over any more. None where there is none.
+    pub fn begin(&mut self) -> Option<Timestamp> {
+        let mut first = None;
+        while first.is_none() {
+            let mut note = |item: Item<'_>, _| {
+                if let Item::Frame(frame) = item {
+                    first.get_or_insert(frame.time);
+                }
+            };
+            if !self.block(&mut note).ok()? {
+                break;
+            }
+        }
+        first
+    }
+
+    /// Takes in the next block; false at the end.
+    fn block(&mut self, each: &mut dyn FnMut(Item<'_>, i32)) -> Result<bool, Damage> {
         loop {
             match self.reader.next() {
                 Ok((used, block)) => {
                     self.statistics.note(&block);
                     let told = take(&mut self.interfaces, &mut self.number, &mut self.last, &block, each);
                     self.reader.consume(used);
-                    told.map_err(|what| self.damage(what))?;
+                    return told.map(|()| true).map_err(|what| self.damage(what));
                 }
                 Err(PcapError::Eof) => return self.end(true),
                 Err(PcapError::Incomplete(_) | PcapError::BufferTooSmall) => {
                     let before = self.reader.data().len();
-                    if before >= wanted {
-                        wanted = wanted.saturating_mul(4);
-                        if wanted > MAX_BLOCK {
+                    if before >= self.wanted {
+                        self.wanted = self.wanted.saturating_mul(4);
+                        if self.wanted > MAX_BLOCK {
                             return Err(self.damage("a block claims more bytes than any capture has,"));
                         }
-                        self.reader.grow(wanted);
+                        self.reader.grow(self.wanted);
                     }
                     if self.reader.refill().is_err() {
                         return Err(self.damage(READ_ERROR));
@@ -205,10 +228,10 @@ impl File {
     }
 
     /// There is no more: as it should be, or not.
-    fn end(&self, clean: bool) -> Result<(), Damage> {
+    fn end(&self, clean: bool) -> Result<bool, Damage> {
         match (self.failed.load(Ordering::Relaxed), clean) {
             (true, _) => Err(self.damage(READ_ERROR)),
-            (false, true) => Ok(()),
+            (false, true) => Ok(false),
             (false, false) => Err(self.damage("the capture is truncated: it ends inside a record")),
         }
     }

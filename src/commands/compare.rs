@@ -12,7 +12,9 @@ use clap::error::ErrorKind;
 use whither::config::{Cli, Compare};
 use whither::engine::event::Phase;
 use whither::export::report::{self, Comparison};
+use whither::sandbox;
 
+use super::captures;
 use super::report::{Bench, Form, check, read, write};
 
 /// Reads both sides and writes how they differ.
@@ -20,11 +22,13 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json].map(Option::as_deref);
     let sides = [PathBuf::from(&asked.a), PathBuf::from(&asked.b)];
+    asked.files = captures(&asked.files)?;
     check(&outs, if asked.files.is_empty() { &sides } else { &asked.files })?;
     if !asked.files.is_empty() && !asked.device.is_empty() && phases(&asked).is_none() {
         let words = "--device chooses from two captures, or for two phases (attach, idle, in-use); here the two sides are devices already";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();
     let told = if asked.files.is_empty() {

@@ -18,17 +18,19 @@ use whither::engine::snapshot::Snapshot;
 use whither::export::explain::captures::Captures;
 use whither::export::explain::{Case, Deciding, ask};
 use whither::export::pcapng::{Captured, Writer};
+use whither::export::printable;
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
 use super::progress::Progress;
 use super::read::Filter;
-use super::{engine, watchlists};
+use super::{captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     sandbox::hush(common.sandbox.unwrap_or_default())?;
+    asked.files = captures(&asked.files)?;
     if asked.files.iter().any(|path| path.as_os_str() == "-") {
         bail!("explain reads the captures more than once, which standard input cannot be; name a file");
     }
@@ -83,7 +85,7 @@ fn read(
     let mut damages = Vec::new();
     for (path, mut file) in open(asked)? {
         engine.begin();
-        captures.begin(path.display().to_string());
+        captures.begin(&path.to_string_lossy());
         let mut progress = Progress::of(path);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
@@ -121,8 +123,8 @@ fn write(asked: &Explain, common: &Common, out: &Path, deciding: &Deciding) -> R
     let mut captures = Captures::default();
     let (mut written, mut failed) = (0_u64, None);
     for (path, mut file) in open(asked)? {
-        let name = path.display().to_string();
-        captures.begin(name.clone());
+        let name = printable(&path.to_string_lossy()).into_owned();
+        captures.begin(&name);
         // Damage is told where the evidence was gathered.
         let _ = file.read_linktypes(&mut |item, linktype| {
             let Item::Frame(frame) = item else { return };

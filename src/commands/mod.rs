@@ -4,9 +4,12 @@ pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
 mod losses;
+pub(crate) mod mark;
 mod marks;
 mod progress;
 pub(crate) mod read;
+#[cfg(feature = "live")]
+mod record;
 pub(crate) mod report;
 mod serve;
 pub(crate) mod simulate;
@@ -16,9 +19,10 @@ pub(crate) mod watch;
 mod workers;
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use whither::capture::file::File;
 use whither::config::Common;
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
@@ -94,7 +98,7 @@ fn confine(common: &Common, web: &Web) -> Result<Sandbox> {
     let needs = Needs {
         read: [&common.geoip, &common.watchlist, &web.files()].into_iter().flatten().chain(&common.devices).cloned().collect(),
         write: written.cloned().collect(),
-        keep: common.state.iter().cloned().collect(),
+        keep: common.state.iter().chain(&common.record).cloned().collect(),
     };
     sandbox::enter(common.sandbox.unwrap_or_default(), common.user.as_deref(), &needs)
 }
@@ -110,6 +114,36 @@ fn devices(file: Option<&Path>) -> Result<Roster> {
     let bytes = beginning(path, roster::LARGEST).with_context(|| format!("cannot read the devices file {}", path.display()))?;
     let text = std::str::from_utf8(&bytes).map_err(|_| anyhow!("the devices file {} is not UTF-8 text", path.display()))?;
     roster::parse(text, path).context("the devices file")
+}
+
+/// The captures that are meant: a directory stands for those in it, in the order of their first packets.
+fn captures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let cannot = || format!("cannot read the directory {}", path.display());
+        let is_capture = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            [".pcap", ".pcapng", ".cap"].iter().any(|end| name.strip_suffix(".gz").unwrap_or(&name).ends_with(end))
+        };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            if is_capture(&path) {
+                // A file without packets has its place by its name alone.
+                found.push((File::open(&path)?.begin(), path));
+            }
+        }
+        if found.is_empty() {
+            return Err(anyhow!("{}: no captures in this directory (.pcap, .pcapng, .cap, also .gz)", path.display()));
+        }
+        found.sort();
+        files.extend(found.into_iter().map(|(_, path)| path));
+    }
+    Ok(files)
 }
 
 /// A file's first `most` bytes, and a byte more, so that a larger one is told as such without being held.

@@ -19,7 +19,7 @@ use whither::sandbox;
 
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{engine, recall, watchlists, web};
+use super::{captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
-    let mut files = asked.files.iter().map(|path| Ok((path, File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let mut files = captures(&asked.files)?.into_iter().map(|path| Ok((File::open(&path)?, path))).collect::<Result<Vec<_>>>()?;
     let log = common
         .events
         .as_ref()
@@ -58,7 +58,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     };
 
     let mut damages = Vec::new();
-    for (path, file) in &mut files {
+    for (file, path) in &mut files {
         engine.begin();
         let mut progress = Progress::of(path);
         let read = file.read(&mut |item| match item {

@@ -18,13 +18,14 @@ use whither::engine::event::Phase;
 use whither::engine::snapshot::Snapshot;
 use whither::export::explain::ask;
 use whither::export::report::{self, Capture, Drops, Gather, Inputs, Listing};
-use whither::export::rfc3339;
+use whither::export::{printable, rfc3339};
 use whither::packet::Timestamp;
+use whither::sandbox;
 
 use super::explain::refuse_input;
 use super::progress::Progress;
 use super::read::Filter;
-use super::{engine, marks, watchlists};
+use super::{captures, engine, marks, watchlists};
 
 /// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
 const WITHIN: Duration = Duration::from_mins(1);
@@ -33,7 +34,9 @@ const WITHIN: Duration = Duration::from_mins(1);
 pub(crate) fn run(mut asked: Report) -> Result<()> {
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
+    asked.files = captures(&asked.files)?;
     check(&outs, &asked.files)?;
+    sandbox::hush(common.sandbox.unwrap_or_default())?;
     let settings: Vec<(&str, &String)> =
         asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
@@ -115,6 +118,7 @@ pub(super) struct Bench<'a> {
 pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settings: &[(&str, &String)]) -> Result<Reading> {
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
+    let paths = captures(paths)?;
     let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
     let mut inputs = inputs(common, bench, settings)?;
     let log = bench.marks.map(marks::read).transpose()?.unwrap_or_default();
@@ -236,7 +240,8 @@ fn hashed(path: &Path) -> Result<Capture> {
 
 /// A file's name without the way to it, which is another one on another machine.
 fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    printable(&name).into_owned()
 }
 
 /// A file's size and hash.

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use whither::capture::interface;
 use whither::capture::live::Options;
+use whither::capture::watch::Watch as Capture;
 use whither::config::{Common, EVENTS_KEEP, Watch};
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
@@ -19,12 +20,14 @@ use whither::engine::share::Share;
 use whither::engine::watchlist::Watchlist;
 use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue, News};
+use whither::export::record::Stats as Recorded;
 use whither::export::rotate::Rotation;
 use whither::export::state::{EVERY, Keeper, State as Kept, Stats};
 use whither::export::web::Web;
 use whither::export::{Scrape, printable};
 use whither::sandbox;
 
+use super::record::Beside;
 use super::workers::{self, State, Work, Workers};
 use super::{confine, databases, devices, losses, recall, watchlists, web};
 
@@ -48,11 +51,14 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     let (scheme, at) = (web.scheme(), server.local_addr());
     sandbox::ask_nobody(common.sandbox.unwrap_or_default())?;
     let captures = workers::open(&options, &common)?;
+    let mut beside = Beside::before(&common)?;
     let sandbox = confine(&common, &web)?;
+    let link = captures.first().map(Capture::link);
+    beside.open(&interface, (link, options.snaplen), &common)?;
 
     let (queue, writer) = events(&common)?.unzip();
     let (workers, kept) = engines(captures.len(), &interface, queue.is_some(), &common)?;
-    let stats = kept.as_ref().map(Kept::stats);
+    let stats = (kept.as_ref().map(Kept::stats), beside.stats());
     let about = Scrape {
         sensor: common.sensor().to_owned(),
         sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
@@ -66,7 +72,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         sandbox.line()
     );
     let work = Work { workers: &workers, queue: queue.as_ref(), common: &common, stop: &stop, sandbox: &sandbox };
-    let done = work.run(captures);
+    let done = work.run(captures, beside);
 
     eprintln!("whither: {}", losses::told(&workers.row()));
     workers.each(|last| {
@@ -144,14 +150,15 @@ fn serve(
     (server, web): (Server, Web),
     workers: &Workers,
     queue: Option<EventQueue>,
-    stats: Option<Arc<Stats>>,
+    (stats, recorded): (Option<Arc<Stats>>, Option<Arc<Recorded>>),
     about: Scrape,
 ) -> Result<Handle> {
     let workers = workers.clone();
     let scrape = move || {
         let (mut snapshot, row) = workers.told();
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
-        Scrape { snapshot, capture: vec![row], state: stats.as_deref().map(Stats::row), ..about.clone() }
+        let (state, record) = (stats.as_deref().map(Stats::row), recorded.as_deref().map(Recorded::row));
+        Scrape { snapshot, capture: vec![row], state, record, ..about.clone() }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }

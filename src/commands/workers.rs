@@ -23,6 +23,7 @@ use whither::packet::{Frame, Link, Timestamp};
 use whither::sandbox::{self, Sandbox};
 
 use super::losses::Losses;
+use super::record::Beside;
 
 /// How long a turn waits for packets: the longest that stopping takes.
 const TURN: Duration = Duration::from_millis(200);
@@ -154,14 +155,14 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     /// Watches until told to stop: the first capture on this thread.
-    pub(super) fn run(self, captures: Vec<Capture>) -> Result<()> {
+    pub(super) fn run(self, captures: Vec<Capture>, beside: Beside) -> Result<()> {
         let mut captures = (1..).zip(captures);
         let first = captures.next();
         std::thread::scope(|scope| {
             let mut threads = Vec::new();
             for (number, capture) in captures {
                 let thread = std::thread::Builder::new().name(format!("capture-{number}"));
-                match thread.spawn_scoped(scope, move || self.watch(number, capture)) {
+                match thread.spawn_scoped(scope, move || self.watch(number, capture, Beside::default())) {
                     Ok(thread) => threads.push(thread),
                     Err(error) => {
                         self.stop.store(true, Ordering::Relaxed);
@@ -169,7 +170,7 @@ impl Work<'_> {
                     }
                 }
             }
-            let done = first.map_or(Ok(()), |(number, capture)| self.watch(number, capture));
+            let done = first.map_or(Ok(()), |(number, capture)| self.watch(number, capture, beside));
             threads.into_iter().fold(done, |done, thread| match thread.join() {
                 Ok(other) => done.and(other),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -177,12 +178,21 @@ impl Work<'_> {
         })
     }
 
-    fn watch(self, number: usize, capture: Capture) -> Result<()> {
+    fn watch(self, number: usize, capture: Capture, beside: Beside) -> Result<()> {
         let _all_end = Ending(self.stop);
         sandbox::mute(self.sandbox)?;
         let Some(state) = number.checked_sub(1).and_then(|index| self.workers.0.get(index)) else { return Ok(()) };
-        let mut worker =
-            Worker { work: self, first: number == 1, capture, state, losses: Losses::default(), counted: 0, known: now(), edition: None };
+        let mut worker = Worker {
+            work: self,
+            first: number == 1,
+            capture,
+            beside,
+            state,
+            losses: Losses::default(),
+            counted: 0,
+            known: now(),
+            edition: None,
+        };
         worker.narrow();
         let hangup = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))?;
@@ -195,7 +205,12 @@ impl Work<'_> {
             }
         }
         let (counters, up) = (worker.capture.stats(), worker.capture.is_up());
-        lock(state).count(counters, up);
+        let mut held = lock(state);
+        held.count(counters, up);
+        let State { engine, row } = &mut *held;
+        worker.beside.turn(engine, row, now());
+        drop(held);
+        worker.beside.finish();
         Ok(())
     }
 }
@@ -215,6 +230,7 @@ struct Worker<'a> {
     /// It speaks for all.
     first: bool,
     capture: Capture,
+    beside: Beside,
     state: &'a Mutex<State>,
     losses: Losses,
     /// When its counters were asked for last, in units of [`COUNTED`].
@@ -231,13 +247,14 @@ impl Worker<'_> {
         let state = self.state;
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
-        let mut told = Vec::new();
+        let (beside, mut told) = (&mut self.beside, Vec::new());
         let turn = self.capture.poll(TURN, &mut |frame| {
             let State { engine, .. } = &mut **held.get_or_insert_with(|| lock(state));
             match engine.share().map(|share| share.number(frame.number)) {
                 Some(number) => engine.ingest(&Frame { number, ..*frame }),
                 None => engine.ingest(frame),
             }
+            beside.frame(frame, engine);
             told.extend(engine.events());
             if told.len() >= AT_ONCE
                 && let Some(queue) = queue
@@ -264,6 +281,8 @@ impl Worker<'_> {
             Turn::Lost(_) | Turn::Back => {}
             Turn::Refused(error) => return Err(error.into()),
         }
+        let State { engine, row } = &mut *held;
+        self.beside.turn(engine, row, time);
         told.extend(held.engine.events());
         let narrow = held.engine.share().map(Share::edition) != self.edition;
         drop(held);

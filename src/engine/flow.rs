@@ -17,7 +17,7 @@ use crate::engine::title::Title;
 use crate::engine::trail::Trail;
 use crate::engine::watchlist::Hit;
 use crate::engine::witness::Claim;
-use crate::packet::{Datagram, Mac, TCP, Tcp, Timestamp};
+use crate::packet::{Datagram, ICMPV6, Mac, Packet, TCP, Tcp, Timestamp};
 
 /// The same key for both directions: the lower endpoint first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -320,22 +320,29 @@ impl Flow {
         }
     }
 
-    /// Counts a packet of `sender`.
-    pub(super) fn count(&mut self, sender: Side, wire_len: u32, payload: bool, now: Timestamp) {
+    /// Whether anybody looks at the payload of a packet of `sender`. To be asked before it is read.
+    pub(super) fn looks_at(&self, sender: Side, datagram: &Datagram<'_>) -> bool {
+        let reads = self.reading.as_ref().is_some_and(|reading| reading.reads_on(sender, datagram.payload));
+        // A QUIC server's first answer is looked at beside the readers, neighbour discovery before it has a flow; and copies of frames to
+        // everybody are known by all their bytes.
+        reads || self.asked.is_some() || datagram.protocol == ICMPV6 || self.place == Place::Multicast
+    }
+
+    /// Counts a packet of `sender` of which `captured` bytes are there.
+    pub(super) fn count(&mut self, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, captured: usize, now: Timestamp) {
+        let cut = if datagram.cut { (packet.wire_len as usize).saturating_sub(captured) } else { 0 };
+        let payload = datagram.payload.len().saturating_add(cut);
         self.last = now;
-        self.seen.of_mut(sender).add(Tally { packets: 1, bytes: u64::from(wire_len) });
-        if payload {
+        self.seen.of_mut(sender).add(Tally { packets: 1, bytes: u64::from(packet.wire_len) });
+        // Also payload that the capture does not hold: a flow waits for its name no longer because of that.
+        if payload > 0 {
             if self.waited.0 == 0 {
                 self.waited.1 = now;
             }
             self.waited.0 = self.waited.0.saturating_add(1);
+            let carried = self.payload.of_mut(sender);
+            *carried = carried.saturating_add(payload as u64);
         }
-    }
-
-    /// Counts payload of `sender`.
-    pub(super) fn carry(&mut self, sender: Side, bytes: usize) {
-        let carried = self.payload.of_mut(sender);
-        *carried = carried.saturating_add(bytes as u64);
     }
 
     /// Follows TCP's opening and closing; `now` is the packet's own time, since a handshake is timed by it.

@@ -103,6 +103,8 @@ pub struct Engine {
     /// Frames since it was looked whether anything is over.
     unlooked: u8,
     last_packet: Option<Timestamp>,
+    /// Bytes of the last frame's head, where nobody looked at more of it.
+    head: Option<usize>,
 }
 
 impl Engine {
@@ -112,6 +114,7 @@ impl Engine {
         Self {
             clock: Clock::default(),
             last_packet: None,
+            head: None,
             echoes: Echoes::default(),
             unlooked: 0,
             flows: Table::new("flows", limits.flows),
@@ -147,6 +150,7 @@ impl Engine {
             return;
         }
         self.last_packet = Some(now);
+        self.head = None;
         // A count of its own: that of all packets has those that nobody can read in it, and these could come at every turn.
         self.unlooked = self.unlooked.saturating_add(1);
         if self.unlooked >= EXPIRED_AT_ONCE {
@@ -194,11 +198,12 @@ impl Engine {
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
         }
+        if !flow.looks_at(sender, &datagram) {
+            self.head = head(frame.data, datagram.payload);
+        }
         let timed = flow.rtt;
         flow.answer(sender, &datagram, packet.time);
-        flow.count(sender, packet.wire_len, !datagram.payload.is_empty(), now);
-        let cut = if datagram.cut { (packet.wire_len as usize).saturating_sub(frame.data.len()) } else { 0 };
-        flow.carry(sender, datagram.payload.len().saturating_add(cut));
+        flow.count(sender, &packet, &datagram, frame.data.len(), now);
         if let Some(tcp) = datagram.tcp {
             flow.follow(sender, tcp, packet.time);
         }
@@ -213,6 +218,13 @@ impl Engine {
         if !flow.settled && flow.is_due(key.protocol(), now, &self.core.limits) {
             self.core.settle(&key, flow, now);
         }
+    }
+
+    /// How many bytes of the frame that was ingested last anybody looked at, where it is only its head: link, network and transport
+    /// header. A capture that is cut there tells the same when it is read again.
+    #[must_use]
+    pub fn head(&self) -> Option<usize> {
+        self.head
     }
 
     /// Tells what each account of a device, given by its label, is charged with, and by which packets. To be called before the
@@ -397,4 +409,17 @@ impl Engine {
         }
         self.flows.insert(*key, flow, now)
     }
+}
+
+/// What lies before the payload. Where there is none it may be a later fragment, of which the head is no longer than this.
+fn head(frame: &[u8], payload: &[u8]) -> Option<usize> {
+    /// Link header with a tag, IPv6 and its fragment header.
+    const LONGEST: usize = 66;
+    if frame.len() <= LONGEST {
+        return None; // nothing to gain, and padding is told from payload by the length
+    }
+    if payload.is_empty() {
+        return None;
+    }
+    payload.as_ptr().addr().checked_sub(frame.as_ptr().addr()).filter(|head| *head < frame.len())
 }

@@ -72,6 +72,14 @@ impl Reading {
         self.questions.contains(&id)
     }
 
+    /// Whether somebody looks at what `sender` sends now.
+    #[must_use]
+    pub(super) fn reads_on(&self, sender: Side, payload: &[u8]) -> bool {
+        let lane = self.lanes.of(sender);
+        // Of a request's body only the beginning is looked at, whether it is another request.
+        !lane.is_over() && (!lane.between || http::looks_like_request(payload))
+    }
+
     /// Whether part of a message is held.
     #[must_use]
     pub(super) fn is_gathering(&self) -> bool {

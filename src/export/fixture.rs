@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::record::RecordRow;
 use super::state::StateRow;
 use super::{InterfaceRow, Scrape};
 use crate::engine::event::{Mac, Timestamp};
@@ -217,5 +218,6 @@ pub(super) fn scrape() -> Scrape {
     assert_eq!(RTT_BUCKETS.len(), snapshot.rtts[0].buckets.len());
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 12_345, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_060 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, sandbox: vec![("landlock", true)] }
+    let record = Some(RecordRow { packets: 12_000, bytes: 9_000_000, dropped: 345 });
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox: vec![("landlock", true)] }
 }

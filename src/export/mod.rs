@@ -28,6 +28,7 @@ pub mod notable;
 mod patience;
 pub mod pcapng;
 pub mod prometheus;
+pub mod record;
 pub mod report;
 pub mod rotate;
 mod routine;
@@ -74,6 +75,8 @@ pub struct Scrape {
     pub sensor: String,
     /// How saving the state goes, where one is kept.
     pub state: Option<state::StateRow>,
+    /// How recording goes, where it is asked for.
+    pub record: Option<record::RecordRow>,
     /// What confines the process, and whether it holds; empty when files are read.
     pub sandbox: Vec<(&'static str, bool)>,
 }
@@ -132,8 +135,10 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// text, are written as `\u{..}`. Names from the wire come clean; aliases and vendors come from files.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let hidden =
-        |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
     // Nearly all texts are plain ASCII, which is asked of many bytes at once.
     let plain = text.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte));
     if plain || !text.contains(hidden) {

@@ -151,7 +151,9 @@ pub(super) fn likeness(a: &str, b: &str) -> f64 {
 }
 
 /// A MAC in any usual notation: twelve hexadecimal digits, between them nothing, or colons, hyphens or dots.
-fn mac(text: &str) -> Option<[u8; 6]> {
+/// A MAC in any of its spellings.
+#[must_use]
+pub fn mac(text: &str) -> Option<[u8; 6]> {
     let digits: String = text.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
     let plain = digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = u64::from_str_radix(&digits, 16).ok().filter(|_| plain)?;

@@ -21,10 +21,10 @@ pub struct Place<'a> {
 }
 
 impl Captures {
-    /// Another capture begins.
-    pub fn begin(&mut self, name: String) {
+    /// Another capture begins; its name is made printable.
+    pub fn begin(&mut self, name: &str) {
         let last = self.files.last().map_or(0, |(_, last)| *last);
-        self.files.push((name, last));
+        self.files.push((crate::export::printable(name).into_owned(), last));
     }
 
     /// The number through all captures of packet `number` of the one that began last.
@@ -67,7 +67,7 @@ mod tests {
         let mut captures = Captures::default();
         let mut told = Vec::new();
         for (file, packets) in [("a.pcap", 3), ("empty.pcap", 0), ("b.pcap", 2)] {
-            captures.begin(file.to_owned());
+            captures.begin(file);
             told.extend((1..=packets).map(|number| (captures.through(number), file, number)));
         }
         assert_eq!(told.iter().map(|(through, ..)| *through).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);

@@ -175,6 +175,13 @@ fn captures(capture: &[u8], seeds: &mut Seeds) {
         next.extend(block(6, &[&[0; 4][..], &[1, 0, 0, 0, 7, 0, 0, 0], &length.to_le_bytes(), &length.to_le_bytes(), data].concat()));
         next.extend(block(3, &[&length.to_le_bytes()[..], data].concat()));
     }
+    let marks: [&[u8]; 3] = [
+        b"__REALTIME_TIMESTAMP=1780272000000001\nSYSLOG_IDENTIFIER=whither-mark\nMESSAGE=screen on\nWHITHER_DEVICE=pixel\nWHITHER_PHASE=in-use\n",
+        b"MESSAGE\n\x09\0\0\0\0\0\0\0a\nbinary\x1b\n__REALTIME_TIMESTAMP=7\nSYSLOG_IDENTIFIER=whither-mark\nMESSAGE=x\n",
+        b"__REALTIME_TIMESTAMP=8\nSYSLOG_IDENTIFIER=cron\nMESSAGE=not a mark\n",
+    ];
+    let marked = [&next[..], &marks.map(|entry| block(9, entry)).concat(), &next].concat();
+    seeds.put("capture", "marks", &marked);
     let mut gz = GzEncoder::new(Vec::new(), Compression::default());
     gz.write_all(&little).expect("to memory");
     seeds.put("capture", "gz", &gz.finish().expect("to memory"));
