@@ -20,7 +20,7 @@ use whither::engine::share::Share;
 use whither::engine::snapshot::Snapshot;
 use whither::export::InterfaceRow;
 use whither::export::feed::Feed;
-use whither::export::log::EventQueue;
+use whither::export::log::{AT_ONCE, EventQueue};
 use whither::packet::{Frame, Link, Timestamp};
 use whither::sandbox::{self, Sandbox};
 
@@ -251,15 +251,16 @@ impl Worker<'_> {
     fn turn(&mut self) -> Result<()> {
         let Work { workers, queue, feed, common, .. } = self.work;
         let state = self.state;
-        let tell = |event: Event| {
-            feed.take(&event);
-            if let Some(queue) = queue {
-                queue.send(event);
+        let hand_over = |told: &mut Vec<Event>| {
+            told.iter().for_each(|event| feed.take(event));
+            match queue {
+                Some(queue) => queue.send(told),
+                None => told.clear(),
             }
         };
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
-        let beside = &mut self.beside;
+        let (beside, mut told) = (&mut self.beside, Vec::new());
         let turn = self.capture.poll(TURN, &mut |frame| {
             let State { engine, .. } = &mut **held.get_or_insert_with(|| lock(state));
             match engine.share().map(|share| share.number(frame.number)) {
@@ -267,8 +268,9 @@ impl Worker<'_> {
                 None => engine.ingest(frame),
             }
             beside.frame(frame, engine);
-            if engine.has_events() {
-                engine.events().for_each(tell);
+            told.extend(engine.events());
+            if told.len() >= AT_ONCE {
+                hand_over(&mut told);
             }
         });
         let mut held = held.unwrap_or_else(|| lock(state));
@@ -292,10 +294,11 @@ impl Worker<'_> {
         }
         let State { engine, row } = &mut *held;
         self.beside.turn(engine, row, time);
-        held.engine.events().for_each(tell);
+        told.extend(held.engine.events());
         let (packets, last_packet) = (held.engine.packets(), held.engine.last_packet());
         let narrow = held.engine.share().map(Share::edition) != self.edition;
         drop(held);
+        hand_over(&mut told);
         feed.passed(packets.saturating_sub(self.passed), last_packet);
         self.passed = packets;
         if narrow {
