@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::events;
+use super::events::Writer as Lines;
 use super::patience::Stdout;
 use super::rotate::{LogFile, Rotation};
 use crate::engine::event::Event;
@@ -28,7 +28,7 @@ const QUEUE: usize = 4096;
 /// A log of events.
 pub struct EventLog {
     out: Out,
-    sensor: String,
+    lines: Lines,
     buffer: Vec<u8>,
     /// Why the file could not begin anew, the last time that it should have.
     stuck: Option<io::Error>,
@@ -74,7 +74,7 @@ impl EventLog {
     }
 
     fn new(out: Out, sensor: &str) -> Self {
-        Self { out, sensor: sensor.to_owned(), buffer: Vec::with_capacity(CHUNK), stuck: None }
+        Self { out, lines: Lines::new(sensor), buffer: Vec::with_capacity(CHUNK), stuck: None }
     }
 
     /// Lets the file begin anew from now on.
@@ -94,7 +94,7 @@ impl EventLog {
     /// # Errors
     /// When they cannot be written. They are kept, and the next call tries again.
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
-        events::write_line(event, &self.sensor, &mut self.buffer);
+        self.lines.write(event, &mut self.buffer);
         if self.buffer.len() < CHUNK { Ok(()) } else { self.flush() }
     }
 
