@@ -27,7 +27,7 @@ static LAB: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     );
     folder
 });
-const FLAGS: &[&str] = &["--location", VILNIUS, "--ask", "SG"];
+const FLAGS: &[&str] = &["--location", VILNIUS, "--ask", "SG", "--marks", "lab.marks"];
 
 fn whither(arguments: &[&str], at: &Path, environment: &[(&str, &str)]) -> String {
     let run =
@@ -229,7 +229,9 @@ fn the_report_is_as_expected() {
 #[test]
 fn the_same_captures_give_the_same_bytes_in_another_place_time_zone_and_locale() {
     let elsewhere = tempfile::tempdir().unwrap();
-    fs::copy(LAB.path().join("lab.pcap"), elsewhere.path().join("lab.pcap")).unwrap();
+    for file in ["lab.pcap", "lab.marks"] {
+        fs::copy(LAB.path().join(file), elsewhere.path().join(file)).unwrap();
+    }
     let full = elsewhere.path().join("lab.pcap");
     let flags = ["--html", "p.html", "--md", "p.md", "--json", "p.json", "--csv", "p.csv"];
     let environment = [("TZ", "Asia/Singapore"), ("LC_ALL", "lt_LT.UTF-8"), ("LANG", "tr_TR.UTF-8"), ("COLUMNS", "40")];
@@ -239,6 +241,11 @@ fn the_same_captures_give_the_same_bytes_in_another_place_time_zone_and_locale()
         assert!(one.len() > 10_000, "{form}: {} bytes", one.len());
         assert!(one == two, "the {form} differ");
     }
+    let compared = |at: &Path, capture: &str, environment: &[(&str, &str)]| {
+        whither(&["compare", "mi10t-5g", "oneplus8t", capture, "--marks", "lab.marks", "--html", "-"], at, environment)
+    };
+    let (one, two) = (compared(LAB.path(), "lab.pcap", &[("TZ", "UTC")]), compared(elsewhere.path(), full.to_str().unwrap(), &environment));
+    assert!(one.len() > 10_000 && one == two, "the comparisons differ");
 }
 
 #[test]
@@ -392,9 +399,11 @@ fn the_page_stays_whole_on_a_phone_a_laptop_and_paper() {
         let counts: Vec<u32> = counts.split(',').map(|count| count.parse().unwrap()).collect();
         assert!(counts[0] >= 7 && counts[1] >= 100 && counts[2] >= 1_000, "pictures, texts in them, cells: {counts:?}");
     }
-    let compared = whither(&["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--html", "-"], LAB.path(), &[]);
-    let (_, wrong) = measured("side by side", &compared, 1366);
-    assert!(wrong.is_empty(), "side by side: {wrong}");
+    let compared = whither(&["compare", "mi10t-5g", "oneplus8t", "lab.pcap", "--marks", "lab.marks", "--html", "-"], LAB.path(), &[]);
+    for width in [390, 1366] {
+        let (_, wrong) = measured("side by side", &compared, width);
+        assert!(wrong.is_empty(), "side by side, {width} px: {wrong}");
+    }
     // What measures is measured: a picture and a cell that are too wide are found, and a picture from elsewhere is asked for.
     let broken = html.replacen("font-size=\"12\"", "font-size=\"60\"", 4).replacen("default-src 'none';", "", 1);
     let broken = broken.replacen("<h2", "<img src=\"http://127.0.0.1:9/x.png\"><h2", 1).replace("img-src data:", "img-src *");

@@ -18,7 +18,7 @@ use whither::engine::Engine;
 use whither::engine::share::Share;
 use whither::engine::snapshot::Snapshot;
 use whither::export::InterfaceRow;
-use whither::export::log::EventQueue;
+use whither::export::log::{AT_ONCE, EventQueue};
 use whither::packet::{Frame, Link, Timestamp};
 use whither::sandbox::{self, Sandbox};
 
@@ -247,7 +247,7 @@ impl Worker<'_> {
         let state = self.state;
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
-        let beside = &mut self.beside;
+        let (beside, mut told) = (&mut self.beside, Vec::new());
         let turn = self.capture.poll(TURN, &mut |frame| {
             let State { engine, .. } = &mut **held.get_or_insert_with(|| lock(state));
             match engine.share().map(|share| share.number(frame.number)) {
@@ -255,8 +255,11 @@ impl Worker<'_> {
                 None => engine.ingest(frame),
             }
             beside.frame(frame, engine);
-            if let Some(queue) = queue {
-                engine.events().for_each(|event| queue.send(event));
+            told.extend(engine.events());
+            if told.len() >= AT_ONCE
+                && let Some(queue) = queue
+            {
+                queue.send(&mut told);
             }
         });
         let mut held = held.unwrap_or_else(|| lock(state));
@@ -280,11 +283,12 @@ impl Worker<'_> {
         }
         let State { engine, row } = &mut *held;
         self.beside.turn(engine, row, time);
-        if let Some(queue) = queue {
-            held.engine.events().for_each(|event| queue.send(event));
-        }
+        told.extend(held.engine.events());
         let narrow = held.engine.share().map(Share::edition) != self.edition;
         drop(held);
+        if let Some(queue) = queue {
+            queue.send(&mut told);
+        }
         if narrow {
             self.narrow();
         }

@@ -7,8 +7,9 @@ use crate::engine::charge::Told;
 use crate::engine::core::{Core, location};
 use crate::engine::event::{Detail, Ends, Event, FlowEnd, Where};
 use crate::engine::flow::{End, Flow, FlowKey, Named, Rare, Side};
+use crate::engine::haunts::Found;
 use crate::engine::hidden;
-use crate::engine::ledger::{Destination, Marks};
+use crate::engine::ledger::{Account, Destination, Marks};
 use crate::engine::names::Answer;
 use crate::engine::region::Whose;
 use crate::engine::service::Service;
@@ -57,8 +58,12 @@ impl Core {
             return end.account;
         }
         let account = match self.haunts.find(end.device, flow, origin(flow)) {
-            Some((account, _)) => account,
-            None => self.open_account(flow, end.device),
+            Some(Found { account, refused: None, .. }) => account,
+            Some(Found { account, refused: Some(named), .. }) if self.has_no_more(end.device, named) => {
+                self.refused_accounts = self.refused_accounts.saturating_add(1);
+                account
+            }
+            _ => self.open_account(flow, end.device),
         };
         if let Some(end) = flow.ends.of_mut(side) {
             end.account = Some(account);
@@ -134,14 +139,21 @@ impl Core {
 
     /// Keeps for an account the server whose location the witnesses contradict most.
     fn keep_location(&mut self, key: &FlowKey, flow: &Flow, (device, account): (Id, u32), witnesses: Witnesses) {
-        let (server, site) = (self.far(key, flow), self.site(key, flow));
-        let known = self.devices.get_mut(device).and_then(|device| device.ledger.accounts.get_mut(account as usize));
-        let Some(known) = known else { return };
+        let against = witnesses.against();
+        let Some(known) = self.account(device, account) else { return };
         known.anycast |= witnesses.anycast;
-        let kept = known.location.as_ref().map(|kept| kept.witnesses.against());
-        if kept.is_none_or(|kept| kept < witnesses.against()) {
-            known.location = Some(Arc::new(location(&site, server, flow, witnesses)));
+        if known.location.is_some() && known.against >= against {
+            return;
         }
+        known.against = against;
+        let kept = Arc::new(location(&self.site(key, flow), self.far(key, flow), flow, witnesses));
+        if let Some(known) = self.account(device, account) {
+            known.location = Some(kept);
+        }
+    }
+
+    fn account(&mut self, device: Id, account: u32) -> Option<&mut Account> {
+        self.devices.get_mut(device)?.ledger.accounts.get_mut(account as usize)
     }
 
     /// A side of a flow changed hands (another MAC, or another way): what it carried so far is the first owner's, and what he
@@ -229,8 +241,10 @@ impl Core {
             Place::Multicast => Class::Multicast,
             Place::Country(_) | Place::Unknown => Class::Lost,
         };
-        let destination = if inside { Destination::inside(place) } else { Destination::other(place) };
-        let (account, _) = device.ledger.open(destination, inside && room, now);
+        let (account, _) = match inside {
+            true => device.ledger.open_inside(place, room, now),
+            false => device.ledger.open(Destination::other(place), false, now),
+        };
         let verdict = (!inside).then_some(Verdict::Unmeasured);
         device.ledger.give(account, Marks { class, verdict, service: None, disputed: false }, some, now);
         if device.ledger.named() > before {
@@ -240,14 +254,16 @@ impl Core {
     }
 
     fn open_account(&mut self, flow: &Flow, id: Id) -> u32 {
-        let destination = match flow.place {
-            Place::Local | Place::Multicast => Destination::inside(flow.place),
-            place => Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn() },
-        };
         let room = self.has_room(id);
         let Some(device) = self.devices.get_mut(id) else { return u32::MAX };
         let before = device.ledger.named();
-        let (account, own) = device.ledger.open(destination, room, flow.first);
+        let (account, own) = match flow.place {
+            Place::Local | Place::Multicast => device.ledger.open_inside(flow.place, room, flow.first),
+            place => {
+                let destination = Destination { label: label(flow), origin: origin(flow), place, asn: flow.asn() };
+                device.ledger.open(destination, room, flow.first)
+            }
+        };
         let opened = device.ledger.named() > before;
         if let Some(account) = device.ledger.accounts.get_mut(account as usize)
             && account.organisation.is_none()
@@ -258,12 +274,17 @@ impl Core {
         if opened {
             self.devices.opened_account();
         }
-        if own {
-            self.haunts.note(id, flow, origin(flow), account);
-        } else {
+        let refused = (!own).then_some(u32::try_from(before).unwrap_or(u32::MAX));
+        if refused.is_some() {
             self.refused_accounts = self.refused_accounts.saturating_add(1);
         }
+        self.haunts.note(id, flow, origin(flow), account, refused);
         account
+    }
+
+    /// Whether a device for which there was no room when its ledger had so many accounts would find none now either.
+    fn has_no_more(&self, device: Id, named: u32) -> bool {
+        self.devices.table().get(device).is_some_and(|device| device.ledger.named() == named as usize) && !self.has_room(device)
     }
 
     fn has_room(&self, device: Id) -> bool {

@@ -285,13 +285,12 @@ impl Contacts {
         found.is_none() && told
     }
 
-    /// Notes an encounter with whom another flow met before, of which nothing was refused; false when the memory is gone.
-    pub(super) fn meet_again(&mut self, met: &Met, contacts: &[(Contact, Spot)], last: Timestamp) -> bool {
+    /// Notes an encounter with all whom another flow met before, each shown at its time; false when the memory is gone.
+    pub(super) fn meet_again(&mut self, met: &Met, times: [Timestamp; KINDS], last: Timestamp) -> bool {
         let Some(Kept { memory, .. }) = self.devices.get_mut(met.memory) else { return false };
-        for (contact, by) in contacts {
-            let row = met.rows.get(contact.rank()).and_then(|row| memory.contacts.get_mut(*row as usize));
-            let Some(row) = row else { continue };
-            row.first = row.first.min(by.1.min(last));
+        for (row, at) in met.rows.into_iter().zip(times) {
+            let Some(row) = memory.contacts.get_mut(row as usize) else { continue };
+            row.first = row.first.min(at.min(last));
             row.last = row.last.max(last);
             row.flows = row.flows.saturating_add(1);
         }
@@ -383,7 +382,7 @@ impl Kept {
 }
 
 /// Kinds of contacts: those of [`CONTACT_KINDS`], and names.
-const KINDS: usize = CONTACT_KINDS.len() + 1;
+pub(super) const KINDS: usize = CONTACT_KINDS.len() + 1;
 
 impl Contact {
     /// Countries are bounded by the two letters of their code.

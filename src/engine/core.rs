@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 
+use crate::dissect::observation::Observation;
 use crate::engine::contacts::Contacts;
 use crate::engine::device::{Devices, to_group};
 use crate::engine::event::{Detail, DeviceNews, Event, Where};
@@ -18,6 +19,7 @@ use crate::engine::limits::Limits;
 use crate::engine::location::{Bench, Servers, judge};
 use crate::engine::names::NameTable;
 use crate::engine::pulls::History;
+use crate::engine::reading::Spare;
 use crate::engine::rhythm::Rhythm;
 use crate::engine::snapshot::{Place, RTT_BUCKETS, RttRow};
 use crate::engine::table::{Id, Table};
@@ -44,6 +46,10 @@ pub(super) struct Core {
     pub(super) contacts: Contacts,
     pub(super) geo: GeoDb,
     pub(super) streams: Streams,
+    /// Room for what the next packet brings to light.
+    pub(super) seen: Vec<(&'static str, Observation)>,
+    /// Room for the readings of flows to come.
+    pub(super) spare: Spare,
     /// What to look out for.
     pub(super) watchlists: Arc<[Watchlist]>,
     pub(super) rtts: Vec<RttRow>,

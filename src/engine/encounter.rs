@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 
 use crate::engine::account::origin;
-use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, Met};
+use crate::engine::contacts::{CONTACT_KINDS, Contact, Encounter, KINDS, Met};
 use crate::engine::core::Core;
 use crate::engine::event::{Detail, Ends, Event, FirstContact};
 use crate::engine::flow::{Flow, FlowKey, Side};
@@ -27,15 +27,16 @@ impl Core {
             }
             let (id, account) = (end.device, end.account);
             let Some(device) = self.devices.table().get(id) else { continue };
-            let (label, first) = (Arc::clone(&device.label), device.first.min(flow.first));
+            let first = device.first.min(flow.first);
             // Only an alias takes over what was known under a MAC: behind a repeater's, many devices are told apart by address.
             let bore = device.alias().and(end.mac);
-            let shown = contacts(flow);
-            let before = self.haunts.find(id, flow, origin(flow)).and_then(|(_, met)| met).filter(|_| bore.is_none());
-            let again = |met: &Met| self.contacts.hear(met.memory(), first, flow.last) && self.contacts.meet_again(met, &shown, flow.last);
+            let before = self.haunts.find(id, flow, origin(flow)).and_then(|found| found.met).filter(|_| bore.is_none());
+            let again =
+                |met: &Met| self.contacts.hear(met.memory(), first, flow.last) && self.contacts.meet_again(met, times(flow), flow.last);
             let met = match before.filter(again) {
                 Some(met) => met,
                 None => {
+                    let (label, shown) = (Arc::clone(&device.label), contacts(flow));
                     let Some(memory) = self.contacts.open(&label, bore, first, flow.last, &self.limits) else { continue };
                     let mut met = Met::of(memory);
                     for (contact, by) in &shown {
@@ -81,6 +82,12 @@ impl Core {
         };
         self.events.push(event, &mut self.health);
     }
+}
+
+/// When a flow showed each kind of contact, as [`contacts`] has them: a flow to a known haunt needs no more of them.
+fn times(flow: &Flow) -> [Timestamp; KINDS] {
+    let named = flow.name.as_ref().map_or(flow.first, |named| named.by.1);
+    [flow.first, flow.first, named, named]
 }
 
 /// What a flow shows of the other side, each with the packet that showed it: its first for what the address tells, the one that

@@ -218,7 +218,7 @@ impl<T> Sides<T> {
 }
 
 impl Flow {
-    /// A new conversation, opened by the sender of its first packet unless TCP's flags or the ports say otherwise.
+    /// A new conversation, of which nothing is read yet, opened by the sender of its first packet unless TCP's flags or the ports say otherwise.
     #[must_use]
     pub(super) fn new(packet: &Datagram<'_>, number: u64, sender: Side, now: Timestamp) -> Self {
         let answer = match packet.tcp {
@@ -250,7 +250,7 @@ impl Flow {
             rare: None,
             disputed: false,
             waited: (0, now),
-            reading: Reading::of(packet).map(Box::new),
+            reading: None,
             trail: None,
         }
     }

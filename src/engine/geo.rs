@@ -16,12 +16,12 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
-use ahash::RandomState;
 use maxminddb::PathElement::{self, Key};
 use maxminddb::{LookupResult, Reader};
 
 use crate::dissect::observation::Text;
 use crate::engine::anycast::is_anycast;
+use crate::engine::recall::Recall;
 use crate::engine::snapshot::DatabaseRow;
 
 #[cfg(test)]
@@ -60,8 +60,8 @@ const ORGANISATION: [Path; 4] =
 const PROBE_NETWORKS: usize = 65_536;
 /// Records looked at for a second fact when there is a first: a file that tells both mostly does so in every record.
 const PROBE_RECORDS: usize = 1_000;
-/// Addresses remembered, about a megabyte of them. A scan of the whole internet only makes each lookup cost what it costs without.
-const REMEMBERED: usize = 4_096;
+/// Pairs of addresses remembered, about a megabyte of them. A scan of the whole internet only makes each lookup cost what it costs without.
+const REMEMBERED: usize = 2_048;
 /// Keys named in a refusal.
 const MOST_KEYS: usize = 16;
 /// The longest organisation kept, in bytes: a file from elsewhere must not fill memory and lines.
@@ -143,9 +143,8 @@ pub struct GeoDb {
     databases: Vec<Arc<Database>>,
     /// How many of them are the user's; those come first.
     users: usize,
-    /// The last answers, each at the place of its address's hash. Keyed: addresses are chosen by the devices under suspicion.
-    remembered: RefCell<Vec<Option<Remembered>>>,
-    hasher: RandomState,
+    /// The last answers.
+    remembered: RefCell<Recall<Remembered, REMEMBERED>>,
 }
 
 /// An address, and what it says.
@@ -166,14 +165,13 @@ impl GeoDb {
 
     fn of(databases: Vec<Database>) -> Self {
         let databases = databases.into_iter().map(Arc::new).collect();
-        Self { databases, users: 0, remembered: RefCell::new(vec![None; REMEMBERED]), hasher: RandomState::new() }
+        Self { databases, users: 0, remembered: RefCell::new(Recall::new()) }
     }
 
     /// The same databases for another engine: they are in memory once, the last answers twice.
     #[must_use]
     pub fn again(&self) -> Self {
-        let remembered = RefCell::new(vec![None; REMEMBERED]);
-        Self { databases: self.databases.clone(), users: self.users, remembered, hasher: RandomState::new() }
+        Self { databases: self.databases.clone(), users: self.users, remembered: RefCell::new(Recall::new()) }
     }
 
     /// Adds a file of the user's. What it knows goes before the embedded databases, and behind the files added earlier.
@@ -192,7 +190,7 @@ impl GeoDb {
         })?;
         self.databases.insert(self.users, Arc::new(Database { name: self.unused(name), keys, reader }));
         self.users += 1;
-        self.remembered.get_mut().fill(None);
+        self.remembered.get_mut().clear();
         Ok(())
     }
 
@@ -205,17 +203,14 @@ impl GeoDb {
     /// Everything that an address says by itself, worked out once and shared by the flows with it.
     #[must_use]
     pub fn site(&self, ip: IpAddr) -> Arc<Site> {
-        let place = self.hasher.hash_one(ip) as usize % REMEMBERED;
         let mut remembered = self.remembered.borrow_mut();
-        let Some(slot) = remembered.get_mut(place) else { return Arc::new(self.look_at(ip)) };
-        match slot {
-            Some((known, site)) if *known == ip => Arc::clone(site),
-            _ => {
-                let site = Arc::new(self.look_at(ip));
-                *slot = Some((ip, Arc::clone(&site)));
-                site
-            }
+        let place = remembered.place(ip);
+        if let Some((_, site)) = remembered.find(place, |(known, _)| *known == ip) {
+            return Arc::clone(site);
         }
+        let site = Arc::new(self.look_at(ip));
+        remembered.put(place, (ip, Arc::clone(&site)));
+        site
     }
 
     fn look_at(&self, ip: IpAddr) -> Site {

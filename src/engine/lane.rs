@@ -247,10 +247,37 @@ pub(super) fn seen(hello: ClientHello) -> Observation {
 /// The dissectors that may know what a flow between two ports says, one bit each.
 pub(super) fn race(over: Over, source: u16, target: u16) -> u16 {
     let readers = if over == Over::Stream { SETS.stream } else { SETS.all & !SETS.stream };
-    among(readers & LIMITED)
-        .filter(|(_, dissector)| dissector.ports.contains(&source) || dissector.ports.contains(&target))
-        .fold(readers & !LIMITED, |racing, (bit, _)| racing | bit)
+    let limited = PORTS.iter().filter(|(port, _)| *port == source || *port == target).fold(0, |set, (_, bit)| set | bit);
+    readers & (!LIMITED | limited)
 }
+
+/// The ports that dissectors are limited to, with their bits, made once.
+const PORTS: [(u16, u16); LIMITS] = {
+    let mut table = [(0, 0); LIMITS];
+    let mut free: &mut [(u16, u16)] = &mut table;
+    let (mut rows, mut bit): (&[Dissector], u16) = (&DISSECTORS, 1);
+    while let [row, rest @ ..] = rows {
+        let mut ports = row.ports;
+        while let [port, more @ ..] = ports {
+            let [slot, left @ ..] = free else { break };
+            *slot = (*port, bit);
+            (ports, free) = (more, left);
+        }
+        bit <<= 1;
+        rows = rest;
+    }
+    table
+};
+
+/// How many there are.
+const LIMITS: usize = {
+    let (mut rows, mut count): (&[Dissector], usize) = (&DISSECTORS, 0);
+    while let [row, rest @ ..] = rows {
+        count += row.ports.len();
+        rows = rest;
+    }
+    count
+};
 
 /// The dissectors of a set, each with its bit.
 pub(super) fn among(mut set: u16) -> impl Iterator<Item = (u16, &'static Dissector)> {

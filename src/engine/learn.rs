@@ -12,7 +12,7 @@ use crate::engine::flow::{Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::lane::{Harvest, Part};
 use crate::engine::names::Answer;
-use crate::engine::region::{Region, Whose, region_of_name};
+use crate::engine::region::{Region, Whose};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::engine::title::{Title, Titles};
@@ -40,18 +40,24 @@ impl Core {
     pub(super) fn read(&mut self, id: Id, flow: &mut Flow, datagram: &Datagram<'_>, context: Context<'_>) {
         let Some(mut reading) = flow.reading.take() else { return };
         let part = Part { flow: id, sender: context.sender, now: context.now, packet: datagram };
-        let mut harvest = Harvest::default();
+        let mut harvest = Harvest { seen: std::mem::take(&mut self.seen), ..Harvest::default() };
         if reading.read(part, &mut self.streams, &self.limits, &mut harvest) {
             flow.reading = Some(reading);
+        } else {
+            self.spare.put(reading);
         }
         self.take_in(harvest, flow, context);
     }
 
     /// The reading of a flow is over: what can be read of half a message is read.
     pub(super) fn finish_reading(&mut self, key: &FlowKey, flow: &mut Flow) {
-        let Some(mut reading) = flow.reading.take().filter(|reading| reading.is_gathering()) else { return };
+        let Some(mut reading) = flow.reading.take() else { return };
+        if !reading.is_gathering() {
+            return self.spare.put(reading);
+        }
         let mut harvest = Harvest::default();
         reading.finish(&mut self.streams, &mut harvest);
+        self.spare.put(reading);
         let context = Context { key, sender: flow.client, number: flow.packet, time: flow.last, now: flow.last, macs: None };
         let before = self.health.turn(key.endpoint(Side::Low).ip(), key.endpoint(Side::High).ip());
         self.take_in(harvest, flow, context);
@@ -69,9 +75,11 @@ impl Core {
         if let Some(version) = harvest.quic_version {
             self.health.quic(version);
         }
-        for (protocol, seen) in harvest.seen {
+        let mut seen = harvest.seen;
+        for (protocol, seen) in seen.drain(..) {
             self.learn(protocol, seen, flow, context);
         }
+        self.seen = seen;
     }
 
     /// Takes in what a dissector saw.
@@ -115,13 +123,26 @@ impl Core {
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.
     fn answers(&mut self, device: Id, message: &DnsMessage, context: Context<'_>) {
         let asked = message.questions.first().map(|question| self.titles.of(question.name.as_str()));
-        let region = region_of_aliases(&message.answers);
+        let region = self.region_of_aliases(&message.answers);
         for record in &message.answers {
             self.address(device, asked.as_ref(), region, record, context);
         }
         for record in &message.additional {
             self.address(device, None, None, record, context);
         }
+    }
+
+    /// The place that the aliases of an answer claim: a cloud's word before a vendor's.
+    fn region_of_aliases(&mut self, answers: &[Record]) -> Option<Region> {
+        let mut first = None;
+        for record in answers.iter().filter(|record| record.rtype == CNAME).take(ALIASES) {
+            let RecordData::Name(target) = &record.data else { continue };
+            match self.titles.of(target.as_str()).region {
+                Some(region) if region.kind == Whose::Cloud => return Some(region),
+                region => first = first.or(region),
+            }
+        }
+        first
     }
 
     /// What a record says of addresses, of the name that was asked for or else its own.
@@ -165,16 +186,17 @@ impl Core {
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
-        let told: Vec<Arc<str>> = self.names.of(device, server, context.now).map(|answer| Arc::clone(&answer.title.name)).collect();
-        if told.iter().any(|other| **other == *name.as_str()) {
+        let told = self.names.of(device, server, context.now).map(|answer| &answer.title.name);
+        let others = told.clone().next().is_some();
+        if told.clone().any(|other| **other == *name.as_str()) {
             return false;
         }
-        if hello.ech && (!told.is_empty() || hidden::is_ech_public_name(name.as_str())) {
+        if hello.ech && (others || hidden::is_ech_public_name(name.as_str())) {
             flow.hidden = Some(Class::Ech);
             return true;
         }
-        if !told.is_empty() {
-            let conflict = Detail::NameConflict { hello: name.shared(), dns: told };
+        if others {
+            let conflict = Detail::NameConflict { hello: name.shared(), dns: told.map(Arc::clone).collect() };
             self.say(flow, context, context.sender, conflict);
         }
         false
@@ -288,21 +310,13 @@ impl Core {
         match flow.place {
             Place::Local | Place::Multicast => Where { domain, ..Where::default() },
             Place::Country(_) | Place::Unknown => {
-                Where { domain, ..where_is(&self.geo.site(context.key.endpoint(context.sender.other()).ip())) }
+                let server = context.key.endpoint(context.sender.other()).ip();
+                // Mostly the far side, whose site the flow has.
+                let site = flow.site.as_ref().filter(|_| self.far(context.key, flow) == server);
+                Where { domain, ..site.map_or_else(|| where_is(&self.geo.site(server)), |site| where_is(site)) }
             }
         }
     }
-}
-
-/// The place that the aliases of an answer claim: a cloud's word before a vendor's.
-fn region_of_aliases(answers: &[Record]) -> Option<Region> {
-    let aliases = answers.iter().filter(|record| record.rtype == CNAME).take(ALIASES);
-    let target = |record: &Record| match &record.data {
-        RecordData::Name(target) => region_of_name(target.as_str()),
-        _ => None,
-    };
-    let regions = || aliases.clone().filter_map(target);
-    regions().find(|region| region.kind == Whose::Cloud).or_else(|| regions().next())
 }
 
 /// The type of an alias (RFC 1035, 3.2.2).

@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     /// First contacts told, by kind.
     pub(super) first_contacts: [u64; CONTACT_KINDS.len()],
     named: usize,
+    /// The accounts of what stays on our side and of what goes to groups, which a third of all flows are with.
+    inside: [Option<u32>; 2],
     /// The accounts by destination: whoever has a thousand could make every packet walk past them.
     index: HashTable<u32>,
     hasher: RandomState,
@@ -61,6 +63,8 @@ pub(super) struct Account {
     pub(super) services: Vec<(Service, u64)>,
     /// The server whose location the witnesses contradict most; while they contradict none, the first.
     pub(super) location: Option<Arc<Location>>,
+    /// How much they contradict it.
+    pub(super) against: u8,
     /// Some of its servers are announced from many places.
     pub(super) anycast: bool,
     /// Flows that went there.
@@ -150,6 +154,7 @@ impl Ledger {
             verdicts: [0; VERDICTS.len()],
             services: Vec::new(),
             location: None,
+            against: 0,
             anycast: false,
             flows: 0,
             first: now,
@@ -159,6 +164,19 @@ impl Ledger {
             named: None,
         });
         (index, room)
+    }
+
+    /// As [`Ledger::open`], of traffic that stays on our side or goes to a group.
+    pub(super) fn open_inside(&mut self, place: Place, room: bool, now: Timestamp) -> (u32, bool) {
+        let slot = usize::from(place == Place::Multicast);
+        if let Some(Some(known)) = self.inside.get(slot) {
+            return (*known, true);
+        }
+        let (index, own) = self.open(Destination::inside(place), room, now);
+        if let Some(known) = self.inside.get_mut(slot).filter(|_| own) {
+            *known = Some(index);
+        }
+        (index, own)
     }
 
     /// Adds to the device's total and to a country's.

@@ -39,6 +39,7 @@ mod names;
 mod neighbour;
 pub mod pulls;
 mod reading;
+mod recall;
 pub mod region;
 pub mod rhythm;
 pub mod roster;
@@ -73,6 +74,7 @@ use learn::Context;
 use limits::Limits;
 use location::{Bench, Servers};
 use names::NameTable;
+use reading::Spare;
 use roster::Roster;
 use share::Share;
 use table::{Id, Table};
@@ -126,6 +128,8 @@ impl Engine {
                 contacts: Contacts::new(&limits),
                 geo,
                 streams: Table::new("streams", limits.streams),
+                seen: Vec::new(),
+                spare: Spare::default(),
                 watchlists: Arc::default(),
                 rtts: Vec::new(),
                 servers: Servers::new(limits.servers),
@@ -404,6 +408,7 @@ impl Engine {
             self.core.retire(&key, flow);
         }
         let mut flow = Flow::new(datagram, packet.number, sender, now);
+        flow.reading = self.core.spare.begin(datagram);
         if self.core.audited.is_some() {
             flow.leave_trail(packet);
         }

@@ -10,8 +10,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
 use crate::engine::limits::Limits;
 use crate::engine::region::Region;
 use crate::engine::snapshot::TableRow;
@@ -36,10 +34,13 @@ pub(super) struct NameTable {
 #[derive(Debug)]
 struct Known {
     device: Id,
-    names: ArrayVec<Answer, CANDIDATES>,
+    latest: Answer,
+    /// Those before, the oldest first. Apart, since nearly all addresses have one name, and tens of thousands of entries are written
+    /// and read from memory that no cache holds.
+    earlier: Vec<Answer>,
 }
 
-/// What an answer says of an address: 48 bytes, of which each entry holds four.
+/// What an answer says of an address: 48 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
@@ -71,12 +72,7 @@ impl NameTable {
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                let names = &mut known.names;
-                names.retain(|other| other.title.name != answer.title.name);
-                if names.is_full() {
-                    names.remove(0);
-                }
-                names.push(answer);
+                known.take_in(answer);
             }
             return;
         }
@@ -90,9 +86,7 @@ impl NameTable {
         if let Some((key, _)) = self.table.make_room(now, |_, silent| silent >= limits.stale) {
             self.left(key.0);
         }
-        let mut names = ArrayVec::new();
-        names.push(answer);
-        if self.table.insert(key, Known { device, names }, now).is_some() {
+        if self.table.insert(key, Known { device, latest: answer, earlier: Vec::new() }, now).is_some() {
             self.came(device, now);
         }
     }
@@ -121,7 +115,7 @@ impl NameTable {
     /// The names that `device` knows `address` by, the latest first.
     pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
         let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
-        known.map_or(&[][..], |known| known.names.as_slice()).iter().rev().filter(move |answer| answer.is_used(now, self.life))
+        known.into_iter().flat_map(Known::names).filter(move |answer| answer.is_used(now, self.life))
     }
 
     /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
@@ -143,7 +137,7 @@ impl NameTable {
     /// Lets a name go whose time is over; whether one went.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let life = self.life;
-        let over = |known: &Known, _| known.names.iter().all(|answer| !answer.is_used(now, life));
+        let over = |known: &Known, _| known.names().all(|answer| !answer.is_used(now, life));
         let gone = self.table.pop_stale(now, Duration::from_mins(1), over);
         if let Some((key, _)) = &gone {
             self.left(key.0);
@@ -155,6 +149,25 @@ impl NameTable {
     #[must_use]
     pub(super) fn row(&self) -> TableRow {
         self.table.row()
+    }
+}
+
+impl Known {
+    /// All of them, the latest first.
+    fn names(&self) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
+        std::iter::once(&self.latest).chain(self.earlier.iter().rev())
+    }
+
+    fn take_in(&mut self, answer: Answer) {
+        let before = std::mem::replace(&mut self.latest, answer);
+        if before.title.name == self.latest.title.name {
+            return;
+        }
+        self.earlier.retain(|other| other.title.name != self.latest.title.name);
+        if self.earlier.len() + 1 >= CANDIDATES {
+            self.earlier.remove(0);
+        }
+        self.earlier.push(before);
     }
 }
 

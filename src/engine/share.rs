@@ -76,6 +76,8 @@ pub struct Share {
     aliases: Vec<(Arc<str>, u8)>,
     /// Prefixes of ours, [`INSIDE`] among them.
     nets: Vec<IpNet>,
+    /// The same as network and mask: every frame asks for two addresses.
+    masks: Masks,
     /// How often what decides has changed.
     edition: u32,
 }
@@ -94,6 +96,7 @@ impl Share {
             open: Vec::new(),
             aliases: Vec::new(),
             nets: inside(&[]),
+            masks: Masks::of(&inside(&[])),
             edition: 0,
         };
         (0..engines).map(of).collect()
@@ -120,6 +123,7 @@ impl Share {
     pub(super) fn nets(&mut self, ours: &[IpNet]) {
         let nets = inside(ours);
         if self.nets != nets {
+            self.masks = Masks::of(&nets);
             self.nets = nets;
             self.edition = self.edition.wrapping_add(1);
         }
@@ -232,7 +236,10 @@ impl Share {
     }
 
     fn is_inside(&self, address: IpAddr) -> bool {
-        self.nets.iter().any(|net| net.contains(&address))
+        match address {
+            IpAddr::V4(four) => self.masks.four.iter().any(|(net, mask)| four.to_bits() & mask == *net),
+            IpAddr::V6(six) => self.masks.six.iter().any(|(net, mask)| six.to_bits() & mask == *net),
+        }
     }
 
     fn owner(&self, mac: Mac) -> u8 {
@@ -243,6 +250,26 @@ impl Share {
     fn by_number(&self, mac: Mac) -> u8 {
         let [.., last] = mac.0;
         last.checked_rem(self.engines).unwrap_or_default()
+    }
+}
+
+/// Prefixes as network and mask.
+#[derive(Clone, Debug)]
+struct Masks {
+    four: Vec<(u32, u32)>,
+    six: Vec<(u128, u128)>,
+}
+
+impl Masks {
+    fn of(nets: &[IpNet]) -> Self {
+        let (mut four, mut six) = (Vec::new(), Vec::new());
+        for net in nets {
+            match net {
+                IpNet::V4(net) => four.push((net.network().to_bits(), net.netmask().to_bits())),
+                IpNet::V6(net) => six.push((net.network().to_bits(), net.netmask().to_bits())),
+            }
+        }
+        Self { four, six }
     }
 }
 

@@ -77,7 +77,10 @@ impl Engine {
             destinations: Vec::with_capacity(self.core.devices.accounts()),
             ..Snapshot::default()
         };
-        for (id, _, device) in self.core.devices.table().iter() {
+        // By label, and each device's rows by themselves: to sort the rows of all at the end cost as much as all the rest of it.
+        let mut devices: Vec<_> = self.core.devices.table().iter().map(|(id, _, device)| (id, device)).collect();
+        devices.sort_unstable_by(|(_, one), (_, other)| one.label.cmp(&other.label));
+        for (id, device) in devices {
             let begin = pending.partition_point(|(other, _)| *other < id);
             let mut owed = Both::default();
             for (_, some) in pending.iter().skip(begin).take_while(|(other, _)| *other == id) {
@@ -95,7 +98,10 @@ impl Engine {
         snapshot.activity.sort_unstable_by(|a, b| a.device.cmp(&b.device));
         snapshot.countries.sort_unstable_by(|a, b| (&a.device, a.place).cmp(&(&b.device, b.place)));
         snapshot.sightings.sort_unstable();
-        snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        // Two devices may bear one label.
+        if !snapshot.destinations.is_sorted_by(|a, b| order(a) <= order(b)) {
+            snapshot.destinations.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+        }
         if let Some(share) = &self.core.health.share {
             share.keep(&mut snapshot);
         }
@@ -204,6 +210,7 @@ fn tell(
         category: category.as_str(),
         flows: *flows,
     }));
+    let begin = snapshot.destinations.len();
     snapshot.destinations.extend(ledger.accounts.iter().map(|account| DestinationRow {
         device: Arc::clone(&device.label),
         destination: Arc::clone(&account.destination.label),
@@ -222,4 +229,7 @@ fn tell(
         timeline: account.timeline.clone(),
         named: account.named,
     }));
+    if let Some(own) = snapshot.destinations.get_mut(begin..) {
+        own.sort_unstable_by(|a, b| order(a).cmp(&order(b)));
+    }
 }

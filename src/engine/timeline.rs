@@ -61,7 +61,9 @@ impl Timeline {
             self.coarsen();
         };
         let before = self.begin.saturating_sub(slot) as usize;
-        self.bytes.splice(0..0, std::iter::repeat_n(0, before));
+        if before > 0 {
+            self.bytes.splice(0..0, std::iter::repeat_n(0, before));
+        }
         self.begin = self.begin.min(slot);
         let index = slot.saturating_sub(self.begin) as usize;
         if index >= self.bytes.len() {

@@ -1,20 +1,18 @@
 //! What a server's name says by itself, worked out once for each name and shared by all that bear it.
 //!
-//! Road taken: the last few thousand names, each at the place of its hash, so that there is nothing to evict and a flood of names
-//! only makes each cost what it costs without. Road not taken: a table of all names in use, which would have to count its users.
+//! Road taken: the last few thousand names, so that a flood of names only makes each cost what it costs without. Road not taken: a table of all names in use, which would have to count its users.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ahash::RandomState;
-
 use crate::engine::domain::registrable;
 use crate::engine::hidden;
+use crate::engine::recall::Recall;
 use crate::engine::region::{Region, region_of_name};
 use crate::engine::snapshot::Class;
 
-/// Names remembered, under a megabyte of them.
-const REMEMBERED: usize = 4_096;
+/// Pairs of names remembered, under a megabyte of them.
+const REMEMBERED: usize = 2_048;
 
 /// A name, and what it says.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,27 +31,24 @@ pub(super) struct Title {
 
 /// The last names.
 #[derive(Debug)]
-pub(super) struct Titles {
-    remembered: Vec<Option<Arc<Title>>>,
-    /// Keyed: names are chosen by the devices under suspicion.
-    hasher: RandomState,
-}
+pub(super) struct Titles(Recall<Arc<Title>, REMEMBERED>);
 
 impl Titles {
     /// No names yet.
     #[must_use]
     pub(super) fn new() -> Self {
-        Self { remembered: vec![None; REMEMBERED], hasher: RandomState::new() }
+        Self(Recall::new())
     }
 
     /// The title of a name.
     pub(super) fn of(&mut self, name: &str) -> Arc<Title> {
-        let place = self.hasher.hash_one(name) as usize % REMEMBERED;
-        match self.remembered.get_mut(place) {
-            Some(Some(known)) if *known.name == *name => Arc::clone(known),
-            Some(slot) => Arc::clone(slot.insert(Arc::new(Title::new(name)))),
-            None => Arc::new(Title::new(name)),
+        let place = self.0.place(name);
+        if let Some(known) = self.0.find(place, |known| *known.name == *name) {
+            return Arc::clone(known);
         }
+        let title = Arc::new(Title::new(name));
+        self.0.put(place, Arc::clone(&title));
+        title
     }
 }
 

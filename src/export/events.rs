@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 mod location;
 
-use super::line::{Line, key};
+use super::line::{Line, Usual, key};
 use super::{dns, identity, routine};
 use crate::engine::event::{
     ClientHello, Detail, DeviceNews, DnsMessage, Event, FirstContact, FlowEnd, Phase, Question, Record, RecordData, Request, Unexpected,
@@ -16,16 +16,37 @@ use crate::engine::event::{
 
 /// Writes an event as a line; a DNS message with several questions (mDNS) as one line for each, its answers with the first.
 pub fn write_line(event: &Event, sensor: &str, out: &mut Vec<u8>) {
+    Writer::new(sensor).write(event, out);
+}
+
+/// Writes events as lines, as [`write_line`] does, and remembers what they have in common.
+#[derive(Debug)]
+pub struct Writer(Usual);
+
+impl Writer {
+    /// A writer of a sensor's lines.
+    #[must_use]
+    pub fn new(sensor: &str) -> Self {
+        Self(Usual::of(sensor))
+    }
+
+    /// Writes an event.
+    pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        write(event, &mut self.0, out);
+    }
+}
+
+fn write(event: &Event, usual: &mut Usual, out: &mut Vec<u8>) {
     if let Detail::Dns { protocol, message } = &event.detail {
         let first = message.questions.first();
-        dns_line(event, sensor, protocol, message, (first, &message.answers), out);
+        dns_line(event, usual, protocol, message, (first, &message.answers), out);
         for question in message.questions.iter().skip(1) {
-            dns_line(event, sensor, protocol, message, (Some(question), &[]), out);
+            dns_line(event, usual, protocol, message, (Some(question), &[]), out);
         }
         return;
     }
     let Some(action) = action(&event.detail) else { return };
-    let mut line = Line::begin(event, action, sensor, out);
+    let mut line = Line::begin(event, action, usual, out);
     match &event.detail {
         Detail::Dns { .. } | Detail::Association | Detail::Charge(_) => {}
         Detail::Hello(seen, place) => hello(seen, place, &mut line),
@@ -78,13 +99,13 @@ fn action(detail: &Detail) -> Option<&'static str> {
 
 fn dns_line(
     event: &Event,
-    sensor: &str,
+    usual: &mut Usual,
     protocol: &str,
     message: &DnsMessage,
     (question, answers): (Option<&Question>, &[Record]),
     out: &mut Vec<u8>,
 ) {
-    let mut line = Line::begin(event, if message.response { "dns-answer" } else { "dns-query" }, sensor, out);
+    let mut line = Line::begin(event, if message.response { "dns-answer" } else { "dns-query" }, usual, out);
     line.word(key!("network.protocol"), protocol);
     line.number(key!("dns.id"), message.id);
     if let Some(question) = question {
@@ -99,8 +120,8 @@ fn dns_line(
     }
     // Known-answer lists of mDNS queries are answers too (RFC 6762, 7.1).
     line.list(key!("dns.answers"), answers, |record, line| {
-        line.open();
-        line.text(key!("name"), or_root(record.name.as_str()));
+        line.open(key!("name"));
+        line.value(or_root(record.name.as_str()));
         line.word(key!("type"), &dns::kind(record.rtype));
         line.field(key!("data"));
         content(&record.data, line);

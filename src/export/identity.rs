@@ -25,8 +25,8 @@ pub fn lines(snapshot: &Snapshot) -> String {
 
 /// A fact as an object of a `device` event.
 pub(super) fn fact(fact: &Fact, line: &mut Line<'_>) {
-    line.open();
-    line.text(key!("kind"), fact.kind.as_str());
+    line.open(key!("kind"));
+    line.value(fact.kind.as_str());
     line.text(key!("value"), &fact.value);
     line.text(key!("source"), fact.source.as_str());
     line.number(key!("packet"), fact.packet);

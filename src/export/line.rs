@@ -8,45 +8,86 @@
 //! handshakes only one line in six could find its head there, and the other five would look in vain.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{community, stamp};
+use arrayvec::ArrayVec;
+
+use super::{community, nine_digits, stamp};
 use crate::engine::event::{Ends, Event, Mac};
 
-/// The name of a field as it stands between two values: `,"name":`. Made by [`key!`].
+/// The name of a field as it stands between two values, `,"name":`, and the same with the quote of a text behind it. Made by [`key!`].
 #[derive(Clone, Copy)]
-pub(super) struct Key(pub(super) &'static str);
+pub(super) struct Key(pub(super) &'static str, pub(super) &'static str);
 
 /// A [`Key`] of a name, which is ours and needs no escape.
 macro_rules! key {
     ($name:literal) => {
-        $crate::export::line::Key(concat!(",\"", $name, "\":"))
+        $crate::export::line::Key(concat!(",\"", $name, "\":"), concat!(",\"", $name, "\":\""))
     };
 }
 pub(super) use key;
 
-/// What needs no escape, whoever chose it: an address. A name is never one.
-pub(super) trait Plain: Display {}
+/// What many lines have in common, written once.
+#[derive(Debug)]
+pub(super) struct Usual {
+    sensor: String,
+    /// By action, of which there are some fifteen: what stands between the time and the device.
+    heads: Vec<(&'static str, Vec<u8>)>,
+    /// The latest minutes, each at the place of its number: `2021-09-21T04:53:`.
+    minutes: [(u64, [u8; MINUTE]); MINUTES],
+}
 
-impl Plain for Ipv6Addr {}
+/// Characters of a time up to its seconds.
+const MINUTE: usize = 17;
+/// Minutes remembered: a flow's line tells when it began, and that was mostly one of these.
+const MINUTES: usize = 16;
 
-/// A line in the making: fields in order, commas between them.
+impl Usual {
+    /// Nothing yet, of the lines of a sensor.
+    pub(super) fn of(sensor: &str) -> Self {
+        Self { sensor: sensor.to_owned(), heads: Vec::new(), minutes: [(u64::MAX, [0; MINUTE]); MINUTES] }
+    }
+
+    fn head(&mut self, action: &'static str, out: &mut Vec<u8>) {
+        if let Some((_, head)) = self.heads.iter().find(|(known, _)| *known == action) {
+            return out.extend_from_slice(head);
+        }
+        let begin = out.len();
+        out.extend_from_slice(b"\"");
+        let mut line = Line { out, usual: self };
+        line.word(key!("event.action"), action);
+        let sensor = line.usual.sensor.clone();
+        line.text(key!("observer.name"), &sensor);
+        let head = out.get(begin..).unwrap_or_default().to_vec();
+        self.heads.push((action, head));
+    }
+
+    fn minute(&mut self, minute: u64) -> [u8; MINUTE] {
+        let Some((known, text)) = self.minutes.get_mut(minute as usize % MINUTES) else { return [0; MINUTE] };
+        if *known != minute {
+            let mut whole = Vec::with_capacity(MINUTE.saturating_add(3));
+            stamp(minute.saturating_mul(60_000_000_000), 0, &mut whole);
+            (*known, *text) = (minute, whole.first_chunk().copied().unwrap_or([0; MINUTE]));
+        }
+        *text
+    }
+}
+
+/// A line in the making: fields in order, commas between them. What puts a name is always inlined: then the name is copied by a few
+/// instructions instead of a call.
 pub(super) struct Line<'a> {
     out: &'a mut Vec<u8>,
-    /// Nothing stands yet before the next field or item.
-    fresh: bool,
+    usual: &'a mut Usual,
 }
 
 impl<'a> Line<'a> {
     /// The fields that every event has, and the two ends where there are any.
-    pub(super) fn begin(event: &Event, action: &str, sensor: &str, out: &'a mut Vec<u8>) -> Self {
-        let mut line = Self { out, fresh: true };
-        line.open();
-        line.time(key!("@timestamp"), event.time.as_nanos());
-        line.word(key!("event.action"), action);
-        line.text(key!("observer.name"), sensor);
+    pub(super) fn begin(event: &Event, action: &'static str, usual: &'a mut Usual, out: &'a mut Vec<u8>) -> Self {
+        out.extend_from_slice(b"{\"@timestamp\":\"");
+        let mut line = Self { out, usual };
+        line.digits(event.time.as_nanos());
+        line.usual.head(action, line.out);
         if !event.device.is_empty() {
             line.text(key!("device.id"), &event.device);
         }
@@ -57,10 +98,15 @@ impl<'a> Line<'a> {
         if let Some(ends) = &event.ends {
             line.end_of(key!("source.ip"), key!("source.port"), ends.client, ends);
             line.end_of(key!("destination.ip"), key!("destination.port"), ends.server, ends);
-            line.word(key!("network.transport"), &transport(ends.protocol));
+            match ends.protocol {
+                6 => line.word(key!("network.transport"), "tcp"),
+                17 => line.word(key!("network.transport"), "udp"),
+                other => line.word(key!("network.transport"), &transport(other)),
+            }
             if let Some(id) = community::id(ends) {
-                line.field(key!("network.community_id"));
-                line.plain(&id);
+                line.begin_text(key!("network.community_id"));
+                line.out.extend_from_slice(&id);
+                line.out.push(b'"');
             }
         }
         line.number(key!("whither.packet"), event.packet);
@@ -68,6 +114,7 @@ impl<'a> Line<'a> {
     }
 
     /// An address, and its port where the transport has ports.
+    #[inline(always)]
     fn end_of(&mut self, address: Key, port: Key, end: SocketAddr, ends: &Ends) {
         self.field(address);
         self.address(end.ip());
@@ -80,93 +127,116 @@ impl<'a> Line<'a> {
         self.out.extend_from_slice(b"}\n");
     }
 
-    pub(super) fn open(&mut self) {
+    /// An object begins, with the name of its first field.
+    pub(super) fn open(&mut self, Key(name, _): Key) {
         self.out.push(b'{');
-        self.fresh = true;
+        self.out.extend_from_slice(name.as_bytes().get(1..).unwrap_or_default());
     }
 
     pub(super) fn close(&mut self) {
         self.out.push(b'}');
-        self.fresh = false;
     }
 
     /// The name of a field.
-    #[inline]
-    pub(super) fn field(&mut self, Key(name): Key) {
-        let name = name.as_bytes();
-        self.out.extend_from_slice(if self.fresh { name.get(1..).unwrap_or_default() } else { name });
-        self.fresh = false;
+    #[inline(always)]
+    pub(super) fn field(&mut self, Key(name, _): Key) {
+        self.out.extend_from_slice(name.as_bytes());
+    }
+
+    #[inline(always)]
+    fn begin_text(&mut self, Key(_, name): Key) {
+        self.out.extend_from_slice(name.as_bytes());
     }
 
     /// A value as text, escaped.
     pub(super) fn value(&mut self, text: &str) {
+        self.out.push(b'"');
+        self.rest_of_text(text);
+    }
+
+    /// A text whose first quote is there, escaped.
+    fn rest_of_text(&mut self, text: &str) {
         if needs_escape(text.as_bytes()) {
+            self.out.pop();
             // Text into memory: neither can fail.
             let _ = serde_json::to_writer(&mut *self.out, text);
         } else {
-            self.plain(text.as_bytes());
+            self.rest_of_word(text);
         }
     }
 
-    /// A value as text that needs no escape.
-    fn plain(&mut self, text: &[u8]) {
-        self.out.push(b'"');
-        self.out.extend_from_slice(text);
+    fn rest_of_word(&mut self, word: &str) {
+        self.out.extend_from_slice(word.as_bytes());
         self.out.push(b'"');
     }
 
     /// A time in UTC, nanoseconds since the epoch.
+    #[inline(always)]
     pub(super) fn time(&mut self, name: Key, nanos: u64) {
-        self.field(name);
+        self.begin_text(name);
+        self.digits(nanos);
         self.out.push(b'"');
-        stamp(nanos, 9, self.out);
-        self.out.push(b'"');
+    }
+
+    fn digits(&mut self, nanos: u64) {
+        let (seconds, subsec) = (nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32);
+        self.out.extend_from_slice(&self.usual.minute(seconds / 60));
+        let second = (seconds % 60) as u8;
+        let [a, b, c, d, e, f, g, h, i] = nine_digits(subsec);
+        self.out.extend_from_slice(&[b'0' + second / 10, b'0' + second % 10, b'.', a, b, c, d, e, f, g, h, i, b'Z']);
     }
 
     /// A MAC as a value.
     pub(super) fn mac(&mut self, mac: Mac) {
-        self.plain(&mac.text());
+        self.out.push(b'"');
+        self.out.extend_from_slice(&mac.text());
+        self.out.push(b'"');
     }
 
-    /// An address as a value: the old kind by hand, since two of them stand in nearly every line.
+    /// An address as a value, by hand, since two of them stand in nearly every line.
     pub(super) fn address(&mut self, address: IpAddr) {
+        self.out.push(b'"');
         match address {
             IpAddr::V4(v4) => {
-                self.out.push(b'"');
                 let (text, length) = dotted(v4);
                 self.out.extend_from_slice(&text);
                 self.out.truncate(self.out.len().saturating_sub(text.len().saturating_sub(length)));
             }
-            IpAddr::V6(v6) => self.shown(&v6),
+            IpAddr::V6(v6) => {
+                self.out.extend_from_slice(&coloned(v6));
+                self.out.push(b'"');
+            }
         }
     }
 
-    /// An address of the network: nothing in it needs an escape.
-    pub(super) fn shown(&mut self, value: &impl Plain) {
-        // Into memory: it cannot fail.
-        let _ = write!(self.out, "\"{value}\"");
-    }
-
+    #[inline(always)]
     pub(super) fn text(&mut self, name: Key, value: &str) {
-        self.field(name);
-        self.value(value);
+        self.begin_text(name);
+        self.rest_of_text(value);
     }
 
     /// A word of ours, which needs no escape.
+    #[inline(always)]
     pub(super) fn word(&mut self, name: Key, word: &str) {
-        self.field(name);
-        self.plain(word.as_bytes());
+        self.begin_text(name);
+        self.rest_of_word(word);
     }
 
+    #[inline(always)]
     pub(super) fn maybe(&mut self, name: Key, value: Option<&str>) {
         if let Some(value) = value {
             self.text(name, value);
         }
     }
 
+    #[inline(always)]
     pub(super) fn number(&mut self, name: Key, value: impl Into<u64>) {
         self.field(name);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value.into()).as_bytes());
+        self.decimal(value.into());
+    }
+
+    fn decimal(&mut self, value: u64) {
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     /// A number with three decimals.
@@ -175,6 +245,7 @@ impl<'a> Line<'a> {
         let _ = write!(self.out, "{value:.3}");
     }
 
+    #[inline(always)]
     pub(super) fn flag(&mut self, name: Key, value: bool) {
         self.field(name);
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
@@ -194,8 +265,42 @@ impl<'a> Line<'a> {
             write(item, self);
         }
         self.out.push(b']');
-        self.fresh = false;
     }
+}
+
+/// An IPv6 address as RFC 5952 has it: the first of the longest runs of zeros is left out, and an IPv4 address inside is in dots.
+fn coloned(address: Ipv6Addr) -> ArrayVec<u8, 40> {
+    let mut text = ArrayVec::new();
+    if let Some(v4) = address.to_ipv4_mapped() {
+        let (dots, length) = dotted(v4);
+        text.extend(*b"::ffff:");
+        text.extend(dots.into_iter().take(length.saturating_sub(1)));
+        return text;
+    }
+    let segments = address.segments();
+    let (mut run, mut longest) = ((0_usize, 0_usize), (0_usize, 0_usize));
+    for (at, segment) in segments.into_iter().enumerate() {
+        run = if segment != 0 { (at.saturating_add(1), 0) } else { (run.0, run.1.saturating_add(1)) };
+        longest = if run.1 > longest.1 { run } else { longest };
+    }
+    let (from, zeros) = if longest.1 > 1 { longest } else { (usize::MAX, 0) };
+    for (at, segment) in segments.into_iter().enumerate() {
+        if at == from {
+            text.extend(*b"::");
+        }
+        if at >= from && at.saturating_sub(from) < zeros {
+            continue;
+        }
+        if at > 0 && (from == usize::MAX || at != from.saturating_add(zeros)) {
+            text.push(b':');
+        }
+        let digits = 4_u32.saturating_sub(segment.leading_zeros() / 4).max(1);
+        for place in (0..digits).rev() {
+            let nibble = (segment >> (4 * place) & 15) as u8;
+            text.push(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
+        }
+    }
+    text
 }
 
 /// An address in dots and the quote behind it, and how many bytes of the text that is: fifteen and one at most. Each octet comes as
@@ -271,8 +376,14 @@ mod tests {
     #[test]
     fn an_address_is_written_as_everybody_writes_it() {
         let mut out = Vec::new();
-        let mut line = Line { out: &mut out, fresh: true };
-        let addresses: Vec<IpAddr> = (0..=255).map(|octet| [octet, 9, 99, 255 - octet].into()).collect();
+        let mut line = Line { out: &mut out, usual: &mut Usual::of("lab") };
+        let mut addresses: Vec<IpAddr> = (0..=255).map(|octet| [octet, 9, 99, 255 - octet].into()).collect();
+        // Every run of zeros, and digits of every length.
+        addresses.extend((0..=255_u16).map(|bits| {
+            let segment = |at: u16| if bits >> at & 1 == 0 { 0 } else { 0xfa0c_u16 >> (4 * (at % 4)) };
+            IpAddr::from([0, 1, 2, 3, 4, 5, 6, 7].map(segment))
+        }));
+        addresses.push("::ffff:192.0.2.1".parse().unwrap());
         addresses.iter().for_each(|address| line.address(*address));
         let expected: String = addresses.iter().map(|address| format!("\"{address}\"")).collect();
         assert_eq!(String::from_utf8(out).unwrap(), expected);

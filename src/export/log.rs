@@ -9,11 +9,11 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::events;
+use super::events::Writer as Lines;
 use super::patience::Stdout;
 use super::rotate::{LogFile, Rotation};
 use crate::engine::event::Event;
@@ -24,11 +24,13 @@ const CHUNK: usize = 64 * 1024;
 const HELD: usize = 256 * 1024;
 /// Events that wait for the writer. Stops: a device that causes events faster than the disk takes lines.
 const QUEUE: usize = 4096;
+/// Events handed over at once: waking the writer for each took a fast capture more time than reading its packets.
+pub const AT_ONCE: usize = 256;
 
 /// A log of events.
 pub struct EventLog {
     out: Out,
-    sensor: String,
+    lines: Lines,
     buffer: Vec<u8>,
     /// Why the file could not begin anew, the last time that it should have.
     stuck: Option<io::Error>,
@@ -74,7 +76,7 @@ impl EventLog {
     }
 
     fn new(out: Out, sensor: &str) -> Self {
-        Self { out, sensor: sensor.to_owned(), buffer: Vec::with_capacity(CHUNK), stuck: None }
+        Self { out, lines: Lines::new(sensor), buffer: Vec::with_capacity(CHUNK), stuck: None }
     }
 
     /// Lets the file begin anew from now on.
@@ -94,7 +96,7 @@ impl EventLog {
     /// # Errors
     /// When they cannot be written. They are kept, and the next call tries again.
     pub fn write(&mut self, event: &Event) -> io::Result<()> {
-        events::write_line(event, &self.sensor, &mut self.buffer);
+        self.lines.write(event, &mut self.buffer);
         if self.buffer.len() < CHUNK { Ok(()) } else { self.flush() }
     }
 
@@ -150,8 +152,9 @@ impl EventLog {
     pub fn detach(self, tell: impl FnMut(News<'_>) + Send + 'static) -> io::Result<(EventQueue, JoinHandle<()>)> {
         let (sender, inbox) = sync_channel(QUEUE);
         let (dropped, reopen) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let queue = EventQueue { sender, dropped: Arc::clone(&dropped), reopen: Arc::clone(&reopen) };
-        let writer = Writer { log: self, dropped, reopen, tell, failing: None, stuck: false };
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let queue = EventQueue { sender, waiting: Arc::clone(&waiting), dropped: Arc::clone(&dropped), reopen: Arc::clone(&reopen) };
+        let writer = Writer { log: self, waiting, dropped, reopen, tell, failing: None, stuck: false };
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || writer.run(&inbox))?;
         Ok((queue, thread))
     }
@@ -170,7 +173,7 @@ pub enum News<'a> {
 
 /// What passes the queue.
 enum Message {
-    Event(Box<Event>),
+    Events(Vec<Event>),
     /// There is something to do beside events.
     Wake,
 }
@@ -179,21 +182,33 @@ enum Message {
 #[derive(Clone, Debug)]
 pub struct EventQueue {
     sender: SyncSender<Message>,
+    /// Events that wait.
+    waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
     reopen: Arc<AtomicBool>,
 }
 
 impl EventQueue {
-    /// Hands an event over, or drops and counts it. Never waits.
-    pub fn send(&self, event: Event) {
-        if self.sender.try_send(Message::Event(Box::new(event))).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Hands events over, or drops and counts those for which there is no room. Never waits.
+    pub fn send(&self, events: &mut Vec<Event>) {
+        let mut events = std::mem::take(events);
+        if events.is_empty() {
+            return;
         }
+        let sent = events.len();
+        let before = self.waiting.fetch_add(sent, Ordering::Relaxed);
+        events.truncate(QUEUE.saturating_sub(before));
+        let kept = events.len();
+        let taken = kept > 0 && self.sender.try_send(Message::Events(events)).is_ok();
+        let lost = if taken { sent.saturating_sub(kept) } else { sent };
+        self.waiting.fetch_sub(lost, Ordering::Relaxed);
+        self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
     }
 
     /// Hands an event over and waits for room: for the end, when no packet waits for us and every flow has a line to write.
     pub fn send_last(&self, event: Event) {
-        if self.sender.send(Message::Event(Box::new(event))).is_err() {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.sender.send(Message::Events(vec![event])).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -215,6 +230,7 @@ impl EventQueue {
 /// The far end.
 struct Writer<F> {
     log: EventLog,
+    waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
     reopen: Arc<AtomicBool>,
     tell: F,
@@ -250,12 +266,15 @@ impl<F: FnMut(News<'_>)> Writer<F> {
             let reopened = self.log.reopen().map(|lost| self.drop(lost));
             self.report(reopened);
         }
-        let Message::Event(event) = message else { return };
-        if self.log.buffer.len() >= HELD && !self.flush() {
-            self.drop(1);
-        } else {
-            let written = self.log.write(&event);
-            self.report(written);
+        let Message::Events(events) = message else { return };
+        for event in events {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if self.log.buffer.len() >= HELD && !self.flush() {
+                self.drop(1);
+            } else {
+                let written = self.log.write(&event);
+                self.report(written);
+            }
         }
     }
 
@@ -345,7 +364,7 @@ mod tests {
         let out = Shared::default();
         let (queue, thread) = EventLog::to(Box::new(out.clone()), "lab").detach(|news| panic!("{news:?}")).unwrap();
         for packet in 0..1000 {
-            queue.send(event(packet));
+            queue.send(&mut vec![event(packet)]);
         }
         drop(queue);
         thread.join().unwrap();
@@ -392,12 +411,28 @@ mod tests {
     #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (sender, inbox) = sync_channel(2); // nobody takes from it
-        let queue = EventQueue { sender, dropped: Arc::default(), reopen: Arc::default() };
-        (0..5).for_each(|packet| queue.send(event(packet)));
+        let queue = EventQueue { sender, waiting: Arc::default(), dropped: Arc::default(), reopen: Arc::default() };
+        (0..5).for_each(|packet| queue.send(&mut vec![event(packet)]));
         assert_eq!(queue.dropped(), 3);
         drop(inbox);
-        queue.send(event(5));
+        queue.send(&mut vec![event(5)]);
         assert_eq!(queue.dropped(), 4, "a writer that is gone");
+    }
+
+    #[test]
+    fn what_comes_at_once_is_taken_as_far_as_there_is_room() {
+        let (sender, inbox) = sync_channel(9); // nobody takes from it
+        let queue = EventQueue { sender, waiting: Arc::default(), dropped: Arc::default(), reopen: Arc::default() };
+        let events = |number: u64| (0..number).map(event).collect::<Vec<_>>();
+        let mut some = events(4_000);
+        queue.send(&mut some);
+        assert_eq!((some.len(), queue.dropped()), (0, 0));
+        queue.send(&mut events(100));
+        assert_eq!(queue.dropped(), 4);
+        queue.send(&mut events(3));
+        assert_eq!(queue.dropped(), 7);
+        let held: usize = inbox.try_iter().map(|message| if let Message::Events(events) = message { events.len() } else { 0 }).sum();
+        assert_eq!(held, QUEUE);
     }
 
     #[test]
@@ -407,7 +442,7 @@ mod tests {
         let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
         let (queue, thread) = log.detach(move |news| heard.lock().unwrap().push(format!("{news:?}"))).unwrap();
         let sent = 6000; // more than the queue and what is held
-        (0..sent).for_each(|packet| queue.send(event(packet)));
+        (0..sent).for_each(|packet| queue.send(&mut vec![event(packet)]));
         let counter = Arc::clone(&queue.dropped);
         drop(queue);
         thread.join().unwrap();
@@ -419,9 +454,16 @@ mod tests {
     #[test]
     fn a_full_disk_does_not_fill_the_memory() {
         let log = EventLog::append(Path::new("/dev/full"), "lab").unwrap();
-        let mut writer =
-            Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell: |_: News<'_>| {}, failing: None, stuck: false };
-        (0..6000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
+        let mut writer = Writer {
+            log,
+            waiting: Arc::new(AtomicUsize::new(6000)),
+            dropped: Arc::default(),
+            reopen: Arc::default(),
+            tell: |_: News<'_>| {},
+            failing: None,
+            stuck: false,
+        };
+        (0..6000).for_each(|packet| writer.take(Message::Events(vec![event(packet)])));
         assert!(writer.log.buffer.len() < HELD + 1024, "{}", writer.log.buffer.len());
         assert!(writer.dropped.load(Ordering::Relaxed) > 0);
     }
@@ -441,10 +483,18 @@ mod tests {
         let (room, heard) = (Arc::new(AtomicBool::new(false)), std::cell::RefCell::new(Vec::new()));
         let log = EventLog::to(Box::new(Full(Arc::clone(&room))), "lab");
         let tell = |news: News<'_>| heard.borrow_mut().push(format!("{news:?}"));
-        let mut writer = Writer { log, dropped: Arc::default(), reopen: Arc::default(), tell, failing: None, stuck: false };
+        let mut writer = Writer {
+            log,
+            waiting: Arc::new(AtomicUsize::new(6000)),
+            dropped: Arc::default(),
+            reopen: Arc::default(),
+            tell,
+            failing: None,
+            stuck: false,
+        };
         for round in [1, 2] {
             room.store(false, Ordering::Relaxed);
-            (0..4000).for_each(|packet| writer.take(Message::Event(Box::new(event(packet)))));
+            (0..4000).for_each(|packet| writer.take(Message::Events(vec![event(packet)])));
             assert!(!writer.flush());
             room.store(true, Ordering::Relaxed);
             assert!(writer.flush() && writer.flush());

@@ -177,14 +177,18 @@ fn stamp(nanos: u64, digits: usize, out: &mut Vec<u8>) {
     let [w, x] = [year / 10, year].map(digit);
     out.extend_from_slice(&[y, z, w, x, b'-', m, n, b'-', d, e, b'T', h, i, b':', j, k, b':', s, t]);
     if (1..=9).contains(&digits) {
-        let subsec = (nanos % 1_000_000_000) as u32;
-        let [a, b, c] = [subsec / 100_000_000, subsec / 10_000_000, subsec / 1_000_000].map(digit);
-        let [f, g, l] = [subsec / 100_000, subsec / 10_000, subsec / 1000].map(digit);
-        let [o, p, q] = [subsec / 100, subsec / 10, subsec].map(digit);
-        out.extend_from_slice(&[b'.', a, b, c, f, g, l, o, p, q]);
+        out.push(b'.');
+        out.extend_from_slice(&nine_digits((nanos % 1_000_000_000) as u32));
         out.truncate(out.len().saturating_sub(9 - digits));
     }
     out.push(b'Z');
+}
+
+/// The nanoseconds of a second.
+fn nine_digits(subsec: u32) -> [u8; 9] {
+    let four = |value: u32| [value / 1000, value / 100 % 10, value / 10 % 10, value % 10].map(|digit| b'0' + digit as u8);
+    let ([a, b, c, d], [e, f, g, h]) = (four(subsec / 100_000 % 10_000), four(subsec / 10 % 10_000));
+    [a, b, c, d, e, f, g, h, b'0' + (subsec % 10) as u8]
 }
 
 /// A day in UTC, `2026-06-01`; `seconds` since the epoch.

@@ -1,7 +1,7 @@
 //! The exposition for Prometheus. Every metric name of the project stands in a table `FAMILIES`, one row each.
 //!
-//! Road taken: one family after the other through the `prometheus` crate's encoder, from the rows of a snapshot ([`Samples`]). Road
-//! not taken: a Collector in a fresh registry, where all families stand in memory at once; `CounterVec` and kin. These are slower to
+//! Road taken: one family after the other, from the rows of a snapshot ([`Samples`]); histograms and the process through the
+//! `prometheus` crate's encoder. Road not taken: a Collector in a fresh registry, where all families stand in memory at once; `CounterVec` and kin. These are slower to
 //! scrape, never forget a series that left, and would be a second memory beside the engine's.
 
 use prometheus::process_collector::ProcessCollector;
@@ -29,14 +29,13 @@ pub fn render(scrape: &Scrape, process: bool) -> prometheus::Result<String> {
     let mut families: Vec<&Family> = families().collect();
     families.sort_unstable_by_key(|family| family.name);
     for family in families {
-        let filled = if family.kind == HISTOGRAM {
-            histograms(family, scrape)
+        if family.kind == HISTOGRAM {
+            TextEncoder::new().encode_utf8(histograms(family, scrape).as_slice(), &mut text)?;
         } else {
             let mut samples = Samples::default();
             (family.samples)(scrape, &mut samples);
-            samples.family(family)
-        };
-        TextEncoder::new().encode_utf8(filled.as_slice(), &mut text)?;
+            samples.write(family, &mut text);
+        }
     }
     Ok(text)
 }
@@ -209,8 +208,9 @@ fn countries(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
 
 fn destinations(from: &Scrape, to: &mut Samples, way: fn(&Both) -> u64) {
     for row in &from.snapshot.destinations {
-        let asn = row.asn.map(|asn| asn.to_string()).unwrap_or_default();
-        to.add([&row.device, &row.destination, origin(row.origin), row.place.as_str(), &asn], way(&row.total));
+        let mut digits = itoa::Buffer::new();
+        let asn = row.asn.map_or("", |asn| digits.format(asn));
+        to.add([&row.device, &row.destination, origin(row.origin), row.place.as_str(), asn], way(&row.total));
     }
 }
 

@@ -82,11 +82,11 @@ fn total(label: &str, device: &DeviceRow, rows: &[&DestinationRow], grid: &mut G
 
 /// The cells that a destination and a device have alike.
 fn numbers(total: &Both, flows: u64, (first, last): (Timestamp, Timestamp), grid: &mut Grid) {
-    grid.cell(&size(total.transmit.bytes));
-    grid.cell(&size(total.receive.bytes));
+    grid.write(|cell| write_size(total.transmit.bytes, cell));
+    grid.write(|cell| write_size(total.receive.bytes, cell));
     grid.cell(itoa::Buffer::new().format(flows));
-    grid.cell(&seconds(first.as_nanos()));
-    grid.cell(&seconds(last.as_nanos()));
+    grid.write(|cell| seconds(first.as_nanos(), cell));
+    grid.write(|cell| seconds(last.as_nanos(), cell));
 }
 
 /// How much of what went outside had a name: a "not seen" is worth no more than that. Local and multicast traffic needs none.
@@ -206,23 +206,36 @@ fn bytes(both: &Both) -> u64 {
     both.transmit.bytes.saturating_add(both.receive.bytes)
 }
 
-fn seconds(nanos: u64) -> String {
-    rfc3339(nanos, 0).chars().filter(|c| *c != 'Z').map(|c| if c == 'T' { ' ' } else { c }).collect()
+fn seconds(nanos: u64, cell: &mut String) {
+    let time = rfc3339(nanos, 0);
+    if let Some((day, time)) = time.strip_suffix('Z').and_then(|time| time.split_once('T')) {
+        cell.push_str(day);
+        cell.push(' ');
+        cell.push_str(time);
+    }
 }
 
 /// Bytes as a person says them: `532 B`, `1.2 MB`; decimal, rounded down so that no share exceeds its whole.
 pub(super) fn size(bytes: u64) -> String {
+    let mut text = String::new();
+    write_size(bytes, &mut text);
+    text
+}
+
+fn write_size(bytes: u64, text: &mut String) {
     let mut unit = 1_u64;
-    let mut name = "B";
-    for (next, larger) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB"), (1_000_000_000_000, "TB")] {
+    let mut name = " B";
+    for (next, larger) in [(1_000, " kB"), (1_000_000, " MB"), (1_000_000_000, " GB"), (1_000_000_000_000, " TB")] {
         if bytes >= next {
             (unit, name) = (next, larger);
         }
     }
-    match unit {
-        1 => format!("{bytes} B"),
-        unit => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+    text.push_str(itoa::Buffer::new().format(bytes / unit));
+    if unit > 1 {
+        text.push('.');
+        text.push_str(itoa::Buffer::new().format(bytes % unit / (unit / 10)));
     }
+    text.push_str(name);
 }
 
 /// A number with commas between thousands.

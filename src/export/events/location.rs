@@ -39,8 +39,8 @@ fn place(location: &Location, line: &mut Line<'_>) {
 }
 
 fn opinion(opinion: &Opinion, line: &mut Line<'_>) {
-    line.open();
-    line.text(key!("database"), &opinion.database.database);
+    line.open(key!("database"));
+    line.value(&opinion.database.database);
     line.word(key!("built"), &day(opinion.database.built));
     line.maybe(key!("country"), opinion.country.as_ref().map(|country| country.as_str()));
     line.close();

@@ -12,7 +12,7 @@ use super::picture::{flows, map};
 use super::words::{cut, grouped, moment, share, size, span};
 
 /// Marks in the table; JSON has all.
-const MOST_MARKS: usize = 200;
+const MOST_MARKS: usize = 40;
 
 /// The page.
 #[must_use]
@@ -33,8 +33,8 @@ pub fn html(report: &Report) -> String {
                 (map::world())
                 (top(report))
                 (summary(report))
-                (marks(report))
                 (rests_on(&report.header))
+                (marks(report))
                 @for (row, number) in report.devices.iter().take(MOST_DEVICES).zip(1..) {
                     (device::device(row, number, report.header.bench))
                 }
@@ -91,7 +91,7 @@ fn summary(report: &Report) -> Markup {
 fn marks(report: &Report) -> Markup {
     html! { @if !report.marks.is_empty() {
         h2.follows { "Marks" }
-        p { "What somebody at the bench said happens, as it stands in the captures." }
+        p { "What somebody at the bench said happens, in the captures or in a log beside them." }
         div.wide { table {
             thead { tr { th { "time (UTC)" } th { "said" } th { "device" } th { "phase" } } }
             tbody { @for row in report.marks.iter().take(MOST_MARKS) { tr {

@@ -4,6 +4,9 @@
 //! This program runs itself again inside it, so that nobody has to change namespaces. Sender and capture have a core each, where there
 //! are two. The rate is searched for by halving, a trial of seconds each, so the whole is bounded in time.
 //!
+//! One sender cannot outrun a fast program, so the programs' own limits are found with a small share of a processor for each thread that
+//! captures: it stands for the weaker processor of an access point, and shows what a second worker is worth.
+//!
 //! Road not taken: the engine in this process and a thread that feeds it, as in `scrape.rs`. It has no ring, so it can wait but never
 //! lose anything. Nor the sender in this process: libpcap sends one frame with each call, and then the sender is the limit.
 
@@ -22,7 +25,7 @@ use std::time::Duration;
 
 use program::{Program, Scraper, Sensor, Tcpdump, Trial};
 use results::Section;
-use world::{Namespace, Sender};
+use world::{Namespace, Quota, Sender};
 
 /// Frames a second at which every capture begins.
 const LEAST: f64 = 20_000.0;
@@ -32,6 +35,12 @@ const STEPS: usize = 6;
 const TRIAL: u64 = 3;
 /// Seconds of a load that is told.
 const LOAD: u64 = 10;
+/// Thousandths of a processor for each thread that captures, where it has to be the limit, and MiB of the ring then: a large ring would
+/// carry a load that is too much for as long as a trial lasts.
+const QUOTA: u64 = 50;
+const SMALL_RING: u64 = 8;
+/// MiB of the ring, as `watch` has it.
+const RING: u64 = 64;
 /// Frames a second at which a sensor gets to know many devices.
 const GENTLE: f64 = 20_000.0;
 
@@ -56,7 +65,7 @@ fn inside() {
         sender.name
     ));
     section.say("| program | highest rate without loss, frames/s |\n|---|---|");
-    let common = match Tcpdump::new() {
+    let common = match Tcpdump::new(RING, None) {
         Some(mut tcpdump) => search(&mut section, &sender, &mut tcpdump),
         None => {
             section.say("| tcpdump | not installed |");
@@ -68,7 +77,7 @@ fn inside() {
 
     section.say(format!("\n{LOAD} s at {rate:.0} frames/s; CPU of the whole process:\n"));
     section.say("| program | sent | lost | of these told | CPU ns/frame | scrapes: number, median, longest |\n|---|---|---|---|---|---|");
-    if let Some(mut tcpdump) = Tcpdump::new() {
+    if let Some(mut tcpdump) = Tcpdump::new(RING, None) {
         row(&mut section, "tcpdump -w /dev/null", &tcpdump.trial(&sender, rate, LOAD, None));
     }
     row(&mut section, "whither watch", &Sensor::start(&[]).trial(&sender, rate, LOAD, None));
@@ -87,7 +96,27 @@ fn inside() {
     section.say(format!(
         "\nThe series were learnt from {learnt} frames, of which {lost} were lost. Told: what the program itself says it lost."
     ));
+    limits(&mut section, &sender);
     section.put();
+}
+
+/// What each carries with a share of a processor, and what a second worker adds.
+fn limits(section: &mut Section, sender: &Sender) {
+    let quota = |threads: u64| Quota::new(QUOTA * threads);
+    if let Err(reason) = quota(1) {
+        return section.say(format!("\nThe programs' own limits were not looked for: {reason}."));
+    }
+    section
+        .say(format!("\nWith {} % of a processor for each thread that captures, and a ring of {SMALL_RING} MiB:\n", QUOTA as f64 / 10.0));
+    section.say("| program | highest rate without loss, frames/s |\n|---|---|");
+    if let Some(mut tcpdump) = Tcpdump::new(SMALL_RING, quota(1).ok()) {
+        search(section, sender, &mut tcpdump);
+    }
+    let one = search(section, sender, &mut Sensor::start_within(&["--buffer", "8"], quota(1).ok()));
+    let two = search(section, sender, &mut Sensor::start_within(&["--buffer", "8", "--workers", "2"], quota(2).ok()));
+    if let (Some(one), Some(two)) = (one, two) {
+        section.say(format!("\nTwo workers carry {:.2} times what one carries.", two / one));
+    }
 }
 
 /// The highest rate without loss, also told; none if there is none.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::world::{Sender, pinned};
+use super::world::{Quota, Sender, pinned};
 
 /// Longer than a block waits in the ring, a batch in the sensor, and the counters for their turn.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -50,32 +50,36 @@ pub(crate) struct Scraper {
 
 /// A program that captures on `port0`.
 pub(crate) trait Program {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> String;
 
     /// A load of so many seconds at a rate in frames a second, 0 being as fast as the sender goes.
     fn trial(&mut self, sender: &Sender, rate: f64, seconds: u64, scraper: Option<Scraper>) -> Trial;
 }
 
 /// `tcpdump -w /dev/null`: started for each load, since it counts at its end.
-pub(crate) struct Tcpdump;
+pub(crate) struct Tcpdump {
+    /// MiB of its ring.
+    ring: u64,
+    quota: Option<Quota>,
+}
 
 impl Tcpdump {
     /// If it is installed.
-    pub(crate) fn new() -> Option<Self> {
+    pub(crate) fn new(ring: u64, quota: Option<Quota>) -> Option<Self> {
         let there = pinned(1, "tcpdump").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        there.is_ok_and(|status| status.success()).then_some(Self)
+        there.is_ok_and(|status| status.success()).then_some(Self { ring, quota })
     }
 }
 
 impl Program for Tcpdump {
-    fn name(&self) -> &'static str {
-        "tcpdump -w /dev/null"
+    fn name(&self) -> String {
+        "tcpdump -w /dev/null".to_owned()
     }
 
     fn trial(&mut self, sender: &Sender, rate: f64, seconds: u64, _: Option<Scraper>) -> Trial {
         let mut command = pinned(1, "tcpdump");
         // Without -Z it would give /dev/null to a user of its own.
-        command.args("-i port0 -n -s 0 -B 65536 -Z root -w /dev/null".split(' '));
+        command.args("-i port0 -n -s 0 -Z root -w /dev/null -B".split(' ')).arg((self.ring * 1024).to_string());
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut says = BufReader::new(process.stderr.take().unwrap());
         let mut said = String::new();
@@ -83,7 +87,7 @@ impl Program for Tcpdump {
             assert!(says.read_line(&mut said).unwrap() > 0, "tcpdump ended: {said}");
         }
         let before = cpu(process.id());
-        let (sent, took) = sender.send(rate, seconds);
+        let (sent, took) = within(self.quota.as_ref(), process.id(), || sender.send(rate, seconds));
         std::thread::sleep(SETTLE);
         let cpu = cpu(process.id()) - before;
         kill(Pid::from_raw(process.id().cast_signed()), Signal::SIGINT).unwrap();
@@ -98,15 +102,22 @@ impl Program for Tcpdump {
 pub(crate) struct Sensor {
     process: Child,
     at: SocketAddr,
+    more: Vec<&'static str>,
+    quota: Option<Quota>,
     /// Held so that what the sensor says finds a reader.
     _says: BufReader<ChildStderr>,
 }
 
 impl Sensor {
     /// Starts it, with more words.
-    pub(crate) fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&'static str]) -> Self {
+        Self::start_within(more, None)
+    }
+
+    /// The same, with a share of a processor while it is sent to. Several workers have a core each.
+    pub(crate) fn start_within(more: &[&'static str], quota: Option<Quota>) -> Self {
         let own = std::env::var("WHITHER_BENCH_WATCH").unwrap_or_default();
-        let mut command = pinned(1, env!("CARGO_BIN_EXE_whither"));
+        let mut command = pinned((!more.contains(&"--workers")).then_some(1), env!("CARGO_BIN_EXE_whither"));
         command.args(["watch", "port0", "--listen", "127.0.0.1:0"]).args(more).args(own.split_ascii_whitespace());
         let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut says = BufReader::new(process.stderr.take().unwrap());
@@ -117,7 +128,7 @@ impl Sensor {
                 break rest.split('/').next().unwrap().parse().unwrap();
             }
         };
-        Self { process, at, _says: says }
+        Self { process, at, more: more.to_vec(), quota, _says: says }
     }
 
     /// Lets it meet many devices and names; returns how many frames that took, and how many of them were lost.
@@ -149,8 +160,8 @@ impl Sensor {
 }
 
 impl Program for Sensor {
-    fn name(&self) -> &'static str {
-        "whither watch"
+    fn name(&self) -> String {
+        ["whither watch"].iter().chain(&self.more).copied().collect::<Vec<_>>().join(" ")
     }
 
     fn trial(&mut self, sender: &Sender, rate: f64, seconds: u64, scraper: Option<Scraper>) -> Trial {
@@ -158,7 +169,7 @@ impl Program for Sensor {
         let at = self.at;
         let ((sent, took), mut scrapes) = std::thread::scope(|scope| {
             let scraping = scraper.map(|scraper| scope.spawn(move || scraper.scrape(at, Duration::from_secs(seconds))));
-            let sent = sender.send(rate, seconds);
+            let sent = within(self.quota.as_ref(), self.process.id(), || sender.send(rate, seconds));
             (sent, scraping.map_or_else(Vec::new, |thread| thread.join().unwrap()))
         });
         std::thread::sleep(SETTLE);
@@ -202,6 +213,18 @@ fn get(at: SocketAddr, gzip: bool) -> Vec<u8> {
     let head = String::from_utf8(answer).unwrap().to_ascii_lowercase();
     assert!(head.starts_with("http/1.1 200 ") && head.contains("content-encoding: gzip") == gzip, "{head}");
     body
+}
+
+/// Sends while a process has no more than a share of a processor, where there is one.
+fn within<T>(quota: Option<&Quota>, process: u32, send: impl FnOnce() -> T) -> T {
+    if let Some(quota) = quota {
+        quota.hold(process);
+    }
+    let sent = send();
+    if let Some(quota) = quota {
+        quota.free(process);
+    }
+    sent
 }
 
 /// Seconds of CPU of all threads that there are (Linux, `sched-stats.rst`: the first field is nanoseconds on a processor).

@@ -20,10 +20,12 @@ pub(crate) fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// A program that has a core of its own, where there are two; the sender has the first.
-pub(crate) fn pinned(core: usize, program: impl Into<OsString>) -> Command {
+/// A program that has a core of its own, where there are two; the sender has the first. Without a core it has all.
+pub(crate) fn pinned(core: impl Into<Option<usize>>, program: impl Into<OsString>) -> Command {
     let program = program.into();
-    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1) {
+    if let Some(core) = core.into()
+        && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1)
+    {
         let mut command = Command::new("taskset");
         command.args(["-c", &core.to_string()]).arg(program);
         command
@@ -60,6 +62,50 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+/// A share of a processor, by a control group; ended when dropped.
+pub(crate) struct Quota {
+    group: PathBuf,
+    rest: PathBuf,
+}
+
+impl Quota {
+    /// So many thousandths of a processor, in turns of 20 ms: a thousandth of a second is the least that the kernel gives out.
+    pub(crate) fn new(thousandths: u64) -> Result<Self, String> {
+        let (unified, cpu) = (Path::new("/sys/fs/cgroup"), Path::new("/sys/fs/cgroup/cpu"));
+        let is_unified = unified.join("cgroup.controllers").exists();
+        let rest = if is_unified { unified } else { cpu }.to_owned();
+        let group = rest.join(format!("whither-{}-bench", std::process::id()));
+        let (period, quota) = (20_000, 20 * thousandths);
+        let settings: &[(&str, String)] = &if is_unified {
+            vec![("cpu.max", format!("{quota} {period}"))]
+        } else {
+            vec![("cpu.cfs_period_us", period.to_string()), ("cpu.cfs_quota_us", quota.to_string())]
+        };
+        std::fs::create_dir(&group).map_err(|error| format!("no control group can be made: {error}"))?;
+        let made = Self { group, rest };
+        for (name, value) in settings {
+            std::fs::write(made.group.join(name), value).map_err(|error| format!("{name} cannot be set: {error}"))?;
+        }
+        Ok(made)
+    }
+
+    /// From now on a process has no more than that.
+    pub(crate) fn hold(&self, process: u32) {
+        std::fs::write(self.group.join("cgroup.procs"), process.to_string()).unwrap();
+    }
+
+    /// From now on it has what there is.
+    pub(crate) fn free(&self, process: u32) {
+        std::fs::write(self.rest.join("cgroup.procs"), process.to_string()).unwrap();
+    }
+}
+
+impl Drop for Quota {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.group);
     }
 }
 

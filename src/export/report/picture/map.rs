@@ -85,7 +85,8 @@ pub(in crate::export::report) fn legend() -> Markup {
     };
     html! { p.legend {
         (sign("consistent", "handshake times do not contradict the databases' country"))
-        (sign("refuted", "they contradict it: the server is elsewhere (some bytes or all)"))
+        (sign("part", "they contradict it for a part of the bytes: that server is elsewhere"))
+        (sign("refuted", "they contradict it: what was measured is elsewhere"))
         (sign("unmeasured", "not measured"))
         span.key { svg viewBox="0 0 44 44" width="18" height="18" aria-hidden="true" { path d="M8 22h28M22 8v28" stroke="#000" stroke-width="5" {} } " the sensor" }
         span.key { "The area of a sign grows with the bytes; the shares are of the device's bytes outside." }
@@ -100,7 +101,7 @@ fn marker(x: i64, y: i64, radius: i64, place: &Place) -> Markup {
     } }
 }
 
-/// A disc, a ring, or a crossed square: told apart without colour.
+/// A disc, a framed disc, a crossed square, or a ring: told apart without colour.
 fn shape(x: i64, y: i64, radius: i64, verdict: &str) -> Markup {
     html! {
         @match verdict {
@@ -114,18 +115,19 @@ fn shape(x: i64, y: i64, radius: i64, verdict: &str) -> Markup {
     }
 }
 
-/// The gravest verdict on a country.
+/// The verdict on a country; `part` where one server is refuted and another is not contradicted.
 fn verdict(place: &Place) -> &'static str {
     match (place.refuted_bytes, place.consistent_bytes) {
         (0, 0) => "unmeasured",
         (0, _) => "consistent",
-        _ => "refuted",
+        (_, 0) => "refuted",
+        _ => "part",
     }
 }
 
 fn dashes(verdict: &str) -> Option<&'static str> {
     match verdict {
-        "consistent" => None,
+        "consistent" | "part" => None,
         "refuted" => Some("4 10"),
         _ => Some("14 10"),
     }

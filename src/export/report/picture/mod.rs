@@ -21,7 +21,7 @@ const TURNS: [&str; 6] = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9",
 /// The colour of a verdict.
 fn colour(verdict: &str) -> &'static str {
     match verdict {
-        "consistent" => BLUE,
+        "consistent" | "part" => BLUE,
         "refuted" => VERMILLION,
         _ => GREY,
     }

@@ -19,6 +19,8 @@ const LETTERS: usize = 38;
 const MOST: usize = 32;
 /// Marks drawn.
 const MOST_MARKS: usize = 200;
+/// Marks of one device that have a line through its strips.
+const MOST_LINES: usize = 16;
 /// Distances of labels on the axis, seconds.
 const STEPS: [u64; 16] = [10, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000];
 
@@ -38,6 +40,10 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
                 path d={ "M" (x(*after)) " " (HEAD - 6) "V" (bottom) } stroke="#ddd" {}
                 text x=(x(*after)) y=(HEAD - 10) font-size="11" fill="#444" text-anchor="middle" { (words) }
             }
+            // Below the bars, and only a few of them: two hundred lines would be a curtain.
+            @if timeline.marks.len() <= MOST_LINES {
+                @for (after, _) in &timeline.marks { path d={ "M" (x(*after)) " " (HEAD) "V" (bottom) } stroke="#888" {} }
+            }
             @for (strip, row) in shown.iter().zip(0..) {
                 @let y = HEAD + ROW * row;
                 path d={ "M0 " (y) "H1000" } stroke="#eee" {}
@@ -52,8 +58,7 @@ pub(in crate::export::report) fn strips(timeline: &Timeline) -> Markup {
                 rect x=(x(*from)) y=(HEAD - 6) width=((x(*to) - x(*from)).max(1)) height="6" fill=(colour(phase)) { title { (phase) } }
             }
             @for (after, words) in timeline.marks.iter().take(MOST_MARKS) {
-                path d={ "M" (x(*after)) " " (HEAD - 6) "V" (bottom) } stroke="#000" { title { (words) } }
-                path d={ "M" (x(*after)) " " (HEAD - 3) "l3 3l-3 3l-3 -3z" } fill="#000" {}
+                path d={ "M" (x(*after)) " " (HEAD - 3) "l3 3l-3 3l-3 -3z" } fill="#000" { title { (words) } }
             }
             @for joined in &timeline.joins {
                 path d={ "M" (x(*joined)) " " (HEAD - 6) "V" (bottom) } stroke="#d55e00" stroke-width="1.2" stroke-dasharray="3 3" { title { "joined" } }
