@@ -32,7 +32,7 @@ TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bin
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip \
 	qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod xz:xz-utils
 
-.PHONY: run test demo bench lab lab-wifi mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb rust
+.PHONY: run test demo bench lab lab-wifi mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb schemathesis rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -131,7 +131,7 @@ reproducible: build-deps
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
-	@$(MAKE) --no-print-directory aioquic grafana-schema chdb
+	@$(MAKE) --no-print-directory aioquic grafana-schema chdb schemathesis
 
 build-deps: rust
 	@$(call need,$(BUILD))
@@ -158,6 +158,11 @@ grafana-schema:
 aioquic:
 	@test -d target/tools/python/aioquic || python3 -m pip install --quiet --target target/tools/python aioquic==1.7.2 || \
 	    echo "make: no aioquic; the tests that need it will say so" >&2
+
+# What holds the API to its description, in a folder of its own: it brings many packages.
+schemathesis:
+	@test -d target/tools/schemathesis/schemathesis || python3 -m pip install --quiet --target target/tools/schemathesis schemathesis==4.32.5 || \
+	    echo "make: no schemathesis; the test that needs it will say so" >&2
 
 # ClickHouse's engine for the test of its recipe, in the same way; it is large (500 MB).
 chdb:

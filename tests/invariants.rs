@@ -31,7 +31,7 @@ use whither::engine::event::{Detail, Event};
 use whither::engine::geo::{Country, GeoDb};
 use whither::engine::limits::Limits;
 use whither::engine::roster::{Entry, Roster};
-use whither::engine::snapshot::{Both, Class, Snapshot};
+use whither::engine::snapshot::{Both, Class, DestinationRow, INTERVALS, Recent, Snapshot, Timeline};
 use whither::engine::watchlist::Watchlist;
 use whither::export::{Scrape, prometheus};
 use whither::packet::{Frame, Link, Timestamp};
@@ -435,6 +435,14 @@ fn check(snapshot: &Snapshot, air: &Air, limits: &Limits) {
             "{}: destinations and pending make the total",
             device.id
         );
+        let bytes = |both: &Both| both.transmit.bytes + both.receive.bytes;
+        for row in snapshot.destinations.iter().filter(|row| row.device == device.id) {
+            let sum: u64 = row.timeline.intervals().map(|(_, bytes)| bytes).sum();
+            assert_eq!(sum, bytes(&row.total), "{}: the strip of {} makes its total", device.id, row.destination);
+            assert!(row.timeline.intervals().count() <= INTERVALS);
+        }
+        let recent: u64 = snapshot.last_packet.map_or(0, |last| device.recent.until(last).iter().sum());
+        assert!(recent <= bytes(&device.total), "{}: the last hour is part of the total", device.id);
         let outside = device.visibility.iter().filter(|(class, _)| !matches!(class, Class::Local | Class::Multicast));
         let outside: u64 = outside.map(|(_, some)| some.transmit.bytes + some.receive.bytes).sum();
         assert_eq!(device.services.iter().map(|(_, bytes)| bytes).sum::<u64>(), outside, "{}: services make what goes outside", device.id);
@@ -512,7 +520,7 @@ fn check_order(before: &Snapshot, after: &Snapshot) {
         }
         for row in before.destinations.iter().filter(|row| row.device == device.id) {
             let same = |now: &&_| {
-                let now: &whither::engine::snapshot::DestinationRow = now;
+                let now: &DestinationRow = now;
                 (&now.device, &now.destination, now.origin, now.place, now.asn)
                     == (&row.device, &row.destination, row.origin, row.place, row.asn)
             };
@@ -777,6 +785,15 @@ fn a_year_later_everything_is_the_same() {
             frames.iter().map(|(time, link, data)| (Timestamp::from_nanos(time.as_nanos() + YEAR), *link, data.clone())).collect();
         let told = |frames: &[_], shift: u64| {
             let (mut snapshot, events) = snapped(frames, usize::MAX);
+            // A year is a multiple of 32 minutes, and of no wider interval.
+            let strip = |row: &DestinationRow| -> Vec<(u64, u64)> {
+                let begins = |(minute, bytes)| if row.timeline.width() <= 32 { (minute - shift / 60_000_000_000, bytes) } else { (0, 0) };
+                row.timeline.intervals().map(begins).collect()
+            };
+            let strips: Vec<_> = snapshot.destinations.iter().map(strip).collect();
+            let hours: Vec<_> = snapshot.devices.iter().map(|row| row.recent.until(snapshot.last_packet.unwrap())).collect();
+            snapshot.destinations.iter_mut().for_each(|row| row.timeline = Timeline::default());
+            snapshot.devices.iter_mut().for_each(|row| row.recent = Recent::default());
             let back = |time: &mut Timestamp| *time = Timestamp::from_nanos(time.as_nanos() - shift);
             snapshot.last_packet.as_mut().map(back);
             snapshot.devices.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
@@ -785,13 +802,14 @@ fn a_year_later_everything_is_the_same() {
             let same = snapshot.devices.iter_mut().flat_map(|row| &mut row.same_as);
             same.for_each(|same| [&mut same.silent, &mut same.begun, &mut same.told].into_iter().for_each(back));
             snapshot.destinations.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
+            snapshot.destinations.iter_mut().filter_map(|row| row.named.as_mut()).for_each(|(_, time)| back(time));
             snapshot.rhythms.iter_mut().flat_map(|row| [&mut row.first, &mut row.last]).flatten().for_each(back);
             snapshot.pulls.iter_mut().flat_map(|row| &mut row.pulls).for_each(|pull| back(&mut pull.begin));
             for memory in &mut snapshot.contacts {
                 [&mut memory.first, &mut memory.last].into_iter().for_each(back);
                 memory.contacts.iter_mut().for_each(|row| [&mut row.first, &mut row.last].into_iter().for_each(back));
             }
-            (snapshot, hosts(&events), events.len())
+            (snapshot, strips, hours, hosts(&events), events.len())
         };
         assert_eq!(told(&frames, 0), told(&later, YEAR), "{name}");
     }

@@ -10,7 +10,7 @@ use whither::engine::snapshot::{
 };
 use whither::export::record::RecordRow;
 use whither::export::state::StateRow;
-use whither::export::{InterfaceRow, Scrape, prometheus};
+use whither::export::{InterfaceRow, Scrape, Viewers, prometheus};
 use whither::packet::{Mac, Timestamp};
 
 /// Quotes, a backslash, a line break, NUL, an escape sequence and a letter outside ASCII.
@@ -31,6 +31,27 @@ fn promtool_finds_nothing() {
 }
 
 /// Rows in every family.
+fn destination(time: Timestamp, total: Both, place: Place) -> DestinationRow {
+    DestinationRow {
+        device: HOSTILE.into(),
+        destination: HOSTILE.into(),
+        origin: Origin::Sni,
+        place,
+        asn: Some(64_496),
+        organisation: None,
+        verdicts: [0, 1, 0],
+        services: Vec::new(),
+        location: None,
+        anycast: false,
+        flows: 2,
+        first: time,
+        last: time,
+        timeline: Timeline::default(),
+        named: None,
+        total,
+    }
+}
+
 fn scrape() -> Scrape {
     let time = Timestamp::from_nanos(1_632_200_090_123_456_789);
     let total = Both { transmit: Tally { packets: 3, bytes: 1_500 }, receive: Tally { packets: 4, bytes: 60_000 } };
@@ -62,24 +83,6 @@ fn scrape() -> Scrape {
         flows: [1, 2, 3, 4, 5, 6, 7],
         first_contacts: [1, 2, 3],
     };
-    let destination = DestinationRow {
-        device: HOSTILE.into(),
-        destination: HOSTILE.into(),
-        origin: Origin::Sni,
-        place,
-        asn: Some(64_496),
-        organisation: None,
-        verdicts: [0, 1, 0],
-        services: Vec::new(),
-        location: None,
-        anycast: false,
-        flows: 2,
-        first: time,
-        last: time,
-        timeline: Timeline::default(),
-        named: None,
-        total,
-    };
     let snapshot = Snapshot {
         quic_versions: vec![("1", 3)],
         malformed: vec![("dns", "pointer-loop", 2)],
@@ -87,7 +90,7 @@ fn scrape() -> Scrape {
         packets: 7,
         devices: vec![device],
         countries: vec![CountryRow { device: HOSTILE.into(), place, total }],
-        destinations: vec![destination],
+        destinations: vec![destination(time, total, place)],
         sightings: vec![SightingRow { device: HOSTILE.into(), ruleset: HOSTILE.into(), category: "telemetry", flows: 2 }],
         rtts: vec![RttRow { place, buckets: [0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 3], count: 4, sum: 2.75 }],
         skipped: vec![("malformed", 7)],
@@ -107,7 +110,8 @@ fn around(snapshot: Snapshot) -> Scrape {
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 7, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_000 });
     let record = Some(RecordRow { packets: 12_000, bytes: 9_000_000, dropped: 345 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox: vec![("landlock", true)] }
+    let (sandbox, viewers) = (vec![("landlock", true)], Some(Viewers::default()));
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox, viewers, ..Scrape::default() }
 }
 
 /// A rhythm that has all numbers.

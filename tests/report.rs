@@ -253,9 +253,11 @@ fn the_hash_is_that_of_the_file_and_one_device_can_be_asked_for() {
     let sum = Command::new("sha256sum").arg(LAB.path().join("lab.pcap")).output().unwrap().stdout;
     let sum = String::from_utf8(sum).unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(model()["header"]["captures"][0]["sha256"], *sum);
-    let one = whither(&["report", "lab.pcap", "--device", "mi10t-5g", "--json", "-"], LAB.path(), &[]);
+    let one = whither(&["report", "lab.pcap", "--device", "mi10t-5g", "--marks", "lab.marks", "--json", "-"], LAB.path(), &[]);
     let one: Value = serde_json::from_str(&one).unwrap();
     assert_eq!(one["devices"].as_array().unwrap().len(), 1);
+    let marks = one["marks"].as_array().unwrap();
+    assert!(!marks.is_empty() && marks.iter().all(|mark| mark["device"] == one["devices"][0]["id"]), "what was done to others is theirs");
     assert!(one["header"]["settings"].as_array().unwrap().iter().any(|setting| setting["name"] == "device"));
     let default = whither(&["report", "lab.pcap"], LAB.path(), &[]);
     assert!(default.starts_with("# Where the devices sent their data\n"), "Markdown when nothing else is asked for");

@@ -14,8 +14,8 @@ use whither::engine::event::Phase;
 use whither::export::report::{self, Comparison};
 use whither::sandbox;
 
-use super::captures;
 use super::report::{Bench, Form, check, read, write};
+use super::{Way, captures};
 
 /// Reads both sides and writes how they differ.
 pub(crate) fn run(mut asked: Compare) -> Result<()> {
@@ -32,18 +32,18 @@ pub(crate) fn run(mut asked: Compare) -> Result<()> {
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
     let mut readings = Vec::new();
     let told = if asked.files.is_empty() {
-        let [a, b] = sides.map(|side| read(&[side], &common, &bench, &[]));
+        let [a, b] = sides.map(|side| read(&[side], &common, &bench, &[], Way::Patient));
         let (a, b) = (a?, b?);
         let told = report::compare(&a.told(&asked.device)?, &b.told(&asked.device)?);
         readings.extend([a, b]);
         told
     } else if let Some(phases) = phases(&asked) {
-        let both = read(&asked.files, &common, &bench, &[])?;
+        let both = read(&asked.files, &common, &bench, &[], Way::Patient)?;
         let told = both.phases(&asked.device, phases)?;
         readings.push(both);
         told
     } else {
-        let both = read(&asked.files, &common, &bench, &[])?;
+        let both = read(&asked.files, &common, &bench, &[], Way::Patient)?;
         let told = report::compare(&both.told(std::slice::from_ref(&asked.a))?, &both.told(std::slice::from_ref(&asked.b))?);
         readings.push(both);
         told

@@ -4,10 +4,10 @@
 //! audited, so that nothing of all the others is kept; and once more without it, where packets are to be written. Road not taken:
 //! keeping in one reading what might be asked for, which has no bound.
 
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use whither::capture::file::{File, Item};
@@ -24,7 +24,7 @@ use whither::sandbox;
 
 use super::progress::Progress;
 use super::read::Filter;
-use super::{captures, engine, watchlists};
+use super::{Way, captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
@@ -37,7 +37,9 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
     if let Some(out) = &asked.evidence {
         refuse_input(out, &asked.files)?;
     }
-    let (snapshot, _) = read(&asked, engine(&common, false)?, &common, &mut Captures::default(), |_| {})?;
+    let called = |path: &Path| path.display().to_string();
+    let inputs = Inputs { paths: &asked.files, common: &common, way: Way::Patient, called, frames: u64::MAX };
+    let (snapshot, _) = inputs.read(engine(&common, false)?, &mut Captures::default(), |_| {})?;
     let device = ask::device(&asked.device, &snapshot).map_err(|words| anyhow!(words))?;
     let meant = ask::destination(&asked.destination, device, &snapshot).map_err(|words| anyhow!(words))?;
 
@@ -46,11 +48,14 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
     engine.audit(&device.id);
     let mut case = Case::new(device.id.clone(), meant);
     let mut captures = Captures::default();
-    let (snapshot, damages) = read(&asked, engine, &common, &mut captures, |event| case.take(event))?;
+    let (snapshot, damages) = inputs.read(engine, &mut captures, |event| case.take(event))?;
     let explanation = case.close(&asked.destination, &snapshot).map_err(|words| anyhow!(words))?;
 
     if let Some(out) = &asked.evidence {
-        let written = write(&asked, &common, out, &explanation.deciding(asked.all))?;
+        let cannot = || format!("cannot write the evidence to {}", out.display());
+        #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+        let file = std::fs::File::create(out).with_context(cannot)?;
+        let written = inputs.write(BufWriter::new(file), &explanation.deciding(asked.all)).with_context(cannot)?;
         eprintln!("whither: {} holds {written} packets", out.display());
     }
     let mut out = std::io::stdout().lock();
@@ -73,76 +78,87 @@ pub(super) fn refuse_input(out: &Path, files: &[impl AsRef<Path>]) -> Result<()>
     }
 }
 
-/// Reads the captures through an engine; what it knows at the end, and where the captures broke off.
-fn read(
-    asked: &Explain,
-    mut engine: Engine,
-    common: &Common,
-    captures: &mut Captures,
-    mut take: impl FnMut(Event),
-) -> Result<(Snapshot, Vec<String>)> {
-    let mut filter = Filter::new(common.filter.as_deref())?;
-    let mut damages = Vec::new();
-    for (path, mut file) in open(asked)? {
-        engine.begin();
-        captures.begin(&path.to_string_lossy());
-        let mut progress = Progress::of(path);
-        let read = file.read(&mut |item| match item {
-            Item::Frame(frame) => {
-                progress.step(frame.data.len());
-                let frame = Frame { number: captures.through(frame.number), ..frame };
-                if filter.takes(&frame) {
-                    engine.ingest(&frame);
-                    engine.events().for_each(&mut take);
+/// Captures that are read more than once.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub(super) paths: &'a [PathBuf],
+    pub(super) common: &'a Common,
+    pub(super) way: Way<'a>,
+    /// What they are called.
+    pub(super) called: fn(&Path) -> String,
+    /// So many frames count, those that a filter takes.
+    pub(super) frames: u64,
+}
+
+impl<'a> Inputs<'a> {
+    /// Through an engine; what it knows at the end, and where the captures broke off.
+    pub(super) fn read(&self, mut engine: Engine, captures: &mut Captures, mut take: impl FnMut(Event)) -> Result<(Snapshot, Vec<String>)> {
+        let mut filter = Filter::new(self.common.filter.as_deref())?;
+        let (mut damages, mut left) = (Vec::new(), self.frames);
+        for (path, mut file) in self.open()? {
+            engine.begin();
+            captures.begin(&(self.called)(path));
+            let mut progress = Progress::of(path, self.way);
+            let read = file.read(&mut |item| match item {
+                Item::Frame(frame) => {
+                    progress.step(frame.data.len());
+                    let frame = Frame { number: captures.through(frame.number), ..frame };
+                    if left > 0 && filter.takes(&frame) {
+                        left = left.saturating_sub(1);
+                        engine.ingest(&frame);
+                        engine.events().for_each(&mut take);
+                    }
                 }
+                Item::Unreadable(number, _) => {
+                    captures.through(number);
+                    if left > 0 {
+                        left = left.saturating_sub(1);
+                        engine.unreadable();
+                    }
+                }
+                Item::Mark(number, _) => {
+                    captures.through(number);
+                }
+            });
+            progress.end();
+            if let Err(damage) = read {
+                damages.push(format!("{}: {damage}", path.display()));
             }
-            Item::Unreadable(number, _) => {
-                captures.through(number);
-                engine.unreadable();
-            }
-            Item::Mark(number, _) => {
-                captures.through(number);
-            }
-        });
-        progress.end();
-        if let Err(damage) = read {
-            damages.push(format!("{}: {damage}", path.display()));
         }
+        engine.finish(take);
+        Ok((engine.snapshot(), damages))
     }
-    engine.finish(take);
-    Ok((engine.snapshot(), damages))
-}
 
-/// Writes the packets that are evidence; how many. They are found by their numbers, and by the filter that numbered none of them away.
-fn write(asked: &Explain, common: &Common, out: &Path, deciding: &Deciding) -> Result<u64> {
-    let cannot = || format!("cannot write the evidence to {}", out.display());
-    #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
-    let file = std::fs::File::create(out).with_context(cannot)?;
-    let mut writer = Writer::new(BufWriter::new(file)).with_context(cannot)?;
-    let mut filter = Filter::new(common.filter.as_deref())?;
-    let mut captures = Captures::default();
-    let (mut written, mut failed) = (0_u64, None);
-    for (path, mut file) in open(asked)? {
-        let name = printable(&path.to_string_lossy()).into_owned();
-        captures.begin(&name);
-        // Damage is told where the evidence was gathered.
-        let _ = file.read_linktypes(&mut |item, linktype| {
-            let Item::Frame(frame) = item else { return };
-            let through = captures.through(frame.number);
-            let Some(shown) = deciding.shows(through, ends(&frame)).filter(|_| failed.is_none() && filter.takes(&frame)) else { return };
-            let comments: Vec<String> = shown.iter().map(|words| format!("{name} packet {}: {words}", frame.number)).collect();
-            let captured = Captured { nanos: frame.time.as_nanos(), linktype, wire_len: frame.wire_len, data: frame.data };
-            failed = writer.packet(&name, captured, &comments).err();
-            written = written.saturating_add(1);
-        });
+    /// Writes the packets that are evidence; how many. They are found by their numbers, and by the filter that numbered none of them away.
+    pub(super) fn write(&self, out: impl Write, deciding: &Deciding) -> Result<u64> {
+        let mut writer = Writer::new(out)?;
+        let mut filter = Filter::new(self.common.filter.as_deref())?;
+        let mut captures = Captures::default();
+        let (mut written, mut failed) = (0_u64, None);
+        for (path, mut file) in self.open()? {
+            let name = printable(&(self.called)(path)).into_owned();
+            captures.begin(&name);
+            // Damage is told where the evidence was gathered.
+            let _ = file.read_linktypes(&mut |item, linktype| {
+                let Item::Frame(frame) = item else { return };
+                let through = captures.through(frame.number);
+                let Some(shown) = deciding.shows(through, ends(&frame)).filter(|_| failed.is_none() && filter.takes(&frame)) else {
+                    return;
+                };
+                let comments: Vec<String> = shown.iter().map(|words| format!("{name} packet {}: {words}", frame.number)).collect();
+                let captured = Captured { nanos: frame.time.as_nanos(), linktype, wire_len: frame.wire_len, data: frame.data };
+                failed = writer.packet(&name, captured, &comments).err();
+                written = written.saturating_add(1);
+            });
+        }
+        failed.map_or_else(|| writer.finish(), Err)?;
+        Ok(written)
     }
-    failed.map_or_else(|| writer.finish(), Err).with_context(cannot)?;
-    Ok(written)
-}
 
-/// All captures, opened before one is read: a misspelt name is told before an hour of reading.
-fn open(asked: &Explain) -> Result<Vec<(&Path, File)>> {
-    asked.files.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect()
+    /// All captures, opened before one is read: a misspelt name is told before an hour of reading.
+    fn open(&self) -> Result<Vec<(&'a Path, File)>> {
+        self.paths.iter().map(|path| Ok((path.as_path(), self.way.open(path)?))).collect()
+    }
 }
 
 /// Between whom a frame went, where it carries IP.

@@ -1,5 +1,6 @@
 //! One file for each command, and what they share.
 
+mod again;
 pub(crate) mod compare;
 pub(crate) mod explain;
 #[cfg(feature = "live")]
@@ -20,6 +21,7 @@ mod workers;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use whither::capture::file::File;
@@ -30,11 +32,35 @@ use whither::engine::geo::GeoDb;
 use whither::engine::limits::Limits;
 use whither::engine::roster::Roster;
 use whither::engine::watchlist::{self, Watchlist};
+use whither::export::again::Stop;
 use whither::export::state::State;
 use whither::export::web::Web;
 use whither::roster;
 #[cfg(feature = "live")]
 use whither::sandbox::{self, Needs, Sandbox};
+
+/// How captures are read: to their end, or until nobody waits for it any more.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// Somebody at a terminal waits.
+    Patient,
+    /// A viewer of the pages waits.
+    Until(&'a Arc<Stop>),
+}
+
+impl Way<'_> {
+    fn open(self, path: &Path) -> Result<File> {
+        let Way::Until(stop) = self else { return Ok(File::open(path)?) };
+        #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+        let file = std::fs::File::open(path).with_context(|| format!("{} cannot be read again", path.display()))?;
+        File::from_reader(again::Ending { input: file, stop: Arc::clone(stop) }).map_err(|words| anyhow!("{}: {words}", path.display()))
+    }
+
+    /// Whether it should end now.
+    fn is_over(self) -> bool {
+        matches!(self, Way::Until(stop) if stop.is_asked())
+    }
+}
 
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {

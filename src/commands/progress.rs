@@ -5,6 +5,8 @@ use std::path::Path;
 
 use whither::export::printable;
 
+use super::Way;
+
 /// Frames between two words about the progress.
 const STEP: u64 = 1 << 15;
 /// What a record of a capture takes beside its frame, bytes, more or less.
@@ -23,8 +25,8 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of a capture that is about to be read.
-    pub(super) fn of(path: &Path) -> Self {
-        let shown = std::io::stderr().is_terminal();
+    pub(super) fn of(path: &Path, way: Way<'_>) -> Self {
+        let shown = matches!(way, Way::Patient) && std::io::stderr().is_terminal();
         let all = if shown { std::fs::metadata(path).map_or(0, |meta| meta.len()) } else { 0 };
         let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
         Self { shown, name: printable(&name).into_owned(), all, read: 0, frames: 0 }

@@ -1,25 +1,30 @@
 //! `whither read`: captures through the engine, and what it knows at the end.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use whither::capture::file::{File, Item};
 use whither::config::{Cli, Common, Read};
+use whither::engine::Engine;
 use whither::engine::event::Event;
 use whither::engine::snapshot::Snapshot;
+use whither::export::feed::Feed;
 use whither::export::http::Server;
 use whither::export::log::EventLog;
 use whither::export::names::Names;
+use whither::export::web::Web;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
 use whither::packet::Frame;
 use whither::sandbox;
 
+use super::again::Files;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{captures, engine, recall, watchlists, web};
+use super::{Way, captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -37,7 +42,8 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         let words = "only one of --events -, --names -, --metrics - and --json can go to standard output; give the others a file";
         Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
     }
-    let server = if asked.serve { Some((bind(&common)?, web(common.web_config_file.as_deref())?)) } else { None };
+    let feed = asked.serve.then(|| Arc::new(Feed::new(common.sensor())));
+    let server = feed.as_ref().map(|feed| open(&common, feed, &asked.files)).transpose()?;
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
@@ -46,21 +52,49 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         .events
         .as_ref()
         .map(|path| EventLog::create(path, common.sensor()).with_context(|| format!("cannot write the events to {}", path.display())));
-    let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), failed: None };
+    let mut told = Told { log: log.transpose()?, names: asked.names.is_some().then(Names::default), feed: feed.clone(), failed: None };
     let mut engine = engine(&common, told.wanted())?;
     engine.watch_for(watchlists(&common.watchlist)?);
+    if told.feed.is_some() {
+        engine.tell_notable();
+    }
     let state = recall(std::slice::from_mut(&mut engine), &common)?;
 
     // With a speed the pages are up from the start, else when all is read.
     let (server, mut replay) = match (server, asked.speed) {
-        (Some(server), Some(factor)) => (None, Some(Replay::new(Pages::open(server, &common, Snapshot::default())?, factor))),
+        (Some(server), Some(factor)) => (None, Some(Replay::new(Pages::open(server, &common, Snapshot::default(), false)?, factor))),
         (server, _) => (server, None),
     };
 
+    let damages = pass(&mut files, &mut engine, &mut filter, &mut told, replay.as_mut());
+    engine.finish(|event| told.take(&event));
+    told.finish(asked.names.as_deref())?;
+    let snapshot = engine.snapshot();
+    drop(engine); // its tables make room for what is printed
+    let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
+    if let (Some(mut state), Some(folder)) = (state, &common.state) {
+        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
+    }
+    if let Some(replay) = replay {
+        replay.end(snapshot).until_stopped()?;
+    } else if let Some(server) = server {
+        Pages::open(server, &common, snapshot, true)?.until_stopped()?;
+    }
+    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// All captures through the engine; where they broke off.
+fn pass(
+    files: &mut [(File, PathBuf)],
+    engine: &mut Engine,
+    filter: &mut Filter,
+    told: &mut Told,
+    mut replay: Option<&mut Replay>,
+) -> Vec<String> {
     let mut damages = Vec::new();
-    for (file, path) in &mut files {
+    for (file, path) in files {
         engine.begin();
-        let mut progress = Progress::of(path);
+        let mut progress = Progress::of(path, Way::Patient);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
                 progress.step(frame.data.len());
@@ -74,6 +108,9 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
                 if engine.has_events() {
                     engine.events().for_each(|event| told.take(&event));
                 }
+                if let Some(feed) = &told.feed {
+                    feed.passed(1, Some(frame.time));
+                }
             }
             Item::Unreadable(..) => engine.unreadable(),
             Item::Mark(number, mark) => engine.mark(mark, number),
@@ -83,26 +120,15 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
             damages.push(format!("{}: {damage}", path.display()));
         }
     }
-    engine.finish(|event| told.take(&event));
-    told.finish(asked.names.as_deref())?;
-    let snapshot = engine.snapshot();
-    drop(engine); // its tables make room for what is printed
-    let snapshot = show(&asked, on_stdout > 0, &common, snapshot)?;
-    if let (Some(mut state), Some(folder)) = (state, &common.state) {
-        state.save(&snapshot.contacts).with_context(|| format!("cannot save the state in {}", folder.display()))?;
-    }
-    if let Some(replay) = replay {
-        replay.end(snapshot).until_stopped()?;
-    } else if let Some(server) = server {
-        Pages::open(server, &common, snapshot)?.until_stopped()?;
-    }
-    if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+    damages
 }
 
 /// Where events go.
 struct Told {
     log: Option<EventLog>,
     names: Option<Names>,
+    /// What the pages tell.
+    feed: Option<Arc<Feed>>,
     /// The log's first failure. The reading goes on, for the table; it is told at the end.
     failed: Option<std::io::Error>,
 }
@@ -120,6 +146,9 @@ impl Told {
         if let Some(names) = &mut self.names {
             names.take(event);
         }
+        if let Some(feed) = &self.feed {
+            feed.take(event);
+        }
     }
 
     fn finish(self, path: Option<&Path>) -> Result<()> {
@@ -136,9 +165,12 @@ impl Told {
     }
 }
 
-fn bind(common: &Common) -> Result<Server> {
+/// The pages, not up yet.
+fn open(common: &Common, feed: &Arc<Feed>, files: &[PathBuf]) -> Result<(Server, Web)> {
     let address = common.listen()?;
-    Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))
+    let server = Server::bind(address).with_context(|| format!("cannot listen on {address}; give another with --listen"))?;
+    let server = server.telling(Arc::clone(feed)).reading(Files::archive(files, common));
+    Ok((server, web(common.web_config_file.as_deref())?))
 }
 
 /// Prints what was asked for, and gives back what it is about.

@@ -25,7 +25,7 @@ use whither::sandbox;
 use super::explain::refuse_input;
 use super::progress::Progress;
 use super::read::Filter;
-use super::{captures, engine, marks, watchlists};
+use super::{Way, captures, engine, marks, watchlists};
 
 /// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
 const WITHIN: Duration = Duration::from_mins(1);
@@ -40,7 +40,7 @@ pub(crate) fn run(mut asked: Report) -> Result<()> {
     let settings: Vec<(&str, &String)> =
         asked.device.iter().map(|device| ("device", device)).chain(asked.ask.iter().map(|what| ("ask", what))).collect();
     let bench = Bench { marks: asked.marks.as_deref(), within: asked.within };
-    let mut read = read(&asked.files, &common, &bench, &settings)?;
+    let mut read = read(&asked.files, &common, &bench, &settings, Way::Patient)?;
     read.inputs.asked.clone_from(&asked.ask);
     let told = read.told(&asked.device)?;
     let wanted = outs.iter().all(Option::is_none);
@@ -115,11 +115,11 @@ pub(super) struct Bench<'a> {
 }
 
 /// Reads captures through one engine. `settings` are those beside the common ones.
-pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settings: &[(&str, &String)]) -> Result<Reading> {
+pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settings: &[(&str, &String)], way: Way<'_>) -> Result<Reading> {
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let paths = captures(paths)?;
-    let files = paths.iter().map(|path| Ok((path.as_path(), File::open(path)?))).collect::<Result<Vec<_>>>()?;
+    let files = paths.iter().map(|path| Ok((path.as_path(), way.open(path)?))).collect::<Result<Vec<_>>>()?;
     let mut inputs = inputs(common, bench, settings)?;
     let log = bench.marks.map(marks::read).transpose()?.unwrap_or_default();
     let mut engine = engine(common, true)?;
@@ -128,9 +128,9 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
     let mut gather = Gather::new();
     let mut damages = Vec::new();
     for (path, mut file) in files {
-        let mut capture = hashed(path)?;
+        let mut capture = hashed(path, way)?;
         engine.begin();
-        if let Err(damage) = through(path, &mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
+        if let Err(damage) = through(Progress::of(path, way), &mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
             capture.damage = Some(damage.to_string());
             damages.push(format!("{}: {damage}", path.display()));
         }
@@ -145,14 +145,13 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
 
 /// One capture through the engine.
 fn through(
-    path: &Path,
+    mut progress: Progress,
     file: &mut File,
     capture: &mut Capture,
     engine: &mut Engine,
     gather: &mut Gather,
     filter: &mut Filter,
 ) -> Result<(), Damage> {
-    let mut progress = Progress::of(path);
     let mut ends: Option<(Timestamp, Timestamp)> = None;
     let read = file.read(&mut |item| {
         if let Item::Mark(number, mark) = item {
@@ -199,17 +198,17 @@ fn inputs(common: &Common, bench: &Bench<'_>, more: &[(&str, &String)]) -> Resul
     let mut lists = Vec::new();
     for (list, path) in watchlists(&common.watchlist)?.iter().zip(common.watchlist.iter().map(Some).chain([None])) {
         let sha256 = match path {
-            Some(path) => hash(path)?.1,
+            Some(path) => hash(path, Way::Patient)?.1,
             None => hexadecimal(&Sha256::digest(include_bytes!("../../geoip/watchlist.tsv"))),
         };
         lists.push(Listing { name: list.ruleset().to_string(), sha256, rules: list.rules() });
     }
     let mut settings = Vec::new();
     for path in &common.geoip {
-        settings.push(("geoip".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+        settings.push(("geoip".to_owned(), format!("{}, {}", name(path), hash(path, Way::Patient)?.1)));
     }
     if let Some(path) = &common.devices {
-        settings.push(("devices".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+        settings.push(("devices".to_owned(), format!("{}, {}", name(path), hash(path, Way::Patient)?.1)));
     }
     settings.extend(lists.iter().map(|list| ("watchlist".to_owned(), format!("{}, {} rules, {}", list.name, list.rules, list.sha256))));
     settings.extend(common.local_net.iter().map(|net| ("local-net".to_owned(), net.to_string())));
@@ -217,7 +216,7 @@ fn inputs(common: &Common, bench: &Bench<'_>, more: &[(&str, &String)]) -> Resul
     settings.push(("by-address".to_owned(), common.by_address.to_string()));
     settings.extend(common.filter.iter().map(|filter| ("filter".to_owned(), filter.clone())));
     if let Some(path) = bench.marks {
-        settings.push(("marks".to_owned(), format!("{}, {}", name(path), hash(path)?.1)));
+        settings.push(("marks".to_owned(), format!("{}, {}", name(path), hash(path, Way::Patient)?.1)));
     }
     settings.extend(bench.within.map(|within| ("within".to_owned(), format!("{}s", within.0.as_secs()))));
     settings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())));
@@ -233,8 +232,8 @@ fn inputs(common: &Common, bench: &Bench<'_>, more: &[(&str, &String)]) -> Resul
     })
 }
 
-fn hashed(path: &Path) -> Result<Capture> {
-    let (bytes, sha256) = hash(path)?;
+fn hashed(path: &Path, way: Way<'_>) -> Result<Capture> {
+    let (bytes, sha256) = hash(path, way)?;
     Ok(Capture { name: name(path), bytes, sha256, ..Capture::default() })
 }
 
@@ -245,12 +244,12 @@ fn name(path: &Path) -> String {
 }
 
 /// A file's size and hash.
-fn hash(path: &Path) -> Result<(u64, String)> {
+fn hash(path: &Path, way: Way<'_>) -> Result<(u64, String)> {
     let cannot = || format!("cannot read {}", path.display());
     #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
     let mut file = std::fs::File::open(path).with_context(cannot)?;
     let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0_u64, vec![0; 1 << 18]);
-    loop {
+    while !way.is_over() {
         let count = file.read(&mut buffer).with_context(cannot)?;
         let Some(part) = buffer.get(..count).filter(|part| !part.is_empty()) else { break };
         hash.update(part);

@@ -21,20 +21,19 @@ const RENEWED: Duration = Duration::from_millis(250);
 /// The pages, up.
 pub(super) struct Pages {
     handle: Handle,
-    shown: Arc<Mutex<Snapshot>>,
+    shown: Arc<Mutex<(Snapshot, bool)>>,
 }
 
 impl Pages {
-    /// Puts the pages up, and says where.
-    pub(super) fn open((server, web): (Server, Web), common: &Common, snapshot: Snapshot) -> Result<Self> {
+    /// Puts the pages up, and says where. `finished` says that all is read.
+    pub(super) fn open((server, web): (Server, Web), common: &Common, snapshot: Snapshot, finished: bool) -> Result<Self> {
         let (scheme, address) = (web.scheme(), server.local_addr());
-        let sensor = common.sensor().to_owned();
-        let shown = Arc::new(Mutex::new(snapshot));
+        let (sensor, bench) = (common.sensor().to_owned(), common.location.map(|at| (at.latitude, at.longitude)));
+        let shown = Arc::new(Mutex::new((snapshot, finished)));
         let rows = Arc::clone(&shown);
-        let scrape = move || Scrape {
-            snapshot: rows.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            sensor: sensor.clone(),
-            ..Scrape::default()
+        let scrape = move || {
+            let (snapshot, finished) = rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Scrape { snapshot, sensor: sensor.clone(), bench, finished, ..Scrape::default() }
         };
         let handle = server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?;
         eprintln!("whither: look at {scheme}://{address}/ (metrics at {scheme}://{address}/metrics); stop with Ctrl-C");
@@ -42,8 +41,8 @@ impl Pages {
     }
 
     /// Shows this from now on.
-    fn show(&self, snapshot: Snapshot) {
-        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    fn show(&self, snapshot: Snapshot, finished: bool) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = (snapshot, finished);
     }
 
     /// Keeps them up until SIGINT or SIGTERM.
@@ -79,7 +78,7 @@ impl Replay {
             let now = Instant::now();
             if self.renewed.is_none_or(|last| now.duration_since(last) >= RENEWED) {
                 self.renewed = Some(now);
-                self.pages.show(known());
+                self.pages.show(known(), false);
             }
             let left = due.saturating_sub(now.duration_since(at));
             if left.is_zero() {
@@ -91,7 +90,7 @@ impl Replay {
 
     /// The pages, which show this now.
     pub(super) fn end(self, snapshot: Snapshot) -> Pages {
-        self.pages.show(snapshot);
+        self.pages.show(snapshot, true);
         self.pages
     }
 }

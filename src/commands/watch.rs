@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -18,6 +19,7 @@ use whither::engine::device::OurSide;
 use whither::engine::limits::Limits;
 use whither::engine::share::Share;
 use whither::engine::watchlist::Watchlist;
+use whither::export::feed::Feed;
 use whither::export::http::{Handle, Server};
 use whither::export::log::{EventLog, EventQueue, News};
 use whither::export::record::Stats as Recorded;
@@ -27,9 +29,14 @@ use whither::export::web::Web;
 use whither::export::{Scrape, printable};
 use whither::sandbox;
 
+use super::again::Files;
 use super::record::Beside;
 use super::workers::{self, State, Work, Workers};
 use super::{confine, databases, devices, losses, recall, watchlists, web};
+
+/// Why nobody can have the packets.
+const NO_CAPTURES: &str = "The sensor keeps no packets: what it remembers is here. With --record DIR it keeps the latest, \
+    and this gives their evidence.";
 
 /// Watches until told to stop.
 pub(crate) fn run(asked: Watch) -> Result<()> {
@@ -57,13 +64,17 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
     beside.open(&interface, (link, options.snaplen), &common)?;
 
     let (queue, writer) = events(&common)?.unzip();
+    let feed = Arc::new(Feed::new(common.sensor()));
     let (workers, kept) = engines(captures.len(), &interface, queue.is_some(), &common)?;
     let stats = (kept.as_ref().map(Kept::stats), beside.stats());
     let about = Scrape {
         sensor: common.sensor().to_owned(),
         sandbox: sandbox.layers.iter().map(|layer| (layer.name, layer.on)).collect(),
+        bench: common.location.map(|at| (at.latitude, at.longitude)),
         ..Scrape::default()
     };
+    let archive = common.record.as_ref().map(|folder| Files::ring(folder, &common)).ok_or(NO_CAPTURES);
+    let server = server.telling(Arc::clone(&feed)).reading(archive);
     let handle = serve((server, web), &workers, queue.clone(), stats, about)?;
     let keeper = kept.map(|kept| keep(kept, &workers)).transpose()?;
     let stop = signals(&workers, &common)?;
@@ -71,7 +82,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         "whither: watching {interface}; look at {scheme}://{at}/ (metrics at {scheme}://{at}/metrics); stop with Ctrl-C; {}",
         sandbox.line()
     );
-    let work = Work { workers: &workers, queue: queue.as_ref(), common: &common, stop: &stop, sandbox: &sandbox };
+    let work = Work { workers: &workers, queue: queue.as_ref(), feed: &feed, common: &common, stop: &stop, sandbox: &sandbox };
     let done = work.run(captures, beside);
 
     eprintln!("whither: {}", losses::told(&workers.row()));
@@ -113,6 +124,7 @@ fn engines(workers: usize, interface: &str, events: bool, common: &Common) -> Re
         }
         engine.watch_for(Arc::clone(&lists));
         engine.register(roster.clone());
+        engine.tell_notable();
         engines.push(engine);
     }
     let kept = recall(&mut engines, common)?;
@@ -153,12 +165,15 @@ fn serve(
     (stats, recorded): (Option<Arc<Stats>>, Option<Arc<Recorded>>),
     about: Scrape,
 ) -> Result<Handle> {
-    let workers = workers.clone();
+    let (workers, began) = (workers.clone(), workers::now());
     let scrape = move || {
         let (mut snapshot, row) = workers.told();
         snapshot.events_dropped = snapshot.events_dropped.saturating_add(queue.as_ref().map_or(0, EventQueue::dropped));
+        // Whole seconds, and few of many: what is shown is renewed when it changes.
+        let silent = workers::now().since(snapshot.last_packet.unwrap_or(began)).as_secs();
+        let silent = Some(Duration::from_secs(if silent < 10 { silent } else { silent - silent % 5 }));
         let (state, record) = (stats.as_deref().map(Stats::row), recorded.as_deref().map(Recorded::row));
-        Scrape { snapshot, capture: vec![row], state, record, ..about.clone() }
+        Scrape { snapshot, capture: vec![row], silent, state, record, ..about.clone() }
     };
     Ok(server.serve(scrape, Arc::new(AtomicBool::new(true)), web)?)
 }

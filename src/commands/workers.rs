@@ -15,9 +15,11 @@ use whither::capture::live::{Counters, Options};
 use whither::capture::watch::{Turn, Watch as Capture};
 use whither::config::Common;
 use whither::engine::Engine;
+use whither::engine::event::Event;
 use whither::engine::share::Share;
 use whither::engine::snapshot::Snapshot;
 use whither::export::InterfaceRow;
+use whither::export::feed::Feed;
 use whither::export::log::{AT_ONCE, EventQueue};
 use whither::packet::{Frame, Link, Timestamp};
 use whither::sandbox::{self, Sandbox};
@@ -148,6 +150,7 @@ pub(super) fn open(options: &Options, common: &Common) -> Result<Vec<Capture>> {
 pub(super) struct Work<'a> {
     pub(super) workers: &'a Workers,
     pub(super) queue: Option<&'a EventQueue>,
+    pub(super) feed: &'a Feed,
     pub(super) common: &'a Common,
     pub(super) stop: &'a AtomicBool,
     pub(super) sandbox: &'a Sandbox,
@@ -189,6 +192,7 @@ impl Work<'_> {
             beside,
             state,
             losses: Losses::default(),
+            passed: 0,
             counted: 0,
             known: now(),
             edition: None,
@@ -233,6 +237,8 @@ struct Worker<'a> {
     beside: Beside,
     state: &'a Mutex<State>,
     losses: Losses,
+    /// Packets that the pages were told of.
+    passed: u64,
     /// When its counters were asked for last, in units of [`COUNTED`].
     counted: u64,
     /// When the interface's addresses were asked for last.
@@ -243,8 +249,15 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn turn(&mut self) -> Result<()> {
-        let Work { workers, queue, common, .. } = self.work;
+        let Work { workers, queue, feed, common, .. } = self.work;
         let state = self.state;
+        let hand_over = |told: &mut Vec<Event>| {
+            told.iter().for_each(|event| feed.take(event));
+            match queue {
+                Some(queue) => queue.send(told),
+                None => told.clear(),
+            }
+        };
         // Taken at a batch's first packet, so that nobody waits while this thread does.
         let mut held: Option<MutexGuard<'_, State>> = None;
         let (beside, mut told) = (&mut self.beside, Vec::new());
@@ -256,10 +269,8 @@ impl Worker<'_> {
             }
             beside.frame(frame, engine);
             told.extend(engine.events());
-            if told.len() >= AT_ONCE
-                && let Some(queue) = queue
-            {
-                queue.send(&mut told);
+            if told.len() >= AT_ONCE {
+                hand_over(&mut told);
             }
         });
         let mut held = held.unwrap_or_else(|| lock(state));
@@ -284,11 +295,12 @@ impl Worker<'_> {
         let State { engine, row } = &mut *held;
         self.beside.turn(engine, row, time);
         told.extend(held.engine.events());
+        let (packets, last_packet) = (held.engine.packets(), held.engine.last_packet());
         let narrow = held.engine.share().map(Share::edition) != self.edition;
         drop(held);
-        if let Some(queue) = queue {
-            queue.send(&mut told);
-        }
+        hand_over(&mut told);
+        feed.passed(packets.saturating_sub(self.passed), last_packet);
+        self.passed = packets;
         if narrow {
             self.narrow();
         }
@@ -314,7 +326,7 @@ impl Worker<'_> {
 }
 
 /// The wall clock, a little behind.
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     #[expect(clippy::disallowed_methods, reason = "on a quiet live link no packet tells the time")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(BEHIND);
     Timestamp::default().plus(now)

@@ -283,6 +283,12 @@ impl Engine {
         self.core.events.take()
     }
 
+    /// When the last frame came.
+    #[must_use]
+    pub fn last_packet(&self) -> Option<Timestamp> {
+        self.last_packet
+    }
+
     /// Whether events wait.
     #[must_use]
     pub fn has_events(&self) -> bool {

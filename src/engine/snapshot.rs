@@ -484,6 +484,18 @@ impl Snapshot {
         of(&self.destinations, |row| (*row.device).cmp(device))
     }
 
+    /// A device's countries, by its label.
+    #[must_use]
+    pub fn countries_of(&self, device: &str) -> &[CountryRow] {
+        of(&self.countries, |row| (*row.device).cmp(device))
+    }
+
+    /// What a watchlist carries of a device's flows, by its label.
+    #[must_use]
+    pub fn sightings_of(&self, device: &str) -> &[SightingRow] {
+        of(&self.sightings, |row| (*row.device).cmp(device))
+    }
+
     /// A device's rhythms, by its label.
     #[must_use]
     pub fn rhythms_of(&self, device: &str) -> &[RhythmRow] {

@@ -6,7 +6,9 @@ use prometheus::proto::MetricType::{COUNTER, GAUGE};
 use serde::Serialize;
 
 use super::prometheus::{Family, Samples};
-use super::{ATTRIBUTION, Scrape, printable, rfc3339};
+use super::query::{Problem, Query};
+use super::viewing::Shown;
+use super::{ATTRIBUTION, Scrape, json, printable, rfc3339};
 use crate::engine::snapshot::{CONTACT_KINDS, ContactRow, Memory, Snapshot};
 
 /// Lines that `read` prints; the rest is in `--json`.
@@ -33,37 +35,16 @@ fn first_contacts(from: &Scrape, to: &mut Samples) {
 }
 
 /// The page `/api/v1/contacts`; `?device=` asks for one device.
-pub(super) fn page(scrape: Scrape, query: &str) -> Result<String, String> {
+pub(super) fn page(shown: &Shown, query: &Query) -> Result<String, Problem> {
     #[derive(Serialize)]
     struct Page<'a> {
         sensor: &'a str,
         attribution: &'static str,
         contacts: Vec<Contact<'a>>,
     }
-    let asked = query.split('&').find_map(|part| part.strip_prefix("device=")).map(decoded);
-    let mut contacts = rows(&scrape.snapshot);
-    contacts.retain(|row| asked.as_deref().is_none_or(|device| device == row.device));
-    let page = Page { sensor: &scrape.sensor, attribution: ATTRIBUTION, contacts };
-    let mut text = serde_json::to_string(&page).map_err(|error| error.to_string())?;
-    text.push('\n');
-    Ok(text)
-}
-
-/// A value in a query as it was meant (RFC 3986, 2.1; a space as forms write it).
-fn decoded(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|byte| char::from(*byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
-        let (byte, taken) = match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => (high << 4 | low, 2),
-            (b'+', ..) => (b' ', 0),
-            (other, ..) => (*other, 0),
-        };
-        bytes.push(byte);
-        rest = after.get(taken..).unwrap_or_default();
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let mut contacts = rows(&shown.scrape.snapshot);
+    contacts.retain(|row| query.text("device").is_none_or(|device| device == row.device));
+    json::text(&Page { sensor: &shown.scrape.sensor, attribution: ATTRIBUTION, contacts }).map_err(Problem::failed)
 }
 
 /// One contact, as the API and the summary show it.
@@ -127,12 +108,14 @@ pub fn lines(snapshot: &Snapshot) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::DEVICE;
     use crate::export::fixture::{self, HOSTILE};
 
     #[test]
     fn a_page_holds_the_contacts_of_all_or_of_the_device_asked_for() {
         let contacts = |query: &str| {
-            let value: serde_json::Value = serde_json::from_str(&page(fixture::scrape(), query).unwrap()).unwrap();
+            let query = Query::read(DEVICE, query).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&page(&Shown::of(fixture::scrape()), &query).unwrap()).unwrap();
             value["contacts"].as_array().unwrap().clone()
         };
         let all = contacts("");
@@ -140,15 +123,8 @@ mod tests {
         assert_eq!((&all[0]["kind"], &all[0]["value"], &all[0]["told"]), (&"country".into(), &"SG".into(), &true.into()));
         assert_eq!((&all[1]["value"], &all[1]["flows"]), (&"AS64496".into(), &2.into()));
         assert_eq!(all[3]["value"], HOSTILE);
-        assert_eq!(contacts("x=1&device=02%3a00:00:00:00%3A0A"), contacts("device=none"), "labels are as they are written");
-        assert_eq!(contacts("x=1&device=02%3a00:00:00:00%3A0a"), all);
-    }
-
-    #[test]
-    fn a_query_of_any_bytes_is_read() {
-        assert_eq!(decoded("a%20b+c%2"), "a b c%2");
-        assert_eq!(decoded("%ff%"), "\u{fffd}%");
-        assert_eq!(decoded(""), "");
+        assert_eq!(contacts("device=02%3a00:00:00:00%3A0A"), contacts("device=none"), "labels are as they are written");
+        assert_eq!(contacts("device=02%3a00:00:00:00%3A0a"), all);
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn write(event: &Event, usual: &mut Usual, out: &mut Vec<u8>) {
 }
 
 /// `event.action`; none for what is no line in the log.
-fn action(detail: &Detail) -> Option<&'static str> {
+pub(super) fn action(detail: &Detail) -> Option<&'static str> {
     Some(match detail {
         Detail::Charge(_) => return None,
         Detail::Dns { message, .. } if message.response => "dns-answer",

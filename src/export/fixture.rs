@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::record::RecordRow;
 use super::state::StateRow;
-use super::{InterfaceRow, Scrape};
+use super::{InterfaceRow, Scrape, Viewers};
 use crate::engine::event::{Mac, Timestamp};
 use crate::engine::geo::Country;
 use crate::engine::snapshot::{
@@ -219,5 +219,6 @@ pub(super) fn scrape() -> Scrape {
     let wlan = InterfaceRow { interface: "wlan0".to_owned(), up: true, packets: 12_345, dropped_kernel: 2, dropped_interface: 1 };
     let state = Some(StateRow { errors: 1, written: 1_632_200_060 });
     let record = Some(RecordRow { packets: 12_000, bytes: 9_000_000, dropped: 345 });
-    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox: vec![("landlock", true)] }
+    let (sandbox, viewers) = (vec![("landlock", true)], Some(Viewers { open: 2, dropped: 1 }));
+    Scrape { snapshot, capture: vec![wlan], sensor: "lab".to_owned(), state, record, sandbox, viewers, ..Scrape::default() }
 }

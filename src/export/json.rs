@@ -11,11 +11,14 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 
 use super::identity::{FactPart, SameAsPart};
-use super::{ATTRIBUTION, Scrape, VERSION, contacts, day, rfc3339, routine};
+use super::query::{Problem, Query};
+use super::viewing::Shown;
+use super::{ATTRIBUTION, VERSION, contacts, day, rfc3339, routine};
 use crate::engine::snapshot::{Both, CountryRow, DatabaseRow, DestinationRow, DeviceRow, PROTOCOLS, Snapshot, VERDICTS, Verdict};
 
 /// The page `/api/v1/devices`.
-pub(super) fn devices(scrape: Scrape) -> Result<String, String> {
+pub(super) fn devices(shown: &Shown, _: &Query) -> Result<String, Problem> {
+    let scrape = &shown.scrape;
     #[derive(Serialize)]
     struct Page<'a> {
         sensor: &'a str,
@@ -31,23 +34,33 @@ pub(super) fn devices(scrape: Scrape) -> Result<String, String> {
         devices: scrape.snapshot.devices.iter().map(Device::from).collect(),
         countries: scrape.snapshot.countries.iter().map(Country::from).collect(),
     })
+    .map_err(Problem::failed)
 }
 
 /// The page `/api/v1/destinations`.
-pub(super) fn destinations(scrape: Scrape) -> Result<String, String> {
+pub(super) fn destinations(shown: &Shown, query: &Query) -> Result<String, Problem> {
+    let scrape = &shown.scrape;
+    let rows = match query.text("device") {
+        Some(device) => scrape.snapshot.destinations_of(device),
+        None => &scrape.snapshot.destinations,
+    };
+    let some = rows.iter().skip(query.count("offset").unwrap_or_default()).take(query.count("limit").unwrap_or(usize::MAX));
     #[derive(Serialize)]
     struct Page<'a> {
         sensor: &'a str,
         last_packet: Option<String>,
         attribution: &'static str,
+        total: usize,
         destinations: Vec<Destination<'a>>,
     }
     text(&Page {
         sensor: &scrape.sensor,
         last_packet: last_packet(&scrape.snapshot),
         attribution: ATTRIBUTION,
-        destinations: scrape.snapshot.destinations.iter().map(Destination::from).collect(),
+        total: rows.len(),
+        destinations: some.map(Destination::from).collect(),
     })
+    .map_err(Problem::failed)
 }
 
 /// All rows of a snapshot as one object, for `read --json`. The same snapshot gives the same bytes.
@@ -263,14 +276,14 @@ mod tests {
 
     #[test]
     fn devices_and_destinations_are_told_in_the_words_of_the_metrics() {
-        let page = parsed(&devices(fixture::scrape()).unwrap());
+        let page = parsed(&devices(&Shown::of(fixture::scrape()), &Query::default()).unwrap());
         let phone = &page["devices"][0];
         assert_eq!(phone["device"], "02:00:00:00:00:0a");
         assert_eq!(phone["addresses"][1], "2001:db8::10");
         assert_eq!((&phone["receive_bytes"], &phone["pending_bytes"]), (&1_200_500.into(), &300.into()));
         assert_eq!((&phone["flows"]["tls"], &phone["flows"]["doq"]), (&3.into(), &0.into()));
         assert_eq!(page["countries"][0]["country"], "SG");
-        let page = parsed(&destinations(fixture::scrape()).unwrap());
+        let page = parsed(&destinations(&Shown::of(fixture::scrape()), &Query::default()).unwrap());
         let row = &page["destinations"][1];
         assert_eq!((&row["destination"], &row["origin"], &row["asn"]), (&"example.org".into(), &"sni".into(), &64_496.into()));
         assert_eq!(row["first_seen"], "2021-09-21T04:53:21.000000000Z");

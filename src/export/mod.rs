@@ -1,20 +1,28 @@
 //! The only way out: metrics, pages, event lines, the table of `read` and the evidence of `explain`.
 //!
 //! Pulled: a page is a function of a [`Scrape`], which owns its data, and one row in [`ROUTES`]. Pushed: [`log::EventLog`]
-//! writes each event as a line. Neither sees the engine, so nothing here can hold its lock while it formats.
+//! writes each event as a line, [`feed::Feed`] keeps the latest notable ones for the page. Neither sees the engine, so nothing here can hold its lock while it formats.
 //!
 //! Road not taken: a trait for exporters. Two shapes (a function of a snapshot, a function of an event) need none.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::engine::snapshot::Snapshot;
+use query::{Kind, Parameter, Problem, Query};
+use viewing::Shown;
 
+pub mod again;
 mod auth;
 mod community;
+mod connection;
 pub mod contacts;
+mod detail;
 mod dns;
 pub mod events;
+mod evidence;
 pub mod explain;
+pub mod feed;
 mod host;
 pub mod http;
 pub mod identity;
@@ -25,18 +33,26 @@ pub mod log;
 pub mod names;
 pub mod noise;
 pub mod notable;
+mod outlines;
+mod overview;
+mod pack;
 mod patience;
 pub mod pcapng;
+mod places;
 pub mod prometheus;
+pub mod query;
 pub mod record;
 pub mod report;
 pub mod rotate;
+mod router;
 mod routine;
 mod safe;
 mod sandbox;
 pub mod state;
+mod stream;
 pub mod table;
 mod tls;
+pub mod viewing;
 pub mod visibility;
 pub mod web;
 
@@ -65,7 +81,7 @@ pub struct InterfaceRow {
 }
 
 /// Everything that one scrape tells, owned: whoever makes it holds the engine's lock no longer than the copy takes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scrape {
     /// The engine's rows. Events that the log dropped are to be added to its `events_dropped`.
     pub snapshot: Snapshot,
@@ -79,6 +95,23 @@ pub struct Scrape {
     pub record: Option<record::RecordRow>,
     /// What confines the process, and whether it holds; empty when files are read.
     pub sandbox: Vec<(&'static str, bool)>,
+    /// Where the sensor stands, latitude and longitude in degrees, where it was told.
+    pub bench: Option<(f64, f64)>,
+    /// Since the last packet, or the start where there was none, by the wall clock; none where files are read.
+    pub silent: Option<Duration>,
+    /// The files are read to their end.
+    pub finished: bool,
+    /// The live streams of the server, where one runs.
+    pub viewers: Option<Viewers>,
+}
+
+/// The live streams of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// Open now.
+    pub open: u64,
+    /// That lost their places because they took nothing.
+    pub dropped: u64,
 }
 
 /// One page.
@@ -88,8 +121,19 @@ pub struct Route {
     pub path: &'static str,
     /// What it is.
     pub content_type: &'static str,
+    /// What may stand behind the question mark; none where nobody looks at it.
+    pub parameters: Option<&'static [Parameter]>,
     /// How it is made.
     pub page: Page,
+}
+
+impl Route {
+    /// Whether it has an answer, with an end, to whoever asks for nothing in particular.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let asks = self.parameters.is_some_and(|parameters| parameters.iter().any(|parameter| parameter.required));
+        !asks && !matches!(self.page, Page::Live)
+    }
 }
 
 /// How a page is made.
@@ -99,28 +143,92 @@ pub enum Page {
     Fixed(fn() -> String),
     /// A file that is compiled in. Browsers may keep it, and ask whether it is still the same.
     File(&'static [u8]),
+    /// The same, made when it is first asked for.
+    Made(fn() -> String),
     /// 503 until the first capture is open.
     Ready,
-    /// From a scrape.
-    Of(fn(Scrape) -> Result<String, String>),
-    /// From a scrape and what stands behind the question mark, which may be nothing.
-    Asked(fn(Scrape, &str) -> Result<String, String>),
+    /// From a scrape of this moment.
+    Fresh(fn(Scrape) -> Result<String, String>),
+    /// From the scrape that all viewers are shown.
+    Shown(fn(&Shown, &Query) -> Result<String, Problem>),
+    /// The notable events.
+    Heard,
+    /// The live stream.
+    Live,
+    /// From the captures, read again.
+    Again(Form),
 }
 
-/// Every page that is served: one row each.
+/// What is made of captures that are read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The evidence for a row.
+    Evidence,
+    /// Its packets.
+    Packets,
+    /// The report on a device, as a page.
+    Report,
+    /// The same as JSON.
+    ReportJson,
+}
+
+/// A device, by its label.
+const OF_DEVICE: Parameter = Parameter { name: "device", kind: Kind::Text, required: false };
+const DEVICE: &[Parameter] = &[OF_DEVICE];
+const ONE_DEVICE: &[Parameter] = &[Parameter { required: true, ..OF_DEVICE }];
+const EVENTS: &[Parameter] = &[
+    OF_DEVICE,
+    Parameter { name: "action", kind: Kind::OneOf(&feed::NOTABLE), required: false },
+    AFTER,
+    Parameter { name: "limit", kind: Kind::Number(1, 1024), required: false },
+];
+const AFTER: Parameter = Parameter { name: "after", kind: Kind::Id, required: false };
+const ROWS: &[Parameter] = &[
+    OF_DEVICE,
+    Parameter { name: "limit", kind: Kind::Number(1, 65_536), required: false },
+    Parameter { name: "offset", kind: Kind::Number(0, 1_048_576), required: false },
+];
+const ORIGINS: &[&str] = &["sni", "quic", "host", "certificate", "dns", "ech", "none"];
+/// A row of the table.
+const ROW: [Parameter; 5] = [
+    Parameter { required: true, ..OF_DEVICE },
+    Parameter { name: "destination", kind: Kind::Text, required: true },
+    Parameter { name: "origin", kind: Kind::OneOf(ORIGINS), required: false },
+    Parameter { name: "country", kind: Kind::Text, required: false },
+    Parameter { name: "asn", kind: Kind::Number(0, u32::MAX as u64), required: false },
+];
+const EVIDENCE: &[Parameter] = &with(Parameter { name: "flows", kind: Kind::Number(0, 10_000), required: false });
+const PACKETS: &[Parameter] = &with(Parameter { name: "all", kind: Kind::Flag, required: false });
+
+const fn with(more: Parameter) -> [Parameter; 6] {
+    let [device, destination, origin, country, asn] = ROW;
+    [device, destination, origin, country, asn, more]
+}
+
+/// Every page that is served: one row each. `openapi.json` describes those of the API.
+#[rustfmt::skip] // a table
 pub const ROUTES: &[Route] = &[
-    Route { path: "/", content_type: HTML, page: Page::File(include_bytes!("page/index.html")) },
-    Route { path: "/assets/app.js", content_type: SCRIPT, page: Page::File(include_bytes!("page/app.js")) },
-    Route { path: "/assets/app.css", content_type: STYLE, page: Page::File(include_bytes!("page/app.css")) },
-    Route { path: "/assets/icon.svg", content_type: IMAGE, page: Page::File(include_bytes!("page/icon.svg")) },
-    Route { path: "/metrics", content_type: EXPOSITION, page: Page::Of(prometheus::live) },
-    Route { path: "/api/v1/devices", content_type: JSON, page: Page::Of(json::devices) },
-    Route { path: "/api/v1/destinations", content_type: JSON, page: Page::Of(json::destinations) },
-    Route { path: "/api/v1/contacts", content_type: JSON, page: Page::Asked(contacts::page) },
-    Route { path: "/api/v1/rhythm", content_type: JSON, page: Page::Of(routine::page) },
-    Route { path: "/api/v1/openapi.json", content_type: JSON, page: Page::File(include_bytes!("openapi.json")) },
-    Route { path: "/-/healthy", content_type: TEXT, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
-    Route { path: "/-/ready", content_type: TEXT, page: Page::Ready },
+    Route { path: "/", content_type: HTML, parameters: None, page: Page::File(include_bytes!("page/index.html")) },
+    Route { path: "/assets/app.js", content_type: SCRIPT, parameters: None, page: Page::File(include_bytes!("page/app.js")) },
+    Route { path: "/assets/app.css", content_type: STYLE, parameters: None, page: Page::File(include_bytes!("page/app.css")) },
+    Route { path: "/assets/icon.svg", content_type: IMAGE, parameters: None, page: Page::File(include_bytes!("page/icon.svg")) },
+    Route { path: "/metrics", content_type: EXPOSITION, parameters: None, page: Page::Fresh(prometheus::live) },
+    Route { path: "/api/v1/overview", content_type: JSON, parameters: Some(&[]), page: Page::Shown(overview::page) },
+    Route { path: "/api/v1/device", content_type: JSON, parameters: Some(ONE_DEVICE), page: Page::Shown(detail::page) },
+    Route { path: "/api/v1/evidence", content_type: JSON, parameters: Some(EVIDENCE), page: Page::Again(Form::Evidence) },
+    Route { path: "/api/v1/evidence.pcapng", content_type: PCAPNG, parameters: Some(PACKETS), page: Page::Again(Form::Packets) },
+    Route { path: "/api/v1/report.html", content_type: HTML, parameters: Some(ONE_DEVICE), page: Page::Again(Form::Report) },
+    Route { path: "/api/v1/report.json", content_type: JSON, parameters: Some(ONE_DEVICE), page: Page::Again(Form::ReportJson) },
+    Route { path: "/api/v1/events", content_type: JSON, parameters: Some(EVENTS), page: Page::Heard },
+    Route { path: "/api/v1/stream", content_type: STREAM, parameters: Some(&[AFTER]), page: Page::Live },
+    Route { path: "/api/v1/devices", content_type: JSON, parameters: Some(&[]), page: Page::Shown(json::devices) },
+    Route { path: "/api/v1/destinations", content_type: JSON, parameters: Some(ROWS), page: Page::Shown(json::destinations) },
+    Route { path: "/api/v1/contacts", content_type: JSON, parameters: Some(DEVICE), page: Page::Shown(contacts::page) },
+    Route { path: "/api/v1/rhythm", content_type: JSON, parameters: Some(&[]), page: Page::Shown(routine::page) },
+    Route { path: "/api/v1/outlines", content_type: JSON, parameters: Some(&[]), page: Page::Made(outlines::page) },
+    Route { path: "/api/v1/openapi.json", content_type: JSON, parameters: Some(&[]), page: Page::File(include_bytes!("openapi.json")) },
+    Route { path: "/-/healthy", content_type: TEXT, parameters: None, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
+    Route { path: "/-/ready", content_type: TEXT, parameters: None, page: Page::Ready },
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -128,6 +236,8 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 const JSON: &str = "application/json";
+const PCAPNG: &str = "application/vnd.tcpdump.pcap";
+const STREAM: &str = "text/event-stream";
 const TEXT: &str = "text/plain; charset=utf-8";
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 

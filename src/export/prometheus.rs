@@ -12,7 +12,7 @@ mod samples;
 
 pub(super) use samples::Samples;
 
-use super::{REVISION, Scrape, VERSION, contacts, printable, record, routine, sandbox};
+use super::{REVISION, Scrape, VERSION, contacts, printable, record, routine, sandbox, stream};
 use crate::engine::snapshot::{Both, Origin, PROTOCOLS, RTT_BUCKETS, RttRow, VERDICTS};
 
 /// The exposition of a scrape. `process` adds this process's own `process_*`; without it the same scrape gives the same bytes.
@@ -57,7 +57,8 @@ pub(super) fn live(scrape: Scrape) -> Result<String, String> {
 
 /// All families; each table beside `FAMILIES` stands with what it tells.
 fn families() -> impl Iterator<Item = &'static Family> {
-    FAMILIES.iter().chain(contacts::FAMILIES).chain(record::FAMILIES).chain(&routine::FAMILIES).chain(sandbox::FAMILIES)
+    let more = [contacts::FAMILIES, record::FAMILIES, &routine::FAMILIES, sandbox::FAMILIES, stream::FAMILIES];
+    FAMILIES.iter().chain(more.into_iter().flatten())
 }
 
 /// One metric: its name without the prefix, its help, its labels, and how its samples come from a scrape.

@@ -6,9 +6,11 @@ use super::events::{destination, nanos};
 use super::json::{last_packet, text};
 use super::line::{Line, key};
 use super::prometheus::Family;
-use super::{ATTRIBUTION, Scrape, rfc3339};
+use super::query::{Problem, Query};
+use super::viewing::Shown;
+use super::{ATTRIBUTION, rfc3339};
 use crate::engine::event::{ConfigPull, RhythmNews};
-use crate::engine::snapshot::{Place, Pull, PullsRow, RhythmRow, SizeClass, Snapshot};
+use crate::engine::snapshot::{CoverageRow, Place, Pull, PullsRow, RhythmRow, SizeClass, Snapshot};
 use prometheus::proto::MetricType::{COUNTER, GAUGE};
 
 /// Rhythms of one device that have a metric; the most regular. The page and the summary have all.
@@ -96,7 +98,8 @@ pub(super) fn rhythm(seen: &RhythmNews, line: &mut Line<'_>) {
 }
 
 /// The page `/api/v1/rhythm`.
-pub(super) fn page(scrape: Scrape) -> Result<String, String> {
+pub(super) fn page(shown: &Shown, _: &Query) -> Result<String, Problem> {
+    let scrape = &shown.scrape;
     #[derive(Serialize)]
     struct Page<'a> {
         sensor: &'a str,
@@ -111,6 +114,7 @@ pub(super) fn page(scrape: Scrape) -> Result<String, String> {
         attribution: ATTRIBUTION,
         all: All::from(&scrape.snapshot),
     })
+    .map_err(Problem::failed)
 }
 
 /// Rhythms, pulls and coverage of a snapshot.
@@ -123,16 +127,8 @@ pub(super) struct All<'a> {
 
 impl<'a> From<&'a Snapshot> for All<'a> {
     fn from(snapshot: &'a Snapshot) -> Self {
-        let coverage = snapshot.coverage.iter().map(|row| Coverage {
-            device: &row.device,
-            seen_seconds: row.present.as_secs(),
-            associations: row.associations,
-            config_pulls: snapshot.pull_counts.iter().filter(|count| count.device == row.device).map(|count| count.pulls).sum(),
-            shared_config_flows: row.shared_flows,
-            shared_config_names: row.shared.iter().map(|name| &**name).collect(),
-        });
         Self {
-            coverage: coverage.collect(),
+            coverage: snapshot.coverage.iter().map(|row| Coverage::of(row, snapshot)).collect(),
             rhythms: snapshot.rhythms.iter().map(Rhythm::from).collect(),
             config_pulls: snapshot.pulls.iter().map(Pulls::from).collect(),
         }
@@ -140,7 +136,7 @@ impl<'a> From<&'a Snapshot> for All<'a> {
 }
 
 #[derive(Serialize)]
-struct Coverage<'a> {
+pub(super) struct Coverage<'a> {
     device: &'a str,
     seen_seconds: u64,
     associations: u64,
@@ -149,8 +145,21 @@ struct Coverage<'a> {
     shared_config_names: Vec<&'a str>,
 }
 
+impl<'a> Coverage<'a> {
+    pub(super) fn of(row: &'a CoverageRow, snapshot: &Snapshot) -> Self {
+        Self {
+            device: &row.device,
+            seen_seconds: row.present.as_secs(),
+            associations: row.associations,
+            config_pulls: snapshot.pull_counts.iter().filter(|count| count.device == row.device).map(|count| count.pulls).sum(),
+            shared_config_flows: row.shared_flows,
+            shared_config_names: row.shared.iter().map(|name| &**name).collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Rhythm<'a> {
+pub(super) struct Rhythm<'a> {
     device: &'a str,
     destination: &'a str,
     category: Option<&'static str>,
@@ -221,7 +230,7 @@ impl<'a> From<&'a RhythmRow> for Rhythm<'a> {
 }
 
 #[derive(Serialize)]
-struct Pulls<'a> {
+pub(super) struct Pulls<'a> {
     device: &'a str,
     name: &'a str,
     category: &'static str,
@@ -310,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_page_tells_rhythms_pulls_and_coverage() {
-        let page: serde_json::Value = serde_json::from_str(&page(fixture::scrape()).unwrap()).unwrap();
+        let page: serde_json::Value = serde_json::from_str(&page(&Shown::of(fixture::scrape()), &Query::default()).unwrap()).unwrap();
         let rhythm = &page["rhythms"][0];
         assert_eq!((&rhythm["period_seconds"], &rhythm["attach"]["beats_after"]), (&300.25.into(), &2.into()));
         let pull = &page["config_pulls"][0]["pulls"][1];

@@ -24,11 +24,18 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// Puts them on an answer.
+/// Puts them on an answer, which may say itself whether it may be kept.
 pub(super) fn put(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        if name != header::CACHE_CONTROL || !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
+}
+
+/// The same as lines, for an answer that is written without a library.
+pub(super) fn lines() -> String {
+    HEADERS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
 }
 
 /// Why a request gets no page.

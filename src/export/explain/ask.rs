@@ -37,6 +37,25 @@ pub(super) enum Part {
 }
 
 impl Meant {
+    /// Only the rows with this origin, country and AS, where they are given, in words of the API.
+    pub(in crate::export) fn narrow(&mut self, origin: Option<&str>, country: Option<&str>, asn: Option<u64>) {
+        self.rows.retain(|(_, of, place, number)| {
+            origin.is_none_or(|origin| of.as_str() == origin)
+                && country.is_none_or(|country| place.as_str() == country)
+                && asn.is_none_or(|asn| number.map(u64::from) == Some(asn))
+        });
+    }
+
+    /// Whether there is no row left.
+    pub(in crate::export) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Whether a row of the table is one of those that it may be in.
+    pub(in crate::export) fn is_row(&self, row: &DestinationRow) -> bool {
+        self.rows.contains(&key(row))
+    }
+
     /// Whether a charge is of it.
     pub(super) fn holds(&self, charge: &Charge, ends: Option<&Ends>) -> bool {
         let key = |row: &Key| *row.0 == *charge.destination && (row.1, row.2, row.3) == (charge.origin, charge.place, charge.asn);

@@ -1,11 +1,13 @@
 //! The evidence as JSON: the same as in words, all of it, with stable field names.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::captures::Captures;
 use super::{Entry, Explanation, Name, Part, Row, Server};
 use crate::engine::event::{Hit, Spot, Told};
-use crate::engine::snapshot::VERDICTS;
+use crate::engine::snapshot::{DestinationRow, VERDICTS};
 use crate::export::events::nanos;
 use crate::export::json::{Counts, Database, Destination, Device, Place, Total};
 use crate::export::line;
@@ -28,30 +30,52 @@ impl Explanation {
             },
             databases: self.databases.iter().map(Database::from).collect(),
             attribution: ATTRIBUTION,
-            rows: self
-                .rows
-                .iter()
-                .map(|(of_table, row)| Found {
-                    row: Destination::from(of_table),
-                    listed: row.listed(&self.listed).into_iter().map(Listed::from).collect(),
-                    sum: Total::from(&row.sum.total),
-                    sum_flows: row.sum.flows,
-                    sum_frames: row.sum.frames,
-                    sum_location_bytes: Counts(VERDICTS.iter().map(|verdict| verdict.as_str()).zip(row.sum.verdicts).collect()),
-                    is_the_row: matches!(self.part, Part::All) && row.sum.is(of_table),
-                    left_out: row.left_out,
-                    named: row.names().iter().map(|name| self.named(name, captures)).collect(),
-                    located: row.servers().iter().map(|server| located(server, captures)).collect(),
-                    counted: row.flows.iter().map(|entry| counted(entry, captures)).collect(),
-                    frames: frames(row, captures),
-                })
-                .collect(),
+            rows: self.found(captures, usize::MAX),
         };
         // Plain structs of text and numbers always serialise.
         serde_json::to_string(&told).unwrap_or_default()
     }
 
-    fn named<'a>(&'a self, name: &Name<'a>, captures: &'a Captures) -> Named<'a> {
+    /// The page `/api/v1/evidence`: at most `most` flows, frames, servers and namings of each row.
+    pub(in crate::export) fn page(&self, captures: &Captures, most: usize, generation: &str) -> String {
+        let packet = |spot| Packet::of(spot, captures);
+        let told = Shown {
+            generation,
+            source: "captures",
+            downloads: true,
+            words: None,
+            attribution: ATTRIBUTION,
+            databases: self.databases.iter().map(Database::from).collect(),
+            files: captures.names().collect(),
+            device: Device::from(&self.device),
+            learnt: self.learnt.iter().map(|fact| Fact { what: fact.what, value: &fact.value, by: packet(fact.by) }).collect(),
+            rows: self.found(captures, most),
+        };
+        // Plain structs of text and numbers always serialise.
+        serde_json::to_string(&told).unwrap_or_default()
+    }
+
+    fn found<'a>(&'a self, captures: &'a Captures, most: usize) -> Vec<Found<'a>> {
+        let found = |(of_table, row): &'a (DestinationRow, Row)| Found {
+            row: Destination::from(of_table),
+            listed: row.listed(&self.listed).into_iter().map(Listed::from).collect(),
+            sum: Total::from(&row.sum.total),
+            sum_flows: row.sum.flows,
+            sum_frames: row.sum.frames,
+            sum_location_bytes: Counts(VERDICTS.iter().map(|verdict| verdict.as_str()).zip(row.sum.verdicts).collect()),
+            is_the_row: matches!(self.part, Part::All) && row.sum.is(of_table),
+            left_out: row
+                .left_out
+                .saturating_add([&row.flows, &row.frames].map(|kept| kept.len().saturating_sub(most) as u64).iter().sum()),
+            named: row.names().iter().take(most).map(|name| self.named(name, captures, most)).collect(),
+            located: row.servers().iter().take(most).map(|server| located(server, captures)).collect(),
+            counted: row.flows.iter().take(most).map(|entry| counted(entry, captures)).collect(),
+            frames: row.frames.iter().take(most).map(|frame| Packet::of(frame.first, captures)).collect(),
+        };
+        self.rows.iter().map(found).collect()
+    }
+
+    fn named<'a>(&'a self, name: &Name<'a>, captures: &'a Captures, most: usize) -> Named<'a> {
         let mut by: Vec<Spot> = name.flows.iter().filter_map(|flow| flow.facts()?.named).collect();
         by.sort_unstable_by_key(|spot| spot.0);
         by.dedup_by_key(|spot| spot.0);
@@ -81,7 +105,7 @@ impl Explanation {
             name: name.name,
             origin: name.origin.as_str(),
             flows: name.flows.len(),
-            by: by.into_iter().map(|spot| Naming { packet: Packet::of(spot, captures), dns: answer(spot) }).collect(),
+            by: by.into_iter().take(most).map(|spot| Naming { packet: Packet::of(spot, captures), dns: answer(spot) }).collect(),
             others,
         }
     }
@@ -93,7 +117,7 @@ fn located<'a>(server: &Server<'a>, captures: &'a Captures) -> Located<'a> {
         address: server.address.to_string(),
         flows: server.flows.len(),
         verdict: server.location.verdict.as_str(),
-        words: &server.location.words,
+        words: server.location.words.as_str().into(),
         witnesses: Place::from(&server.location.witnesses),
         handshakes: least.map(|least| least.handshakes),
         rtt_ns: least.map(|least| nanos(least.rtt)),
@@ -118,10 +142,6 @@ fn counted<'a>(entry: &'a Entry, captures: &'a Captures) -> Counted<'a> {
     }
 }
 
-fn frames<'a>(row: &Row, captures: &'a Captures) -> Vec<Packet<'a>> {
-    row.frames.iter().map(|frame| Packet::of(frame.first, captures)).collect()
-}
-
 #[derive(Serialize)]
 struct Page<'a> {
     whither: &'static str,
@@ -136,26 +156,40 @@ struct Page<'a> {
 }
 
 #[derive(Serialize)]
-struct Found<'a> {
-    row: Destination<'a>,
-    listed: Vec<Listed<'a>>,
-    sum: Total,
-    sum_flows: u64,
-    sum_frames: u64,
-    sum_location_bytes: Counts,
-    is_the_row: bool,
-    left_out: u64,
-    named: Vec<Named<'a>>,
-    located: Vec<Located<'a>>,
-    counted: Vec<Counted<'a>>,
-    frames: Vec<Packet<'a>>,
+struct Shown<'a> {
+    generation: &'a str,
+    source: &'static str,
+    downloads: bool,
+    words: Option<&'static str>,
+    attribution: &'static str,
+    databases: Vec<Database<'a>>,
+    files: Vec<&'a str>,
+    device: Device<'a>,
+    learnt: Vec<Fact<'a>>,
+    rows: Vec<Found<'a>>,
 }
 
 #[derive(Serialize)]
-struct Packet<'a> {
-    file: &'a str,
-    packet: u64,
-    time: String,
+pub(in crate::export) struct Found<'a> {
+    pub(in crate::export) row: Destination<'a>,
+    pub(in crate::export) listed: Vec<Listed<'a>>,
+    pub(in crate::export) sum: Total,
+    pub(in crate::export) sum_flows: u64,
+    pub(in crate::export) sum_frames: u64,
+    pub(in crate::export) sum_location_bytes: Counts,
+    pub(in crate::export) is_the_row: bool,
+    pub(in crate::export) left_out: u64,
+    pub(in crate::export) named: Vec<Named<'a>>,
+    pub(in crate::export) located: Vec<Located<'a>>,
+    pub(in crate::export) counted: Vec<Counted<'a>>,
+    pub(in crate::export) frames: Vec<Packet<'a>>,
+}
+
+#[derive(Serialize)]
+pub(in crate::export) struct Packet<'a> {
+    pub(in crate::export) file: &'a str,
+    pub(in crate::export) packet: u64,
+    pub(in crate::export) time: String,
 }
 
 impl<'a> Packet<'a> {
@@ -166,18 +200,18 @@ impl<'a> Packet<'a> {
 }
 
 #[derive(Serialize)]
-struct Fact<'a> {
-    what: &'static str,
-    value: &'a str,
-    by: Packet<'a>,
+pub(in crate::export) struct Fact<'a> {
+    pub(in crate::export) what: &'static str,
+    pub(in crate::export) value: &'a str,
+    pub(in crate::export) by: Packet<'a>,
 }
 
 #[derive(Serialize)]
-struct Listed<'a> {
-    rule: &'a str,
-    ruleset: &'a str,
-    category: &'static str,
-    vendor: Option<&'a str>,
+pub(in crate::export) struct Listed<'a> {
+    pub(in crate::export) rule: &'a str,
+    pub(in crate::export) ruleset: &'a str,
+    pub(in crate::export) category: &'static str,
+    pub(in crate::export) vendor: Option<&'a str>,
 }
 
 impl<'a> From<&'a Hit> for Listed<'a> {
@@ -187,55 +221,55 @@ impl<'a> From<&'a Hit> for Listed<'a> {
 }
 
 #[derive(Serialize)]
-struct Named<'a> {
-    name: Option<&'a str>,
-    origin: &'static str,
-    flows: usize,
-    by: Vec<Naming<'a>>,
+pub(in crate::export) struct Named<'a> {
+    pub(in crate::export) name: Option<&'a str>,
+    pub(in crate::export) origin: &'static str,
+    pub(in crate::export) flows: usize,
+    pub(in crate::export) by: Vec<Naming<'a>>,
     /// Other names that DNS gave for the same addresses.
-    others: Vec<&'a str>,
+    pub(in crate::export) others: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Naming<'a> {
+pub(in crate::export) struct Naming<'a> {
     #[serde(flatten)]
-    packet: Packet<'a>,
-    dns: Option<Answer<'a>>,
+    pub(in crate::export) packet: Packet<'a>,
+    pub(in crate::export) dns: Option<Answer<'a>>,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    question: Option<&'a str>,
+pub(in crate::export) struct Answer<'a> {
+    pub(in crate::export) question: Option<&'a str>,
     #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    aliases: &'a [String],
-    ttl: u64,
+    pub(in crate::export) kind: Option<&'a str>,
+    pub(in crate::export) aliases: &'a [String],
+    pub(in crate::export) ttl: u64,
 }
 
 #[derive(Serialize)]
-struct Located<'a> {
-    address: String,
-    flows: usize,
-    verdict: &'static str,
-    words: &'a str,
-    witnesses: Place<'a>,
-    handshakes: Option<u32>,
-    rtt_ns: Option<u64>,
-    asked: Option<Packet<'a>>,
-    answered: Option<Packet<'a>>,
+pub(in crate::export) struct Located<'a> {
+    pub(in crate::export) address: String,
+    pub(in crate::export) flows: usize,
+    pub(in crate::export) verdict: &'static str,
+    pub(in crate::export) words: Cow<'a, str>,
+    pub(in crate::export) witnesses: Place<'a>,
+    pub(in crate::export) handshakes: Option<u32>,
+    pub(in crate::export) rtt_ns: Option<u64>,
+    pub(in crate::export) asked: Option<Packet<'a>>,
+    pub(in crate::export) answered: Option<Packet<'a>>,
 }
 
 #[derive(Serialize)]
-struct Counted<'a> {
-    first: Packet<'a>,
-    last: Packet<'a>,
-    transport: Option<String>,
-    client: Option<String>,
-    server: Option<String>,
-    name: Option<&'a str>,
-    visibility: Option<&'static str>,
-    location_verdict: Option<&'static str>,
-    rtt_ns: Option<u64>,
+pub(in crate::export) struct Counted<'a> {
+    pub(in crate::export) first: Packet<'a>,
+    pub(in crate::export) last: Packet<'a>,
+    pub(in crate::export) transport: Option<String>,
+    pub(in crate::export) client: Option<String>,
+    pub(in crate::export) server: Option<String>,
+    pub(in crate::export) name: Option<&'a str>,
+    pub(in crate::export) visibility: Option<&'static str>,
+    pub(in crate::export) location_verdict: Option<&'static str>,
+    pub(in crate::export) rtt_ns: Option<u64>,
     #[serde(flatten)]
-    total: Total,
+    pub(in crate::export) total: Total,
 }

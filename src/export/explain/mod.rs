@@ -6,7 +6,7 @@
 
 pub mod ask;
 pub mod captures;
-mod json;
+pub(super) mod json;
 mod packets;
 mod words;
 
@@ -126,6 +126,12 @@ impl Case {
         let row = |key: &Key| Row { key: key.clone(), flows: Vec::new(), frames: Vec::new(), sum: Sum::default(), left_out: 0 };
         let rows = meant.rows.iter().map(row).collect();
         Self { device, meant, rows, kept: 0, answers: Vec::new(), learnt: Vec::new(), listed: Vec::new(), names: Vec::new() }
+    }
+
+    /// The device's label.
+    #[must_use]
+    pub fn device(&self) -> &str {
+        &self.device
     }
 
     /// Takes in an event; most are of others.

@@ -40,7 +40,7 @@ pub fn draft(inputs: Inputs, snapshot: &Snapshot, gather: &Gather, wanted: &[Arc
         }
     }
     let blind_spots = blind::spots(&header, &devices);
-    Report { format: "whither-report/1", header, marks: said::marks(gather), devices, blind_spots, limits: blind::LIMITS.to_vec() }
+    Report { format: "whither-report/1", header, marks: said::marks(gather, &rows), devices, blind_spots, limits: blind::LIMITS.to_vec() }
 }
 
 fn header(inputs: Inputs, snapshot: &Snapshot, gather: &Gather) -> Header {

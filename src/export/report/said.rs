@@ -5,7 +5,7 @@ use super::model::{MarkRow, PhaseRow};
 use super::phases::{Grounds, Phases, begun};
 use super::words::clean;
 use crate::engine::event::{Phase, Timestamp};
-use crate::engine::snapshot::Snapshot;
+use crate::engine::snapshot::{DeviceRow, Snapshot};
 use crate::export::rfc3339;
 
 /// The phases of a device, given by its label.
@@ -30,9 +30,9 @@ pub(super) fn rows(phases: &Phases) -> Vec<PhaseRow> {
     phases.spans().iter().map(row).collect()
 }
 
-/// All marks, in the order of time.
-pub(super) fn marks(gather: &Gather) -> Vec<MarkRow> {
-    let mut marks: Vec<&Mark> = gather.marks.iter().collect();
+/// The marks of some devices and of all, in the order of time.
+pub(super) fn marks(gather: &Gather, told: &[&DeviceRow]) -> Vec<MarkRow> {
+    let mut marks: Vec<&Mark> = gather.marks.iter().filter(|mark| told.iter().any(|row| mark.is_of(&row.id))).collect();
     marks.sort_by_key(|mark| mark.time); // stable
     let row = |mark: &Mark| MarkRow {
         time: time(mark.time),

@@ -375,6 +375,9 @@ fn files(seeds: &mut Seeds) {
     for (name, text) in [
         ("get", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip;q=0.5, br\r\n\r\n"),
         ("query", "GET /api/v1/contacts?device=%30%3&x HTTP/1.0\r\n\r\n"),
+        ("events", "GET /api/v1/events?limit=9&after=0f-1&action=device&device=%C4%8D HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ("evidence", "GET /api/v1/evidence?device=a&destination=b&asn=1&flows=2 HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ("known", "GET /assets/app.js HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: W/\"x\", *\r\n\r\n"),
         ("head", "HEAD http://[::1]:1/api/v1/devices HTTP/1.1\r\nHost: [::1]:1\r\n\r\n"),
         ("chunked", "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n1\r\nx\r\n0\r\n\r\n"),
         ("two", "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /-/ready HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YTpi\r\n\r\n"),

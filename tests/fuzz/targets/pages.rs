@@ -9,13 +9,19 @@ use std::sync::{Arc, LazyLock};
 
 use libfuzzer_sys::fuzz_target;
 use whither::export::Scrape;
+use whither::engine::event::{Detail, Event};
+use whither::export::feed::Feed;
 use whither::export::http::Server;
 use whither::export::web::Web;
+use whither::packet::Timestamp;
 
 static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     let server = Server::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
     let address = server.local_addr();
-    let handle = server.serve(Scrape::default, Arc::new(true.into()), Web::default()).expect("a thread");
+    let feed = Arc::new(Feed::new("fuzz"));
+    let joins = Event { time: Timestamp::default(), packet: 1, device: "a".into(), mac: None, ends: None, detail: Detail::Association };
+    feed.take(&joins);
+    let handle = server.telling(feed).serve(Scrape::default, Arc::new(true.into()), Web::default()).expect("a thread");
     std::mem::forget(handle); // until the process ends
     address
 });
