@@ -7,10 +7,12 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     reason = "a test talks to the program it started and should stop at the first surprise"
 )]
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -135,4 +137,45 @@ fn schemathesis_finds_nothing() {
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
     assert!(said.contains(&format!("Tested: {}", ROUTES.iter().filter(|route| route.path.starts_with("/api/")).count() - 1)), "{said}");
+}
+
+/// What a page gets of the captures: the row itself, the packets and the report, each as a file to save.
+#[test]
+fn evidence_is_the_row_and_comes_with_its_packets() {
+    let folder = tempfile::tempdir().unwrap();
+    let sensor = sensor(folder.path());
+    let get = |path: &str| {
+        let mut stream = TcpStream::connect(&sensor.address).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        (String::from_utf8(bytes[..end].to_vec()).unwrap().to_lowercase(), bytes[end + 4..].to_vec())
+    };
+    let asked = "device=d0:9c:7a:51:0e:2c&destination=xiaomi.com";
+    let (head, body) = get(&format!("/api/v1/evidence?{asked}&flows=2"));
+    let page: Value = serde_json::from_slice(&body).unwrap();
+    assert!(head.starts_with("http/1.1 200 ") && page["source"] == "captures", "{head}");
+    let rows = page["rows"].as_array().unwrap();
+    assert!(!rows.is_empty());
+    for row in rows {
+        assert_eq!((&row["is_the_row"], &row["row"]["destination"]), (&true.into(), &"xiaomi.com".into()));
+        let flows = row["sum_flows"].as_u64().unwrap();
+        let told = row["counted"].as_array().unwrap().len() as u64;
+        assert_eq!((told, row["left_out"].as_u64().unwrap()), (flows.min(2), flows - told));
+        assert_eq!(row["counted"][0]["first"]["file"], "lab.pcap", "without the way to it");
+    }
+    let (head, body) = get(&format!("/api/v1/evidence.pcapng?{asked}"));
+    assert!(head.contains("content-disposition: attachment; filename=\"whither-d0-9c-7a-51-0e-2c-xiaomi.com.pcapng\""), "{head}");
+    assert_eq!(body[..4], [0x0a, 0x0d, 0x0d, 0x0a], "pcapng");
+    let (head, body) = get("/api/v1/report.html?device=d0:9c:7a:51:0e:2c");
+    assert!(head.contains(".html\"") && body.starts_with(b"<!DOCTYPE html>"), "{head}");
+    let (_, body) = get("/api/v1/report.json?device=d0:9c:7a:51:0e:2c");
+    assert!(serde_json::from_slice::<Value>(&body).unwrap().is_object());
+    let (_, body) = get("/api/v1/device?device=d0:9c:7a:51:0e:2c");
+    let page: Value = serde_json::from_slice(&body).unwrap();
+    for row in page["destinations"].as_array().unwrap() {
+        let strip: u64 = row["timeline"].as_array().unwrap().iter().map(|bytes| bytes.as_u64().unwrap()).sum();
+        assert_eq!(strip, row["transmit_bytes"].as_u64().unwrap() + row["receive_bytes"].as_u64().unwrap(), "{}", row["destination"]);
+    }
 }

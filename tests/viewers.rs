@@ -8,12 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
+use whither::engine::Engine;
+use whither::engine::device::OurSide;
 use whither::engine::event::{Detail, Event};
+use whither::engine::geo::GeoDb;
+use whither::engine::limits::Limits;
 use whither::export::Scrape;
 use whither::export::feed::Feed;
 use whither::export::http::{Handle, Server};
 use whither::export::web::Web;
-use whither::packet::Timestamp;
+use whither::packet::{Frame, Link, Timestamp};
 
 struct Site {
     address: SocketAddr,
@@ -168,4 +172,68 @@ fn files_of_the_page_are_kept_as_long_as_they_are_the_same() {
     }
     let (head, _) = site.get("/api/v1/overview", "");
     assert!(head.contains("\r\ncache-control: no-store"), "what was seen is kept by no browser: {head}");
+}
+
+/// A rather full sensor: 200 devices, of which one has 500 destinations and the others as many as the table of accounts has room for.
+fn full() -> Scrape {
+    let mut lab = engine();
+    for device in 0..200_u8 {
+        let count = if device == 0 { 500 } else { 79 };
+        for number in 0..count {
+            lab.ingest(&Frame {
+                number: 1,
+                time: Timestamp::from_nanos(1_632_200_000_000_000_000 + u64::from(device) * 1_000_000_000),
+                link: Link::Ethernet,
+                wire_len: 60,
+                data: &syn(device, number),
+            });
+        }
+    }
+    Scrape { sensor: "bench".to_owned(), snapshot: lab.snapshot(), ..Scrape::default() }
+}
+
+fn engine() -> Engine {
+    Engine::new(Limits::default(), OurSide::default(), GeoDb::embedded().unwrap(), false)
+}
+
+/// A SYN of a device to one server of many, each in a network of its own.
+fn syn(device: u8, number: u16) -> Vec<u8> {
+    let [high, low] = number.to_be_bytes();
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 1, device, 8, 0];
+    frame.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 168, 0, device, 1 + low % 220, high.wrapping_mul(91), 7 + device, 9]);
+    frame.extend([200, low, 1, 187, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 255, 255, 0, 0, 0, 0]);
+    frame
+}
+
+/// The figures that it prints are those of this machine; what it holds is how much a viewer is sent.
+#[test]
+fn two_hundred_devices_are_a_small_answer() {
+    let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (address, scrape) = (server.local_addr(), full());
+    let rows = scrape.snapshot.destinations.len();
+    let _handle = server.serve(move || scrape.clone(), Arc::new(true.into()), Web::default()).unwrap();
+    let ask = |path: &str, more: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n").as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    };
+    for (path, plain, packed) in [
+        ("/api/v1/overview", 2 << 20, 200 << 10),
+        ("/api/v1/device?device=02:00:00:00:01:00", 1 << 20, 80 << 10),
+        ("/api/v1/destinations?limit=100", 120 << 10, 20 << 10),
+    ] {
+        #[expect(clippy::disallowed_methods, reason = "figures for a person; nothing is held against them")]
+        let began = std::time::Instant::now();
+        let sizes = [ask(path, "").len(), ask(path, "Accept-Encoding: gzip\r\n").len()];
+        let first = began.elapsed();
+        (0..10).for_each(|_| drop(ask(path, "Accept-Encoding: gzip\r\n")));
+        let words = format!(
+            "{rows} rows, {path}: {sizes:?} bytes plain and gzip; made in {first:?}, ten viewers more in {:?}\n",
+            began.elapsed() - first
+        );
+        let _ = std::io::stderr().write_all(words.as_bytes());
+        assert!(sizes[0] < plain && sizes[1] < packed, "{path}: {sizes:?}");
+    }
 }
