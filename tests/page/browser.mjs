@@ -83,6 +83,8 @@ export async function renewed(page) {
 
 /** Nothing is wider than the window, and no two texts lie over each other. */
 export async function whole(page, words) {
+  // What a size asks for is there with the first frame that is drawn of it.
+  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
   const wrong = await page.evaluate(() => {
     const wrong = [];
     const wide = document.documentElement.scrollWidth - innerWidth;
