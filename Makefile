@@ -32,7 +32,7 @@ TEST := ip:iproute2 ethtool:ethtool dnsmasq:dnsmasq-base busybox:busybox dig:bin
 	kdig:knot-dnsutils chromium-headless-shell:chromium-headless-shell python3:python3 pip3:python3-pip \
 	qemu-system-x86_64:qemu-system-x86 cpio:cpio depmod:kmod xz:xz-utils
 
-.PHONY: run test demo bench lab lab-wifi mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema chdb schemathesis rust
+.PHONY: run test demo bench lab lab-wifi mutated fuzz soak fmt lint deny sbom reproducible deps build-deps servers aioquic grafana-schema playwright chdb schemathesis rust
 .DEFAULT_GOAL := run
 
 run: build-deps
@@ -49,7 +49,7 @@ demo: build-deps
 	cargo build --release
 	@mkdir -p out
 	$(BINARY) simulate out/demo.pcap
-	$(BINARY) read --serve --speed 600 $(ARGS) out/demo.pcap
+	$(BINARY) read --serve --speed 600 --location 54.6872,25.2797 $(ARGS) out/demo.pcap
 
 bench: build-deps $(filter target/bench,$(BENCH_TRACES))
 	WHITHER_BENCH_TRACES=$(BENCH_TRACES) cargo bench $(addprefix --bench ,$(BENCHES))
@@ -131,7 +131,7 @@ reproducible: build-deps
 # Without the tools the tests that need them say that they are skipped; without a linker or libpcap nothing can be built.
 deps: build-deps servers
 	@$(call need,$(TEST)) || echo "make: going on without; the tests that need them will say so" >&2
-	@$(MAKE) --no-print-directory aioquic grafana-schema chdb schemathesis
+	@$(MAKE) --no-print-directory aioquic grafana-schema playwright chdb schemathesis
 
 build-deps: rust
 	@$(call need,$(BUILD))
@@ -153,6 +153,11 @@ grafana-schema:
 	    @grafana/schema@13.2.3 typescript@5.9.3 >/dev/null || echo "make: no Grafana types of npm; the test that needs them will say so" >&2
 	@test -d target/tools/grafana-sdk/grafana_foundation_sdk || python3 -m pip install --quiet --target target/tools/grafana-sdk \
 	    'grafana-foundation-sdk==1769699998!10.1.0' || echo "make: no Grafana SDK of PyPI; the test that needs it will say so" >&2
+
+# What drives Debian's Chromium over the page, and what looks whether everybody can use it; it brings no browser of its own.
+playwright:
+	@test -d target/tools/node/node_modules/axe-core || npm install --silent --no-audit --no-fund --prefix target/tools/node \
+	    playwright-core@1.65.1 axe-core@4.14.1 >/dev/null || echo "make: no playwright of npm; the tests of the page will say so" >&2
 
 # A server of HTTP/3 for the live test, from PyPI and for this tree alone.
 aioquic:

@@ -33,6 +33,8 @@ const INSIDE: &str = "WHITHER_TEST_INSIDE";
 /// A wait, in milliseconds, and how many of them are enough for the sensor to have taken what it was sent.
 const TURN: u16 = 100;
 const TURNS: usize = 300;
+/// A phone of the lab run.
+const PHONE: &str = "d0:9c:7a:51:0e:2c";
 
 fn skipped(why: &str) {
     eprintln!("\n*** SKIPPED: {why} ***\n");
@@ -178,29 +180,36 @@ fn replayed() {
     }
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let (lab, ring, headers) = (at("lab.pcap"), at("ring"), at("headers"));
+    let (lab, ring, headers, one) = (at("lab.pcap"), at("ring"), at("headers"), at("one"));
     whither(&["simulate", "--hours", "1", text(&lab)]);
     let lab_run = frames(std::slice::from_ref(&lab));
-    let both: Vec<Sensor> = [
+    let sensors: Vec<Sensor> = [
         &["--record", text(&ring), "--record-max-size", "100kB"][..],
         &["--record", text(&headers), "--record-headers", "--snaplen", "4096"],
+        &["--record", text(&one), "--record-device", PHONE],
     ]
     .iter()
     .map(|flags| Sensor::watch("ap0", flags).unwrap())
     .collect();
     let mut air = pcap::Capture::from_device("air0").unwrap().open().unwrap();
     lab_run.iter().for_each(|(_, _, data)| air.sendpacket(&data[..]).unwrap());
-    for sensor in both {
-        sensor.until("whither_record_packets_total", lab_run.len() as u64);
+    let phone = PHONE.split(':').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect::<Vec<_>>();
+    let of_phone: Vec<Kept> = lab_run.iter().filter(|(.., data)| data[..6] == phone || data[6..12] == phone).cloned().collect();
+    assert!(of_phone.len() > 100 && of_phone.len() < lab_run.len());
+    for (sensor, packets) in sensors.into_iter().zip([lab_run.len(), lab_run.len(), of_phone.len()]) {
+        sensor.until("whither_capture_packets_total{interface=\"ap0\"}", lab_run.len() as u64);
+        sensor.until("whither_record_packets_total", packets as u64);
         assert_eq!(sensor.metric("whither_record_dropped_packets_total"), 0);
         sensor.tell(Signal::SIGTERM);
-        assert!(sensor.end().contains("none lost"));
+        let said = sensor.end();
+        assert!(said.contains("none lost") && said.contains(&format!("whither: {packets} packets recorded, none dropped")), "{said}");
     }
     let files_of_ring = files(&ring).unwrap();
     assert!(files_of_ring.len() > 2, "{files_of_ring:?}");
     let recorded = frames(&files_of_ring);
     let bytes = |frames: &[Kept]| frames.iter().map(|(_, wire, data)| (*wire, data.clone())).collect::<Vec<_>>();
     assert_eq!(bytes(&recorded), bytes(&lab_run), "every packet, whole, in its order");
+    assert_eq!(bytes(&frames(&files(&one).unwrap())), bytes(&of_phone), "of one device");
 
     // The same packets in one file, with the times at which they passed.
     let plain = at("plain.pcapng");
@@ -312,7 +321,9 @@ fn marks_go_into_events_and_recording_and_a_killed_sensor_leaves_them_whole() {
     let report: Value = serde_json::from_str(&whither(&["report", text(&ring), "--json", "-"])).unwrap();
     let mark = &report["marks"][0];
     assert_eq!((&mark["text"], &mark["phase"]), (&"screen on".into(), &"in-use".into()));
-    assert!(report["header"]["captures"][0]["damage"].is_null());
+    let capture = &report["header"]["captures"][0];
+    assert!(capture["damage"].is_null());
+    assert_eq!(capture["drops"]["system"], 0, "also a killed sensor's file says what was lost, up to a minute before: {capture}");
 
     // Nobody is there now.
     let ran = Command::new(env!("CARGO_BIN_EXE_whither")).args(["mark", "x", "--mark-pipe", text(&pipe)]).output().unwrap();

@@ -112,9 +112,13 @@ impl Beside {
 
     /// Writes what waits.
     pub(super) fn finish(self) {
-        if let Some(recorder) = self.recorder {
-            recorder.finish();
-        }
+        let Some(recorder) = self.recorder else { return };
+        let stats = recorder.stats();
+        recorder.finish();
+        let row = stats.row();
+        let dropped =
+            if row.dropped == 0 { "none dropped".to_owned() } else { format!("{} DROPPED: the disk could not follow", row.dropped) };
+        eprintln!("whither: {} packets recorded, {dropped}", row.packets);
     }
 }
 

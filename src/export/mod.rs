@@ -33,9 +33,9 @@ pub mod log;
 pub mod names;
 pub mod noise;
 pub mod notable;
-mod outlines;
 mod overview;
 mod pack;
+mod page;
 mod patience;
 pub mod pcapng;
 mod places;
@@ -55,6 +55,7 @@ mod tls;
 pub mod viewing;
 pub mod visibility;
 pub mod web;
+mod world;
 
 /// What must stand where locations are shown (CC BY 4.0, the licence of the embedded databases).
 pub const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com)";
@@ -208,10 +209,6 @@ const fn with(more: Parameter) -> [Parameter; 6] {
 /// Every page that is served: one row each. `openapi.json` describes those of the API.
 #[rustfmt::skip] // a table
 pub const ROUTES: &[Route] = &[
-    Route { path: "/", content_type: HTML, parameters: None, page: Page::File(include_bytes!("page/index.html")) },
-    Route { path: "/assets/app.js", content_type: SCRIPT, parameters: None, page: Page::File(include_bytes!("page/app.js")) },
-    Route { path: "/assets/app.css", content_type: STYLE, parameters: None, page: Page::File(include_bytes!("page/app.css")) },
-    Route { path: "/assets/icon.svg", content_type: IMAGE, parameters: None, page: Page::File(include_bytes!("page/icon.svg")) },
     Route { path: "/metrics", content_type: EXPOSITION, parameters: None, page: Page::Fresh(prometheus::live) },
     Route { path: "/api/v1/overview", content_type: JSON, parameters: Some(&[]), page: Page::Shown(overview::page) },
     Route { path: "/api/v1/device", content_type: JSON, parameters: Some(ONE_DEVICE), page: Page::Shown(detail::page) },
@@ -225,16 +222,13 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/api/v1/destinations", content_type: JSON, parameters: Some(ROWS), page: Page::Shown(json::destinations) },
     Route { path: "/api/v1/contacts", content_type: JSON, parameters: Some(DEVICE), page: Page::Shown(contacts::page) },
     Route { path: "/api/v1/rhythm", content_type: JSON, parameters: Some(&[]), page: Page::Shown(routine::page) },
-    Route { path: "/api/v1/outlines", content_type: JSON, parameters: Some(&[]), page: Page::Made(outlines::page) },
+    Route { path: "/api/v1/outlines", content_type: JSON, parameters: Some(&[]), page: Page::Made(world::page) },
     Route { path: "/api/v1/openapi.json", content_type: JSON, parameters: Some(&[]), page: Page::File(include_bytes!("openapi.json")) },
     Route { path: "/-/healthy", content_type: TEXT, parameters: None, page: Page::Fixed(|| "whither is healthy.\n".to_owned()) },
     Route { path: "/-/ready", content_type: TEXT, parameters: None, page: Page::Ready },
 ];
 
 const HTML: &str = "text/html; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
-const IMAGE: &str = "image/svg+xml";
 const JSON: &str = "application/json";
 const PCAPNG: &str = "application/vnd.tcpdump.pcap";
 const STREAM: &str = "text/event-stream";

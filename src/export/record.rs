@@ -35,6 +35,8 @@ const BATCH: usize = 256 << 10;
 const QUEUE: usize = 64;
 /// Bytes written at once.
 const CHUNK: usize = 256 << 10;
+/// Nanoseconds after which a file says again what was lost, also where nothing was: a killed sensor's would say nothing.
+const TOLD: u64 = 60_000_000_000;
 /// Files in the ring at most, whatever their size. Stops: a sensor that starts again and again filling the directory.
 const MOST_FILES: usize = 10_000;
 /// How the files are called: `whither-00000042-20261130T101500Z.pcapng`.
@@ -254,8 +256,9 @@ struct Current {
     waiting: u64,
     /// What had been counted when it began.
     base: Counts,
-    /// What of that was told in it.
+    /// What of that was told in it, and when, nanoseconds since the epoch.
     told: Counts,
+    told_at: u64,
 }
 
 impl Ring {
@@ -333,7 +336,8 @@ impl Ring {
     fn put(&mut self, item: &Item, data: &[u8]) -> io::Result<()> {
         if let Item::Counts(nanos, counts) = item {
             (self.counted, self.counts) = (*nanos, *counts);
-            return self.tell_counts(false);
+            let due = self.current.as_ref().is_some_and(|current| nanos.saturating_sub(current.told_at) >= TOLD);
+            return self.tell_counts(due);
         }
         let room = self.room(data.len());
         let Some(current) = &mut self.current else {
@@ -399,7 +403,7 @@ impl Ring {
         let mut writer = Writer::noted(Vec::new(), &self.rules.notes)?;
         writer.describe(&self.rules.source)?;
         let base = Counts { recorder: self.stats.dropped.load(Ordering::Relaxed), ..self.counts };
-        self.current = Some(Current { file, path, writer, whole: 0, since, waiting: 0, base, told: Counts::default() });
+        self.current = Some(Current { file, path, writer, whole: 0, since, waiting: 0, base, told: Counts::default(), told_at: 0 });
         self.flush()
     }
 
@@ -421,7 +425,7 @@ impl Ring {
         if !always && since.lost() <= current.told.lost() {
             return Ok(());
         }
-        current.told = since;
+        (current.told, current.told_at) = (since, self.counted);
         current.writer.counts(self.counted, since)
     }
 

@@ -21,7 +21,7 @@ use super::pack::accepts_gzip;
 use super::query::{Problem, Query};
 use super::stream::Streams;
 use super::viewing::{Packed, Shown, Viewing};
-use super::{Page, ROUTES, Route, Scrape, feed};
+use super::{Page, ROUTES, Route, Scrape, feed, page};
 
 /// What answers are made of.
 pub(super) struct Site {
@@ -54,7 +54,11 @@ pub(super) fn router(site: &Arc<Site>) -> Router {
         });
         router.route(route.path, page)
     };
-    ROUTES.iter().fold(Router::new(), add).fallback(|| async { (StatusCode::NOT_FOUND, "No such page. / leads to all.\n") })
+    page::FILES
+        .iter()
+        .chain(ROUTES)
+        .fold(Router::new(), add)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "No such page. / leads to all.\n") })
 }
 
 async fn answer(route: &'static Route, site: &Arc<Site>, lasting: &Lasting, request: &Parts) -> Result<Response, Problem> {

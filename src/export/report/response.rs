@@ -2,7 +2,7 @@
 //!
 //! Road taken: of each destination the bytes S of the flows that begin within a window after each mark of one label; and the same sum for
 //! the whole series of marks shifted in a circle through the device's time, by every step of a second (of more where it was there for
-//! longer than a day or so). That keeps the distances of the marks and of the flows from each other, of which a phone has no regular ones. p is
+//! longer than a day or so). That keeps the marks as far from each other as they are, and the flows too: neither comes evenly. p is
 //! the share of the shifts that give S or more, the shift by nothing among them; it is exact, so the same inputs give the same
 //! digits. Over all destinations and labels p is corrected by Benjamini and Hochberg (J. R. Stat. Soc. B 57, 1995): q is the
 //! share of false ones to be expected among those with this q or less. Roads not taken: ten thousand random shifts, which are a
@@ -18,7 +18,7 @@ use super::words::{clean, milliseconds};
 use crate::engine::event::Timestamp;
 use crate::engine::snapshot::DeviceRow;
 
-/// Marks of a label below which nothing is said: three marks follow anything.
+/// Marks of a label below which nothing is said: something follows any three.
 const FEWEST: usize = 5;
 /// Shifts tried, at most: two weeks would be a million.
 const MOST_SHIFTS: u64 = 100_000;

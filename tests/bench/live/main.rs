@@ -73,7 +73,7 @@ fn inside() {
         }
     };
     let own = search(&mut section, &sender, &mut Sensor::start(&[]));
-    let Some(rate) = common.or(own) else { return section.put() };
+    let Some((rate, _)) = common.or(own) else { return section.put() };
 
     section.say(format!("\n{LOAD} s at {rate:.0} frames/s; CPU of the whole process:\n"));
     section.say("| program | sent | lost | of these told | CPU ns/frame | scrapes: number, median, longest |\n|---|---|---|---|---|---|");
@@ -114,18 +114,19 @@ fn limits(section: &mut Section, sender: &Sender) {
     }
     let one = search(section, sender, &mut Sensor::start_within(&["--buffer", "8"], quota(1).ok()));
     let two = search(section, sender, &mut Sensor::start_within(&["--buffer", "8", "--workers", "2"], quota(2).ok()));
-    if let (Some(one), Some(two)) = (one, two) {
-        section.say(format!("\nTwo workers carry {:.2} times what one carries.", two / one));
+    match (one, two) {
+        (Some((one, true)), Some((two, true))) => section.say(format!("\nTwo workers carry {:.2} times what one carries.", two / one)),
+        _ => section.say("\nWhere the sender is the limit, or another load, it does not show what a second worker is worth."),
     }
 }
 
-/// The highest rate without loss, also told; none if there is none.
-fn search(section: &mut Section, sender: &Sender, program: &mut dyn Program) -> Option<f64> {
+/// The highest rate without loss, also told, and whether the program is what limits it; none if there is none.
+fn search(section: &mut Section, sender: &Sender, program: &mut dyn Program) -> Option<(f64, bool)> {
     let most = program.trial(sender, 0.0, TRIAL, None);
     let (mut low, mut high) = (LEAST, most.rate());
     if most.lost() == 0 {
         section.say(format!("| {} | {high:.0} or more: as fast as the sender goes |", program.name()));
-        return Some(high);
+        return Some((high, false));
     }
     let mut best = None;
     for _ in 0..STEPS {
@@ -139,7 +140,7 @@ fn search(section: &mut Section, sender: &Sender, program: &mut dyn Program) -> 
     }
     let found = best.map_or_else(|| format!("below {high:.0}"), |rate| format!("{rate:.0}, and not {high:.0}"));
     section.say(format!("| {} | {found} |", program.name()));
-    best
+    best.map(|rate| (rate, true))
 }
 
 fn row(section: &mut Section, what: &str, trial: &Trial) {

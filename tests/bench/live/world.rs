@@ -11,6 +11,8 @@ use super::wire;
 
 /// Set in the copy of this program that runs inside the namespace.
 const INSIDE: &str = "WHITHER_BENCH_INSIDE";
+/// What stands beside it: the old controllers of processors, mounted together; empty where there is one tree of control groups.
+const GROUPS: &str = "WHITHER_BENCH_GROUPS";
 /// 16,120 destinations: near the most that are told apart (`Limits::accounts`), and with the devices' own series 50,000.
 const DEVICES: u16 = 620;
 const NAMES: u8 = 26;
@@ -53,7 +55,7 @@ impl Namespace {
     /// Runs this program inside it.
     pub(crate) fn run_again(&self) {
         let mut inside = Command::new("ip");
-        inside.args(["netns", "exec", &self.0]).arg(std::env::current_exe().unwrap()).env(INSIDE, "1");
+        inside.args(["netns", "exec", &self.0]).arg(std::env::current_exe().unwrap()).env(INSIDE, "1").env(GROUPS, controllers());
         let ended = inside.status().unwrap();
         assert!(ended.success(), "inside the namespace: {ended}");
     }
@@ -65,27 +67,46 @@ impl Drop for Namespace {
     }
 }
 
+/// The controllers of processors, as the old trees of control groups have them; not to be seen from inside.
+fn controllers() -> String {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let mut groups = mounts.lines().filter_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        [_, _, "cgroup", options, ..] => options.split(',').any(|option| option == "cpu").then_some(options),
+        _ => None,
+    });
+    let of_processors =
+        |options: &str| options.split(',').filter(|option| matches!(*option, "cpu" | "cpuacct")).collect::<Vec<_>>().join(",");
+    groups.next().map(of_processors).unwrap_or_default()
+}
+
 /// A share of a processor, by a control group; ended when dropped.
 pub(crate) struct Quota {
     group: PathBuf,
-    rest: PathBuf,
+    /// The tree of groups: `ip netns exec` covers the machine's own with a new `/sys`.
+    tree: tempfile::TempDir,
 }
 
 impl Quota {
     /// So many thousandths of a processor, in turns of 20 ms: a thousandth of a second is the least that the kernel gives out.
     pub(crate) fn new(thousandths: u64) -> Result<Self, String> {
-        let (unified, cpu) = (Path::new("/sys/fs/cgroup"), Path::new("/sys/fs/cgroup/cpu"));
-        let is_unified = unified.join("cgroup.controllers").exists();
-        let rest = if is_unified { unified } else { cpu }.to_owned();
-        let group = rest.join(format!("whither-{}-bench", std::process::id()));
-        let (period, quota) = (20_000, 20 * thousandths);
-        let settings: &[(&str, String)] = &if is_unified {
-            vec![("cpu.max", format!("{quota} {period}"))]
-        } else {
-            vec![("cpu.cfs_period_us", period.to_string()), ("cpu.cfs_quota_us", quota.to_string())]
+        let controllers = std::env::var(GROUPS).ok().filter(|controllers| !controllers.is_empty());
+        let tree = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        match &controllers {
+            Some(controllers) => mount.args(["-t", "cgroup", "-o", controllers, "none"]),
+            None => mount.args(["-t", "cgroup2", "none"]),
         };
-        std::fs::create_dir(&group).map_err(|error| format!("no control group can be made: {error}"))?;
-        let made = Self { group, rest };
+        let mounted = mount.arg(tree.path()).output().map_err(|error| format!("`mount` cannot be run: {error}"))?;
+        if !mounted.status.success() {
+            return Err(format!("control groups cannot be mounted: {}", String::from_utf8_lossy(&mounted.stderr).trim()));
+        }
+        let made = Self { group: tree.path().join(format!("whither-{}-bench", std::process::id())), tree };
+        std::fs::create_dir(&made.group).map_err(|error| format!("no control group can be made: {error}"))?;
+        let (period, quota) = (20_000, 20 * thousandths);
+        let settings: &[(&str, String)] = &match controllers {
+            Some(_) => vec![("cpu.cfs_period_us", period.to_string()), ("cpu.cfs_quota_us", quota.to_string())],
+            None => vec![("cpu.max", format!("{quota} {period}"))],
+        };
         for (name, value) in settings {
             std::fs::write(made.group.join(name), value).map_err(|error| format!("{name} cannot be set: {error}"))?;
         }
@@ -99,13 +120,14 @@ impl Quota {
 
     /// From now on it has what there is.
     pub(crate) fn free(&self, process: u32) {
-        std::fs::write(self.rest.join("cgroup.procs"), process.to_string()).unwrap();
+        std::fs::write(self.tree.path().join("cgroup.procs"), process.to_string()).unwrap();
     }
 }
 
 impl Drop for Quota {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir(&self.group);
+        let _ = Command::new("umount").arg(self.tree.path()).status();
     }
 }
 

@@ -1,37 +1,19 @@
 //! Countries on the map, with the verdict of the handshakes.
-//!
-//! Projection: Natural Earth (T. Patterson; polynomials by B. Šavrič, B. Jenny, 2011), which needs no more than products and sums of
-//! the coordinates: every machine rounds them alike. The outlines are Natural Earth's too, made coarse to what a page shows.
-
-use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
 use super::{BLUE, GREY, VERMILLION, colour};
-use crate::engine::border::rings;
 use crate::export::report::model::{Device, Place};
 use crate::export::report::words::{share, size};
+use crate::export::world::{HEIGHT, WIDTH, middles, outlines, project};
 
-/// Width and height of the drawing, units; the south ends before Antarctica.
-const WIDTH: f64 = 2_000.0;
-const HEIGHT: i64 = 900;
-/// The northern edge, radians of the projection's y.
-const TOP: f64 = 1.36;
-/// Points nearer than this to the last one are left out, units.
-const STEP: i64 = 3;
 /// Countries on one map.
 const MOST: usize = 40;
 
 /// The outlines of all countries, to be drawn once for a page; maps refer to it.
 pub(in crate::export::report) fn world() -> Markup {
-    let mut path = String::new();
-    rings(|country, ring| {
-        if country.as_str() != "AQ" {
-            trace(ring, &mut path);
-        }
-    });
     html! { svg.once aria-hidden="true" width="0" height="0" { defs {
-        path id="world" d=(path) {}
+        path id="world" d=(outlines()) {}
     } } }
 }
 
@@ -40,7 +22,10 @@ pub(in crate::export::report) fn map(device: &Device, bench: Option<[f64; 2]>) -
     let places: Vec<&Place> = device.countries.iter().filter(|place| place.code.len() == 2).take(MOST).collect();
     let bytes = |place: &Place| place.transmit_bytes.saturating_add(place.receive_bytes);
     let most = places.iter().map(|place| bytes(place)).max().unwrap_or_default();
-    let spots = anchors(&places);
+    let middles = middles();
+    // What has no outline stands at the edge.
+    let spot = |place: &&Place| middles.iter().find(|(country, _)| country.as_str() == place.code).map_or((30, HEIGHT - 30), |(_, at)| *at);
+    let spots: Vec<(i64, i64)> = places.iter().map(spot).collect();
     let here = bench.map(|[north, east]| project(north, east));
     let boxes: Vec<Box> = spots.iter().zip(&places).map(|((x, y), place)| around(*x, *y, radius(bytes(place), most))).collect();
     let mut labels = Vec::new();
@@ -176,99 +161,4 @@ fn label((x, y): (i64, i64), radius: i64, text: &str, own: usize, signs: &[Box],
         let free = !labels.iter().any(|(_, other)| at.meets(other));
         inside && free && !signs.iter().zip(0..).any(|(sign, number)| number != own && at.meets(sign))
     })
-}
-
-/// Degrees to units.
-fn project(north: f64, east: f64) -> (i64, i64) {
-    let (phi, lambda) = (north.to_radians(), east.to_radians());
-    let square = phi * phi;
-    let fourth = square * square;
-    let across = 0.8707 - 0.131_979 * square + fourth * (-0.013_791 + fourth * (0.003_971 * square - 0.001_529 * fourth));
-    let up = phi * (1.007_226 + square * (0.015_085 + fourth * (-0.044_475 + 0.028_874 * square - 0.005_916 * fourth)));
-    let unit = WIDTH / (2.0 * 0.8707 * std::f64::consts::PI);
-    ((WIDTH / 2.0 + lambda * across * unit).round() as i64, ((TOP - up) * unit).round() as i64)
-}
-
-/// A ring as a piece of a path, coarse; nothing of what is smaller than a point.
-fn trace(ring: &[(f64, f64)], path: &mut String) {
-    let mut points = ring.iter().map(|(north, east)| project(*north, *east));
-    let Some(first) = points.next() else { return };
-    let (mut last, mut piece, mut kept) = (first, format!("M{} {}l", first.0, first.1), 0);
-    for point in points {
-        let (x, y) = (point.0 - last.0, point.1 - last.1);
-        if x.abs() + y.abs() < STEP {
-            continue;
-        }
-        // A sign parts two numbers as well as a space does. Writing to a String cannot fail.
-        let _ = write!(piece, "{}{x}{}{y}", if x < 0 || kept == 0 { "" } else { " " }, if y < 0 { "" } else { " " });
-        (last, kept) = (point, kept + 1);
-    }
-    if kept >= 2 {
-        path.push_str(&piece);
-        path.push('z');
-    }
-}
-
-/// Where the signs of countries stand: the middle of each one's largest piece of land. What has no outline stands at the edge.
-fn anchors(places: &[&Place]) -> Vec<(i64, i64)> {
-    let mut best: Vec<(f64, (i64, i64))> = places.iter().map(|_| (0.0, (30, HEIGHT - 30))).collect();
-    rings(|country, ring| {
-        let Some(at) = places.iter().position(|place| place.code == country.as_str()) else { return };
-        let points: Vec<(f64, f64)> = ring.iter().map(|(north, east)| project(*north, *east)).map(|(x, y)| (x as f64, y as f64)).collect();
-        let (area, middle) = middle(&points);
-        if let Some(best) = best.get_mut(at).filter(|best| area > best.0 || best.0 == 0.0) {
-            *best = (area.max(f64::MIN_POSITIVE), middle);
-        }
-    });
-    best.into_iter().map(|(_, middle)| middle).collect()
-}
-
-/// A polygon's area and centre of gravity; of one without area, its first point.
-fn middle(points: &[(f64, f64)]) -> (f64, (i64, i64)) {
-    let Some(first) = points.first() else { return (0.0, (0, 0)) };
-    let next = points.iter().skip(1).chain([first]);
-    let (mut twice, mut x, mut y) = (0.0, 0.0, 0.0);
-    for (one, other) in points.iter().zip(next) {
-        let cross = one.0 * other.1 - other.0 * one.1;
-        twice += cross;
-        x += (one.0 + other.0) * cross;
-        y += (one.1 + other.1) * cross;
-    }
-    if twice == 0.0 {
-        return (0.0, (first.0 as i64, first.1 as i64));
-    }
-    (twice.abs() / 2.0, ((x / (3.0 * twice)).round() as i64, (y / (3.0 * twice)).round() as i64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_projection_is_where_its_authors_say() {
-        assert_eq!(project(0.0, 0.0), (1_000, 497));
-        assert_eq!(project(0.0, 180.0), (2_000, 497));
-        let (x, y) = project(54.6872, 25.2797);
-        assert!((1_100..1_140).contains(&x) && (130..180).contains(&y), "Vilnius at {x} {y}");
-    }
-
-    #[test]
-    fn the_world_is_small_enough_for_a_page_and_has_its_countries() {
-        let page = world().into_string();
-        assert!((20_000..120_000).contains(&page.len()), "{} bytes", page.len());
-        let place = |code: &str| Place {
-            code: code.to_owned(),
-            name: String::new(),
-            transmit_bytes: 1,
-            receive_bytes: 1,
-            unmeasured_bytes: 0,
-            consistent_bytes: 0,
-            refuted_bytes: 0,
-            anycast_bytes: 0,
-        };
-        let (sg, us) = (place("SG"), place("US"));
-        let spots = anchors(&[&sg, &us]);
-        let near = |(x, y): (i64, i64), (a, b): (i64, i64)| (x - a).abs() < 30 && (y - b).abs() < 30;
-        assert!(near(spots[0], project(1.35, 103.8)) && near(spots[1], project(40.0, -99.0)), "{spots:?}");
-    }
 }
