@@ -169,7 +169,7 @@ C
     truth join station="$1" mac="$(mac "$1")" bssid="$(bssid "$1")"
     step "$1 joined as $(mac "$1")"
 }
-wpa() { name=$1; shift; in_ns "$name" wpa_cli -p $RUN/"$name" -i wlan0 "$@"; }
+wpa() { of=$1; shift; in_ns "$of" wpa_cli -p $RUN/"$of" -i wlan0 "$@"; } # no `name`: the day has one
 joined() { wpa "$1" status | grep -q '^wpa_state=COMPLETED'; }
 bssid() { wpa "$1" status | sed -n 's/^bssid=//p'; }
 mac() { ip -n "$1" -o link show dev wlan0 | sed 's/.*link.ether \([^ ]*\).*/\1/'; }
