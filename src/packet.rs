@@ -5,6 +5,8 @@
 //! etherparse has no entry for (Linux cooked v1 and v2, BSD loopback, PPP, 802.11) are a few fixed bytes and are taken off here.
 //! Road not taken: IP reassembly. `etherparse`'s pool has no bound, and every byte can be charged without it.
 
+mod plain;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -261,7 +263,19 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// The reason why nothing of it can be charged to anybody.
+    #[inline]
     pub fn decode(frame: &Frame<'a>) -> Result<Self, Skip> {
+        if frame.link == Link::Ethernet
+            && let Some((macs, datagram)) = plain::read(frame.data)
+        {
+            let (number, time, wire_len) = (frame.number, frame.time, frame.wire_len);
+            return Ok(Self { number, time, wire_len, macs: Some(macs), group: false, body: Body::Ip(datagram) });
+        }
+        Self::decode_any(frame)
+    }
+
+    /// Reads the headers of any frame.
+    fn decode_any(frame: &Frame<'a>) -> Result<Self, Skip> {
         let mut packet =
             Self { number: frame.number, time: frame.time, wire_len: frame.wire_len, macs: None, group: false, body: Body::Link(0, &[]) };
         let data = frame.data;
@@ -450,6 +464,7 @@ fn is_later_fragment(v6: &LaxIpv6Slice<'_>) -> bool {
 }
 
 impl<'a> Datagram<'a> {
+    #[inline]
     fn transport(&mut self, data: &'a [u8]) {
         match self.protocol {
             TCP => {

@@ -1,8 +1,10 @@
 //! A pcap or pcapng file, plain or gzip-compressed.
 //!
 //! Road taken: `pcap-parser`, because one file may hold several interfaces of different link types and snap lengths (libpcap
-//! refuses those), and because reading files then needs no C library. Road not taken: `mmap`, which is unsafe on files that
-//! others may truncate.
+//! refuses those), and because reading files then needs no C library. The records of a pcap file that lie whole in the buffer are parsed
+//! where they are, one after another, by the library's own function; its iterator is asked for all else. Asked for each record, it cost
+//! as much as decoding the frame: a call through a table, a block of any kind, and half of all bytes moved to the buffer's begin. Roads
+//! not taken: `mmap`, which is unsafe on files that others may truncate; larger blocks and aligned reads, which changed nothing.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -11,9 +13,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
+use pcap_parser::nom::IResult;
 use pcap_parser::pcapng::Block;
 use pcap_parser::traits::PcapReaderIterator;
-use pcap_parser::{InterfaceDescriptionBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
+use pcap_parser::{InterfaceDescriptionBlock, LegacyPcapBlock, PcapBlockOwned, PcapError, PcapHeader, create_reader};
+use pcap_parser::{parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified};
 
 use super::statistics::{Lost, Statistics};
 use crate::mark::Mark;
@@ -71,6 +75,8 @@ pub enum Item<'a> {
 /// An open capture file.
 pub struct File {
     reader: Box<dyn PcapReaderIterator + Send>,
+    /// How a pcap file's records are written; none in a pcapng file.
+    records: Option<Records>,
     interfaces: Vec<Interface>,
     number: u64,
     last: Timestamp,
@@ -84,6 +90,15 @@ impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File").field("number", &self.number).finish_non_exhaustive()
     }
+}
+
+/// The ways to write a record of a pcap file.
+#[derive(Clone, Copy)]
+enum Records {
+    LittleEndian,
+    BigEndian,
+    /// With more fields in its header (Alexey Kuznetsov's format).
+    Modified,
 }
 
 #[derive(Clone, Copy)]
@@ -134,7 +149,7 @@ impl File {
             _ => "is not a pcap or pcapng capture".to_owned(),
         })?;
         let (last, statistics) = (Timestamp::default(), Statistics::default());
-        let mut file = Self { reader, interfaces: Vec::new(), number: 0, last, wanted: BUFFER, failed, statistics };
+        let mut file = Self { reader, records: None, interfaces: Vec::new(), number: 0, last, wanted: BUFFER, failed, statistics };
         file.check_link()?;
         Ok(file)
     }
@@ -144,6 +159,11 @@ impl File {
         if let Ok((used, PcapBlockOwned::LegacyHeader(header))) = self.reader.next() {
             let interface = Interface::of_pcap(&header);
             self.interfaces.push(interface);
+            self.records = Some(match (header.is_modified_format(), header.is_bigendian()) {
+                (true, _) => Records::Modified,
+                (false, true) => Records::BigEndian,
+                (false, false) => Records::LittleEndian,
+            });
             self.reader.consume(used);
             if interface.link.is_none() {
                 return Err(format!(
@@ -165,7 +185,7 @@ impl File {
     ///
     /// # Errors
     /// Where the capture breaks off, if it does.
-    pub fn read(&mut self, each: &mut dyn FnMut(Item<'_>)) -> Result<(), Damage> {
+    pub fn read(&mut self, each: &mut impl FnMut(Item<'_>)) -> Result<(), Damage> {
         self.read_linktypes(&mut |item, _| each(item))
     }
 
@@ -173,12 +193,12 @@ impl File {
     ///
     /// # Errors
     /// Where the capture breaks off, if it does.
-    pub fn read_linktypes(&mut self, each: &mut dyn FnMut(Item<'_>, i32)) -> Result<(), Damage> {
+    pub fn read_linktypes(&mut self, each: &mut impl FnMut(Item<'_>, i32)) -> Result<(), Damage> {
         while self.block(each)? {}
         Ok(())
     }
 
-    /// The time of the first frame; it and what stands before it are not handed over any more. None where there is none.
+    /// The time of the first frame; what was read to learn it is not handed over any more. None where there is none.
     pub fn begin(&mut self) -> Option<Timestamp> {
         let mut first = None;
         while first.is_none() {
@@ -194,9 +214,15 @@ impl File {
         first
     }
 
-    /// Takes in the next block; false at the end.
-    fn block(&mut self, each: &mut dyn FnMut(Item<'_>, i32)) -> Result<bool, Damage> {
+    /// Takes in the records at hand and the next block; false at the end.
+    fn block(&mut self, each: &mut impl FnMut(Item<'_>, i32)) -> Result<bool, Damage> {
         loop {
+            match self.records {
+                Some(Records::LittleEndian) => self.whole(parse_pcap_frame, each),
+                Some(Records::BigEndian) => self.whole(parse_pcap_frame_be, each),
+                Some(Records::Modified) => self.whole(parse_pcap_frame_modified, each),
+                None => {}
+            }
             match self.reader.next() {
                 Ok((used, block)) => {
                     self.statistics.note(&block);
@@ -225,6 +251,25 @@ impl File {
                 Err(_) => return Err(self.damage("the capture is damaged: no record can be read")),
             }
         }
+    }
+
+    /// Hands over a pcap file's records as long as they lie whole in the buffer.
+    fn whole(
+        &mut self,
+        parse: impl for<'a> Fn(&'a [u8]) -> IResult<&'a [u8], LegacyPcapBlock<'a>, PcapError<&'a [u8]>>,
+        each: &mut impl FnMut(Item<'_>, i32),
+    ) {
+        let Some((interface, link)) = self.interfaces.first().and_then(|interface| Some((interface, interface.link?))) else { return };
+        let data = self.reader.data();
+        let mut rest = data;
+        while let Ok((after, record)) = parse(rest) {
+            rest = after;
+            self.last = interface.time_of(&record);
+            self.number = self.number.saturating_add(1);
+            each(Item::Frame(frame(self.number, self.last, link, record.origlen, record.data)), interface.linktype);
+        }
+        let used = data.len().saturating_sub(rest.len());
+        self.reader.consume_noshift(used);
     }
 
     /// There is no more: as it should be, or not.
@@ -271,6 +316,13 @@ impl Interface {
         }
     }
 
+    /// The time of a pcap file's record.
+    fn time_of(&self, record: &LegacyPcapBlock<'_>) -> Timestamp {
+        // A pcap file counts microseconds or nanoseconds.
+        let scale = if self.units_per_second == 1_000_000_000 { 1 } else { 1_000 };
+        Timestamp::from_nanos(u64::from(record.ts_sec) * 1_000_000_000 + u64::from(record.ts_usec) * scale)
+    }
+
     fn time(&self, units: u64) -> Timestamp {
         let units = u128::from(units);
         let per_second = u128::from(self.units_per_second);
@@ -281,12 +333,16 @@ impl Interface {
     }
 }
 
+fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -> Frame<'_> {
+    Frame { number, time, link, wire_len: wire_len.max(u32::try_from(data.len()).unwrap_or(u32::MAX)), data }
+}
+
 fn take(
     interfaces: &mut Vec<Interface>,
     number: &mut u64,
     last: &mut Timestamp,
     block: &PcapBlockOwned<'_>,
-    each: &mut dyn FnMut(Item<'_>, i32),
+    each: &mut impl FnMut(Item<'_>, i32),
 ) -> Result<(), &'static str> {
     let (interface, time, wire_len, data) = match block {
         PcapBlockOwned::LegacyHeader(header) => {
@@ -295,9 +351,7 @@ fn take(
         }
         PcapBlockOwned::Legacy(packet) => {
             let interface = interfaces.first().ok_or("the capture is damaged: a record without a header")?;
-            let scale = 1_000_000_000 / interface.units_per_second.max(1);
-            let nanos = u64::from(packet.ts_sec) * 1_000_000_000 + u64::from(packet.ts_usec).saturating_mul(scale);
-            (interface, Timestamp::from_nanos(nanos), packet.origlen, packet.data)
+            (interface, interface.time_of(packet), packet.origlen, packet.data)
         }
         PcapBlockOwned::NG(Block::SectionHeader(_)) => {
             interfaces.clear();
@@ -335,10 +389,7 @@ fn take(
     *number = number.saturating_add(1);
     *last = time;
     match interface.link {
-        Some(link) => {
-            let captured = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            each(Item::Frame(Frame { number: *number, time, link, wire_len: wire_len.max(captured), data }), interface.linktype);
-        }
+        Some(link) => each(Item::Frame(frame(*number, time, link, wire_len, data)), interface.linktype),
         None => each(Item::Unreadable(*number, interface.linktype), interface.linktype),
     }
     Ok(())

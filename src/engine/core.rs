@@ -258,24 +258,29 @@ impl Core {
     /// Whether a flow's side that is ours is now another device's, by its MAC (an address that changed hands) or by the devices
     /// file. Or a frame to everybody began it and others do not follow: one such frame must not make what goes to a server look
     /// like talk on the link.
+    #[inline]
     pub(super) fn has_moved(&self, flow: &Flow, sender: Side, datagram: &Datagram<'_>, packet: &Packet<'_>) -> bool {
         let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let group = packet.group || to_group(target, packet.macs);
         if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
-        let differs = |side: Side, address: IpAddr, mac: Option<Mac>| {
-            let Some(end) = flow.ends.of(side) else { return false };
-            let moved = match (end.mac, mac) {
-                (Some(known), Some(mac)) => known != mac,
-                _ => false,
-            };
-            let looked_at = end.edition == self.devices.edition() && !moved;
-            !looked_at
-                && mac.is_none_or(|mac| !mac.is_group())
-                && self.devices.table().get(end.device).is_none_or(|device| self.devices.key(address, mac) != device.key)
+        let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
+        self.differs(flow, sender, source, from) || self.differs(flow, sender.other(), target, to)
+    }
+
+    /// Whether a flow's side is now another device's.
+    #[inline]
+    fn differs(&self, flow: &Flow, side: Side, address: IpAddr, mac: Option<Mac>) -> bool {
+        let Some(end) = flow.ends.of(side) else { return false };
+        let moved = match (end.mac, mac) {
+            (Some(known), Some(mac)) => known != mac,
+            _ => false,
         };
-        differs(sender, source, packet.macs.map(|macs| macs.source)) || differs(sender.other(), target, packet.macs.map(|macs| macs.target))
+        let looked_at = end.edition == self.devices.edition() && !moved;
+        !looked_at
+            && mac.is_none_or(|mac| !mac.is_group())
+            && self.devices.table().get(end.device).is_none_or(|device| self.devices.key(address, mac) != device.key)
     }
 
     /// Notes that the devices of a flow still talk: who has one long connection is not silent.

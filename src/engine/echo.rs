@@ -35,10 +35,12 @@ struct Seen {
 
 impl Echoes {
     /// Whether a frame is the second copy of one that was just seen.
+    #[inline]
     pub(super) fn is_echo(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) -> bool {
-        if !is_for_all(packet) {
-            return false;
-        }
+        is_for_all(packet) && self.is_copy(frame, packet)
+    }
+
+    fn is_copy(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) -> bool {
         let Some((sent, head, rest)) = without_way(frame) else { return false };
         let new = Seen { hash: self.hasher.hash_one((head, rest, frame.wire_len)), time: packet.time, sent };
         let is_copy = |seen: &Seen| {
@@ -58,8 +60,9 @@ impl Echoes {
 }
 
 /// Whether all stations are meant.
+#[inline]
 fn is_for_all(packet: &Packet<'_>) -> bool {
-    match (packet.macs, packet.body) {
+    match (packet.macs, &packet.body) {
         (Some(macs), _) => macs.target.is_group(),
         (None, Body::Ip(datagram)) => packet.group || to_group(datagram.target.ip(), None),
         (None, Body::Link(..)) => packet.group,

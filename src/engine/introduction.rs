@@ -113,6 +113,7 @@ impl Core {
     }
 
     /// Notes that a device sent something.
+    #[inline]
     pub(super) fn speaks(&mut self, id: Id, packet: (u64, Timestamp), now: Timestamp) {
         let Some(device) = self.devices.get_mut(id) else { return };
         device.spoke = device.spoke.max(now);
