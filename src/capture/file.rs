@@ -29,6 +29,7 @@ const BUFFER: usize = 1 << 18;
 const MAX_BLOCK: usize = 1 << 26;
 /// What is said of input that fails.
 const READ_ERROR: &str = "a read error (or damaged compression)";
+const NO_RECORD: &str = "the capture is damaged: no record can be read";
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
 const MAX_INTERFACES: usize = 4096;
 
@@ -221,6 +222,7 @@ impl File {
                 Some(Records::LittleEndian) => self.whole(parse_pcap_frame, each),
                 Some(Records::BigEndian) => self.whole(parse_pcap_frame_be, each),
                 Some(Records::Modified) => self.whole(parse_pcap_frame_modified, each),
+                None if is_too_short(self.reader.data()) => return Err(self.damage(NO_RECORD)),
                 None => {}
             }
             match self.reader.next() {
@@ -248,7 +250,7 @@ impl File {
                     }
                 }
                 Err(PcapError::UnexpectedEof) => return self.end(false),
-                Err(_) => return Err(self.damage("the capture is damaged: no record can be read")),
+                Err(_) => return Err(self.damage(NO_RECORD)),
             }
         }
     }
@@ -331,6 +333,13 @@ impl Interface {
         let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
+
+/// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 8 on. In either byte order:
+/// the other's reading of such a number is past [`MAX_BLOCK`].
+fn is_too_short(block: &[u8]) -> bool {
+    let length = block.get(4..).and_then(|rest| rest.first_chunk::<4>());
+    length.is_some_and(|length| [u32::from_le_bytes(*length), u32::from_be_bytes(*length)].iter().any(|length| (8..12).contains(length)))
 }
 
 fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -> Frame<'_> {
@@ -447,5 +456,20 @@ mod tests {
         })
         .unwrap();
         assert_eq!(told, [(1, Some(mark.clone())), (2, None), (3, Some(mark)), (4, None)]);
+    }
+
+    #[test]
+    fn a_block_that_claims_less_than_its_frame_is_damage() {
+        for (order, length) in
+            [(0x1a2b_3c4d_u32.to_le_bytes(), 10_u32.to_le_bytes()), (0x1a2b_3c4d_u32.to_be_bytes(), 10_u32.to_be_bytes())]
+        {
+            let big = order == 0x1a2b_3c4d_u32.to_be_bytes();
+            let whole = if big { 28_u32.to_be_bytes() } else { 28_u32.to_le_bytes() };
+            let version = if big { [0, 1, 0, 0] } else { [1, 0, 0, 0] };
+            let block = if big { [0x80, 0, 0, 1] } else { [1, 0, 0, 0x80] };
+            let bytes = [[0x0a, 0x0d, 0x0d, 0x0a], whole, order, version, [0xff; 4], [0xff; 4], whole, block, length, [0; 4]].concat();
+            let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
+            assert_eq!(file.read(&mut |_| {}).unwrap_err().what, NO_RECORD);
+        }
     }
 }
