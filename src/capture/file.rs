@@ -335,11 +335,11 @@ impl Interface {
     }
 }
 
-/// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 8 on. In either byte order:
-/// the other's reading of such a number is past [`MAX_BLOCK`].
+/// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 4 on in one kind of block. In
+/// either byte order: the other's reading of such a number is no less than [`MAX_BLOCK`].
 fn is_too_short(block: &[u8]) -> bool {
     let length = block.get(4..).and_then(|rest| rest.first_chunk::<4>());
-    length.is_some_and(|length| [u32::from_le_bytes(*length), u32::from_be_bytes(*length)].iter().any(|length| (8..12).contains(length)))
+    length.is_some_and(|length| [u32::from_le_bytes(*length), u32::from_be_bytes(*length)].iter().any(|length| (4..12).contains(length)))
 }
 
 fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -> Frame<'_> {
@@ -460,13 +460,10 @@ mod tests {
 
     #[test]
     fn a_block_that_claims_less_than_its_frame_is_damage() {
-        for (order, length) in
-            [(0x1a2b_3c4d_u32.to_le_bytes(), 10_u32.to_le_bytes()), (0x1a2b_3c4d_u32.to_be_bytes(), 10_u32.to_be_bytes())]
-        {
-            let big = order == 0x1a2b_3c4d_u32.to_be_bytes();
-            let whole = if big { 28_u32.to_be_bytes() } else { 28_u32.to_le_bytes() };
+        for (big, claimed) in (4..12).flat_map(|claimed| [(false, claimed), (true, claimed)]) {
+            let number = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+            let (order, whole, block, length) = (number(0x1a2b_3c4d), number(28), number(0x8000_0001), number(claimed));
             let version = if big { [0, 1, 0, 0] } else { [1, 0, 0, 0] };
-            let block = if big { [0x80, 0, 0, 1] } else { [1, 0, 0, 0x80] };
             let bytes = [[0x0a, 0x0d, 0x0d, 0x0a], whole, order, version, [0xff; 4], [0xff; 4], whole, block, length, [0; 4]].concat();
             let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
             assert_eq!(file.read(&mut |_| {}).unwrap_err().what, NO_RECORD);
