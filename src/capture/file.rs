@@ -326,10 +326,19 @@ impl Interface {
     }
 
     fn time(&self, units: u64) -> Timestamp {
+        const SECOND: u64 = 1_000_000_000;
+        // What nearly every capture counts in, as division of 128 bits costs more than all the rest of a record.
+        if SECOND.is_multiple_of(self.units_per_second)
+            && self.offset_seconds == 0
+            && let Some(nanos) = units.checked_mul(SECOND / self.units_per_second)
+        {
+            return Timestamp::from_nanos(nanos);
+        }
         let units = u128::from(units);
         let per_second = u128::from(self.units_per_second);
-        let nanos = (units / per_second) * 1_000_000_000 + (units % per_second) * 1_000_000_000 / per_second;
-        let offset = i128::from(self.offset_seconds) * 1_000_000_000;
+        let second = u128::from(SECOND);
+        let nanos = (units / per_second) * second + (units % per_second) * second / per_second;
+        let offset = i128::from(self.offset_seconds) * i128::from(SECOND);
         let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
@@ -456,6 +465,22 @@ mod tests {
         })
         .unwrap();
         assert_eq!(told, [(1, Some(mark.clone())), (2, None), (3, Some(mark)), (4, None)]);
+    }
+
+    #[test]
+    fn units_of_any_size_are_nanoseconds_and_no_number_of_them_wraps() {
+        let time = |units_per_second, offset_seconds, units| {
+            let interface = Interface { linktype: 1, link: Some(Link::Ethernet), units_per_second, offset_seconds, snaplen: 0 };
+            interface.time(units).as_nanos()
+        };
+        assert_eq!(time(1, 0, 7), 7_000_000_000);
+        assert_eq!(time(1_000_000, 0, 5_000_001), 5_000_001_000);
+        assert_eq!(time(1_000_000_000, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(1_000_000, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(1 << 20, 0, 7 << 19), 3_500_000_000);
+        assert_eq!(time(10_000_000_000, 0, 25), 2);
+        assert_eq!(time(1_000_000, 3_600, 1), 3_600_000_001_000);
+        assert_eq!(time(1_000_000, -3_600, 1), 0);
     }
 
     #[test]
