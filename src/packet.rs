@@ -74,14 +74,16 @@ impl Mac {
     /// times a formatter for two digits took longer than an address look-up.
     #[must_use]
     pub fn text(self) -> [u8; 17] {
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
-        let mut text = [b':'; 17];
-        for (pair, byte) in text.chunks_mut(3).zip(self.0) {
-            if let [high, low, ..] = pair {
-                (*high, *low) = (digit(byte >> 4), digit(byte & 0x0f));
-            }
-        }
-        text
+        // Two octets at once, a digit in each byte: of those that are letters the sum with six reaches the next bit.
+        let digits = |high: u8, low: u8| {
+            let (high, low) = (u32::from(high), u32::from(low));
+            let nibbles = high >> 4 | (high & 15) << 8 | (low >> 4) << 16 | (low & 15) << 24;
+            let letters = (nibbles + 0x0606_0606) >> 4 & 0x0101_0101;
+            (nibbles + 0x3030_3030 + letters * u32::from(b'a' - b'0' - 10)).to_le_bytes()
+        };
+        let [a, b, c, d, e, f] = self.0;
+        let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (digits(a, b), digits(c, d), digits(e, f));
+        [a, b, b':', c, d, b':', e, f, b':', g, h, b':', i, j, b':', k, l]
     }
 }
 
@@ -263,19 +265,19 @@ impl<'a> Packet<'a> {
     ///
     /// # Errors
     /// The reason why nothing of it can be charged to anybody.
-    #[inline]
     pub fn decode(frame: &Frame<'a>) -> Result<Self, Skip> {
-        if frame.link == Link::Ethernet
-            && let Some((macs, datagram)) = plain::read(frame.data)
-        {
-            let (number, time, wire_len) = (frame.number, frame.time, frame.wire_len);
-            return Ok(Self { number, time, wire_len, macs: Some(macs), group: false, body: Body::Ip(datagram) });
-        }
-        Self::decode_any(frame)
+        Self::decode_plain(frame).map_or_else(|| Self::decode_any(frame), Ok)
+    }
+
+    /// As [`Packet::decode`], of what nearly every frame is; none for any other. By itself, since who takes a packet from either of two
+    /// roads copies it.
+    #[inline(always)]
+    pub(crate) fn decode_plain(frame: &Frame<'a>) -> Option<Self> {
+        plain::read(frame)
     }
 
     /// Reads the headers of any frame.
-    fn decode_any(frame: &Frame<'a>) -> Result<Self, Skip> {
+    pub(crate) fn decode_any(frame: &Frame<'a>) -> Result<Self, Skip> {
         let mut packet =
             Self { number: frame.number, time: frame.time, wire_len: frame.wire_len, macs: None, group: false, body: Body::Link(0, &[]) };
         let data = frame.data;
@@ -438,20 +440,17 @@ fn ip(data: &[u8]) -> Result<Datagram<'_>, Skip> {
         LaxIpSlice::Ipv4(v4) => (v4.header().ttl(), v4.header().fragments_offset().value() != 0),
         LaxIpSlice::Ipv6(v6) => (v6.header().hop_limit(), payload.fragmented && (stopped.is_some() || is_later_fragment(v6))),
     };
-    let mut datagram = Datagram {
-        source: SocketAddr::new(slice.source_addr(), 0),
-        target: SocketAddr::new(slice.destination_addr(), 0),
-        protocol: payload.ip_number.0,
+    let protocol = payload.ip_number.0;
+    let transport = if later { Transport::default() } else { Transport::read(protocol, payload.payload) };
+    Ok(Datagram {
+        source: SocketAddr::new(slice.source_addr(), transport.source),
+        target: SocketAddr::new(slice.destination_addr(), transport.target),
+        protocol,
         hop_limit,
-        tcp: None,
-        payload: &[],
+        tcp: transport.tcp,
+        payload: transport.payload,
         cut: payload.incomplete || payload.fragmented,
-    };
-    if later {
-        return Ok(datagram);
-    }
-    datagram.transport(payload.payload);
-    Ok(datagram)
+    })
 }
 
 /// Only for a chain of extension headers that was read to its end: the library's iterator does not look at lengths again, so it
@@ -463,30 +462,35 @@ fn is_later_fragment(v6: &LaxIpv6Slice<'_>) -> bool {
     })
 }
 
-impl<'a> Datagram<'a> {
-    #[inline]
-    fn transport(&mut self, data: &'a [u8]) {
-        match self.protocol {
+/// What a transport header says, nothing where there is none; and what is behind it.
+#[derive(Default)]
+struct Transport<'a> {
+    source: u16,
+    target: u16,
+    tcp: Option<Tcp>,
+    payload: &'a [u8],
+}
+
+impl<'a> Transport<'a> {
+    #[inline(always)]
+    fn read(protocol: u8, data: &'a [u8]) -> Self {
+        match protocol {
             TCP => {
-                let Ok(tcp) = TcpSlice::from_slice(data) else { return };
-                self.source.set_port(tcp.source_port());
-                self.target.set_port(tcp.destination_port());
-                self.tcp = Some(Tcp {
-                    seq: tcp.sequence_number(),
-                    acknowledged: tcp.acknowledgment_number(),
-                    syn: tcp.syn(),
-                    ack: tcp.ack(),
-                    end: tcp.fin() || tcp.rst(),
-                });
-                self.payload = tcp.payload();
+                let Ok(tcp) = TcpSlice::from_slice(data) else { return Self::default() };
+                let (seq, acknowledged) = (tcp.sequence_number(), tcp.acknowledgment_number());
+                let (syn, ack, end) = (tcp.syn(), tcp.ack(), tcp.fin() || tcp.rst());
+                Self {
+                    source: tcp.source_port(),
+                    target: tcp.destination_port(),
+                    tcp: Some(Tcp { seq, acknowledged, syn, ack, end }),
+                    payload: tcp.payload(),
+                }
             }
             UDP => {
-                let Ok(udp) = UdpSlice::from_slice_lax(data) else { return };
-                self.source.set_port(udp.source_port());
-                self.target.set_port(udp.destination_port());
-                self.payload = udp.payload();
+                let Ok(udp) = UdpSlice::from_slice_lax(data) else { return Self::default() };
+                Self { source: udp.source_port(), target: udp.destination_port(), tcp: None, payload: udp.payload() }
             }
-            _ => self.payload = data,
+            _ => Self { payload: data, ..Self::default() },
         }
     }
 }

@@ -326,20 +326,29 @@ impl Interface {
     }
 
     fn time(&self, units: u64) -> Timestamp {
+        const SECOND: u64 = 1_000_000_000;
+        // What nearly every capture counts in, as division of 128 bits costs more than all the rest of a record.
+        if SECOND.is_multiple_of(self.units_per_second)
+            && self.offset_seconds == 0
+            && let Some(nanos) = units.checked_mul(SECOND / self.units_per_second)
+        {
+            return Timestamp::from_nanos(nanos);
+        }
         let units = u128::from(units);
         let per_second = u128::from(self.units_per_second);
-        let nanos = (units / per_second) * 1_000_000_000 + (units % per_second) * 1_000_000_000 / per_second;
-        let offset = i128::from(self.offset_seconds) * 1_000_000_000;
+        let second = u128::from(SECOND);
+        let nanos = (units / per_second) * second + (units % per_second) * second / per_second;
+        let offset = i128::from(self.offset_seconds) * i128::from(SECOND);
         let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
-/// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 8 on. In either byte order:
-/// the other's reading of such a number is past [`MAX_BLOCK`].
+/// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 4 on in one kind of block. In
+/// either byte order: the other's reading of such a number is no less than [`MAX_BLOCK`].
 fn is_too_short(block: &[u8]) -> bool {
     let length = block.get(4..).and_then(|rest| rest.first_chunk::<4>());
-    length.is_some_and(|length| [u32::from_le_bytes(*length), u32::from_be_bytes(*length)].iter().any(|length| (8..12).contains(length)))
+    length.is_some_and(|length| [u32::from_le_bytes(*length), u32::from_be_bytes(*length)].iter().any(|length| (4..12).contains(length)))
 }
 
 fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -> Frame<'_> {
@@ -459,14 +468,27 @@ mod tests {
     }
 
     #[test]
+    fn units_of_any_size_are_nanoseconds_and_no_number_of_them_wraps() {
+        let time = |units_per_second, offset_seconds, units| {
+            let interface = Interface { linktype: 1, link: Some(Link::Ethernet), units_per_second, offset_seconds, snaplen: 0 };
+            interface.time(units).as_nanos()
+        };
+        assert_eq!(time(1, 0, 7), 7_000_000_000);
+        assert_eq!(time(1_000_000, 0, 5_000_001), 5_000_001_000);
+        assert_eq!(time(1_000_000_000, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(1_000_000, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(1 << 20, 0, 7 << 19), 3_500_000_000);
+        assert_eq!(time(10_000_000_000, 0, 25), 2);
+        assert_eq!(time(1_000_000, 3_600, 1), 3_600_000_001_000);
+        assert_eq!(time(1_000_000, -3_600, 1), 0);
+    }
+
+    #[test]
     fn a_block_that_claims_less_than_its_frame_is_damage() {
-        for (order, length) in
-            [(0x1a2b_3c4d_u32.to_le_bytes(), 10_u32.to_le_bytes()), (0x1a2b_3c4d_u32.to_be_bytes(), 10_u32.to_be_bytes())]
-        {
-            let big = order == 0x1a2b_3c4d_u32.to_be_bytes();
-            let whole = if big { 28_u32.to_be_bytes() } else { 28_u32.to_le_bytes() };
+        for (big, claimed) in (4..12).flat_map(|claimed| [(false, claimed), (true, claimed)]) {
+            let number = |number: u32| if big { number.to_be_bytes() } else { number.to_le_bytes() };
+            let (order, whole, block, length) = (number(0x1a2b_3c4d), number(28), number(0x8000_0001), number(claimed));
             let version = if big { [0, 1, 0, 0] } else { [1, 0, 0, 0] };
-            let block = if big { [0x80, 0, 0, 1] } else { [1, 0, 0, 0x80] };
             let bytes = [[0x0a, 0x0d, 0x0d, 0x0a], whole, order, version, [0xff; 4], [0xff; 4], whole, block, length, [0; 4]].concat();
             let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
             assert_eq!(file.read(&mut |_| {}).unwrap_err().what, NO_RECORD);

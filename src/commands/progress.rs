@@ -34,9 +34,12 @@ impl Progress {
 
     /// Another frame. A compressed capture holds more than its size, so its share stays at the end while frames count on.
     pub(super) fn step(&mut self, bytes: usize) {
+        if !self.shown {
+            return;
+        }
         self.read = self.read.saturating_add(bytes as u64).saturating_add(RECORD);
         self.frames = self.frames.saturating_add(1);
-        if self.shown && self.frames.is_multiple_of(STEP) {
+        if self.frames.is_multiple_of(STEP) {
             eprint!("\r{} ", self.words());
         }
     }
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_bar_grows_and_never_says_that_it_is_over() {
-        let mut progress = Progress { shown: false, name: "lab.pcap".to_owned(), all: 1_000, read: 0, frames: 0 };
+        let mut progress = Progress { shown: true, name: "lab.pcap".to_owned(), all: 1_000, read: 0, frames: 0 };
         progress.step(484);
         assert_eq!(progress.words(), "whither: lab.pcap [##########          ] 50 %, 1 frames");
         progress.step(90_000);

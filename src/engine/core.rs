@@ -1,6 +1,6 @@
 //! Everything that a flow is held against, and what every packet asks of it: whose it is, where its other side is, what it says.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
@@ -260,26 +260,25 @@ impl Core {
     /// like talk on the link.
     #[inline]
     pub(super) fn has_moved(&self, flow: &Flow, sender: Side, datagram: &Datagram<'_>, packet: &Packet<'_>) -> bool {
-        let (source, target) = (datagram.source.ip(), datagram.target.ip());
-        let group = packet.group || to_group(target, packet.macs);
-        if group != (flow.place == Place::Multicast) || group && flow.ends.of(sender).is_none() {
+        let group = packet.group || to_group(datagram.target.ip(), packet.macs);
+        if group != matches!(flow.place, Place::Multicast) || group && flow.ends.of(sender).is_none() {
             return true;
         }
-        let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
-        self.differs(flow, sender, source, from) || self.differs(flow, sender.other(), target, to)
+        let macs = packet.macs.as_ref();
+        self.differs(flow.ends.of(sender), datagram.source, macs.map(|macs| &macs.source))
+            || self.differs(flow.ends.of(sender.other()), datagram.target, macs.map(|macs| &macs.target))
     }
 
-    /// Whether a flow's side is now another device's.
+    /// Whether a flow's side is now another device's. It was looked at already where neither the MAC nor the devices file changed.
     #[inline]
-    fn differs(&self, flow: &Flow, side: Side, address: IpAddr, mac: Option<Mac>) -> bool {
-        let Some(end) = flow.ends.of(side) else { return false };
-        let moved = match (end.mac, mac) {
-            (Some(known), Some(mac)) => known != mac,
-            _ => false,
-        };
-        let looked_at = end.edition == self.devices.edition() && !moved;
-        !looked_at
-            && mac.is_none_or(|mac| !mac.is_group())
+    fn differs(&self, end: &Option<End>, endpoint: SocketAddr, mac: Option<&Mac>) -> bool {
+        let Some(end) = end else { return false };
+        let moved = matches!((&end.mac, mac), (Some(known), Some(mac)) if known != mac);
+        (moved || end.edition != self.devices.edition()) && self.is_of_another(end, endpoint.ip(), mac.copied())
+    }
+
+    fn is_of_another(&self, end: &End, address: IpAddr, mac: Option<Mac>) -> bool {
+        mac.is_none_or(|mac| !mac.is_group())
             && self.devices.table().get(end.device).is_none_or(|device| self.devices.key(address, mac) != device.key)
     }
 

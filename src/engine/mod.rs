@@ -170,10 +170,17 @@ impl Engine {
                 }
             }
         }
-        let packet = &match Packet::decode(frame) {
-            Ok(packet) => packet,
-            Err(reason) => return self.core.health.skip(reason),
-        };
+        match Packet::decode_plain(frame) {
+            Some(packet) => self.follow(frame, &packet, now),
+            None => match Packet::decode_any(frame) {
+                Ok(packet) => self.follow(frame, &packet, now),
+                Err(reason) => self.core.health.skip(reason),
+            },
+        }
+    }
+
+    /// Takes in a packet, and the frame that it came in.
+    fn follow(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, now: Timestamp) {
         if self.echoes.is_echo(frame, packet) {
             return self.core.health.skip("sent-again");
         }
@@ -185,10 +192,21 @@ impl Engine {
             self.core.neighbour_discovery(datagram, packet.macs, now);
         }
         let (key, sender) = FlowKey::of(datagram);
-        let Some(id) = self.find(&key, sender, packet, datagram, now) else {
-            return self.core.unfollowed(packet, datagram, now);
+        let limits = &self.core.limits;
+        let goes_on = |flow: &Flow| {
+            let silent = now.as_nanos().saturating_sub(flow.last.as_nanos());
+            (silent < self.briefest || !flow.may_leave(now.since(flow.last), limits)) && !flow.is_over(datagram.tcp)
         };
-        let Some(flow) = self.flows.get_mut(id) else { return };
+        let (id, flow) = match self.flows.seek(&key, now, goes_on) {
+            Some(found) => found,
+            None => {
+                let Some(id) = self.open(&key, sender, packet, datagram, now) else {
+                    return self.core.unfollowed(packet, datagram, now);
+                };
+                let Some(flow) = self.flows.get_mut(id) else { return };
+                (id, flow)
+            }
+        };
         let placed = flow.is_placed();
         if !placed || self.core.has_moved(flow, sender, datagram, packet) {
             if placed {
@@ -395,17 +413,9 @@ impl Engine {
         true
     }
 
-    /// The flow of a packet, found or made; none when the table is full of living flows.
-    fn find(&mut self, key: &FlowKey, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) -> Option<Id> {
-        if let Some(id) = self.flows.find(key) {
-            let flow = self.flows.get(id)?;
-            let silent = now.as_nanos().saturating_sub(flow.last.as_nanos());
-            let stays = silent < self.briefest || !flow.may_leave(now.since(flow.last), &self.core.limits);
-            if stays && !flow.is_over(datagram.tcp) {
-                self.flows.touch(id, now);
-                return Some(id);
-            }
-            let (key, mut flow) = self.flows.take(id)?;
+    /// Opens the flow of a packet, in place of one that is over; none when the table is full of living flows.
+    fn open(&mut self, key: &FlowKey, sender: Side, packet: &Packet<'_>, datagram: &Datagram<'_>, now: Timestamp) -> Option<Id> {
+        if let Some((key, mut flow)) = self.flows.find(key).and_then(|id| self.flows.take(id)) {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
         }

@@ -97,6 +97,18 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         Some(Id { index, generation })
     }
 
+    /// The value of the entry under a key, to change it, with what names it; noted as in use at `now` if it `is` what is looked for.
+    #[inline]
+    pub(super) fn seek(&mut self, key: &K, now: Timestamp, is: impl FnOnce(&V) -> bool) -> Option<(Id, &mut V)> {
+        let hash = self.hasher.hash_one(key);
+        let slots = &self.slots;
+        let index = *self.index.find(hash, |&index| slot_key(slots, index) == Some(key))?;
+        let slot = self.slots.get_mut(index as usize)?;
+        let entry = slot.entry.as_mut().filter(|entry| is(&entry.value))?;
+        slot.last = slot.last.max(now);
+        Some((Id { index, generation: slot.generation }, &mut entry.value))
+    }
+
     /// The value of an entry, if it is still there.
     #[inline]
     #[must_use]

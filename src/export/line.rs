@@ -53,7 +53,8 @@ impl Usual {
     }
 
     fn head(&mut self, action: &'static str, out: &mut Vec<u8>) {
-        if let Some((_, head)) = self.heads.iter().find(|(known, _)| *known == action) {
+        // The very word, which is quicker to compare than what it says; another that says the same would have a head of its own.
+        if let Some((_, head)) = self.heads.iter().find(|(known, _)| std::ptr::eq(*known, action)) {
             return out.extend_from_slice(head);
         }
         let begin = out.len();
@@ -306,19 +307,40 @@ fn coloned(address: Ipv6Addr) -> ArrayVec<u8, 40> {
     text
 }
 
-/// An address in dots and the quote behind it, and how many bytes of the text that is: fifteen and one at most. Each octet comes as
-/// three digits and a dot, of which leading zeros are shifted out.
+/// An address in dots and the quote behind it, and how many bytes of the text that is: fifteen and one at most.
 fn dotted(address: Ipv4Addr) -> ([u8; 16], usize) {
-    let (mut text, mut bits) = (0_u128, 0_u32);
+    let (mut text, mut length) = ([0; 16], 0_usize);
     for octet in address.octets() {
-        let digits = u32::from_le_bytes([b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10, b'.']);
-        let zeros = 8 * (u32::from(octet < 100) + u32::from(octet < 10));
-        text |= u128::from(digits >> zeros) << bits;
-        bits += 32 - zeros;
+        let (digits, more) = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+        // All four are written, and what is too much of them is written over by the next.
+        if let Some(room) = text.get_mut(length..).and_then(|rest| rest.first_chunk_mut()) {
+            *room = digits;
+        }
+        length = length.saturating_add(usize::from(more));
     }
-    text ^= u128::from(b'.' ^ b'"') << (bits - 8);
-    (text.to_le_bytes(), bits as usize / 8)
+    if let Some(dot) = text.get_mut(length.saturating_sub(1)) {
+        *dot = b'"';
+    }
+    (text, length)
 }
+
+/// Every octet in digits with a dot behind, and how many bytes that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut octets = [([0; 4], 0); 256];
+    let mut rest: &mut [([u8; 4], u8)] = &mut octets;
+    let mut octet = 0_u8;
+    while let Some((this, others)) = rest.split_first_mut() {
+        let (a, b, c) = (b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10);
+        *this = match octet {
+            0..10 => ([c, b'.', 0, 0], 2),
+            10..100 => ([b, c, b'.', 0], 3),
+            100.. => ([a, b, c, b'.'], 4),
+        };
+        octet = octet.wrapping_add(1);
+        rest = others;
+    }
+    octets
+};
 
 /// Whether JSON wants anything in a text escaped: a control character, a quote or a backslash. Eight bytes are asked at once, and
 /// the last eight once more with what is left.
