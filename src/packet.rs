@@ -74,16 +74,14 @@ impl Mac {
     /// times a formatter for two digits took longer than an address look-up.
     #[must_use]
     pub fn text(self) -> [u8; 17] {
-        // Two octets at once, a digit in each byte: of those that are letters the sum with six reaches the next bit.
-        let digits = |high: u8, low: u8| {
-            let (high, low) = (u32::from(high), u32::from(low));
-            let nibbles = high >> 4 | (high & 15) << 8 | (low >> 4) << 16 | (low & 15) << 24;
-            let letters = (nibbles + 0x0606_0606) >> 4 & 0x0101_0101;
-            (nibbles + 0x3030_3030 + letters * u32::from(b'a' - b'0' - 10)).to_le_bytes()
-        };
-        let [a, b, c, d, e, f] = self.0;
-        let ([a, b, c, d], [e, f, g, h], [i, j, k, l]) = (digits(a, b), digits(c, d), digits(e, f));
-        [a, b, b':', c, d, b':', e, f, b':', g, h, b':', i, j, b':', k, l]
+        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble };
+        let mut text = [b':'; 17];
+        for (pair, byte) in text.chunks_mut(3).zip(self.0) {
+            if let [high, low, ..] = pair {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 0x0f));
+            }
+        }
+        text
     }
 }
 

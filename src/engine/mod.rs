@@ -2,8 +2,8 @@
 //!
 //! Road taken: one owner of every table, time as an argument. A packet costs two look-ups (its flow, its sender) and two additions; ledgers are told
 //! what a flow carried when its account is fixed, when it ends, and at a snapshot. Roads not taken: charging five counters on
-//! every packet, which is what most of the time would go to; shared maps with workers; frames taken in by sixteens, decoded and their
-//! flows looked for before the first is taken in, so that look-ups wait for memory together: that was no faster on any trace.
+//! every packet, which is what most of the time would go to; shared maps with workers; and what `tests/bench/TRIED.md` has: roads that
+//! were walked and were no faster.
 
 mod account;
 pub mod activity;
@@ -171,16 +171,16 @@ impl Engine {
             }
         }
         match Packet::decode_plain(frame) {
-            Some(packet) => self.follow(frame, &packet, now),
+            Some(packet) => self.take_packet(frame, &packet, now),
             None => match Packet::decode_any(frame) {
-                Ok(packet) => self.follow(frame, &packet, now),
+                Ok(packet) => self.take_packet(frame, &packet, now),
                 Err(reason) => self.core.health.skip(reason),
             },
         }
     }
 
     /// Takes in a packet, and the frame that it came in.
-    fn follow(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, now: Timestamp) {
+    fn take_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, now: Timestamp) {
         if self.echoes.is_echo(frame, packet) {
             return self.core.health.skip("sent-again");
         }
