@@ -82,12 +82,18 @@ impl Sensor {
         Some(sensor)
     }
 
-    /// The value of a metric with its labels.
-    fn metric(&self, name: &str) -> u64 {
+    /// An answer with its head.
+    fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// The value of a metric with its labels.
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics");
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
     }
@@ -162,14 +168,57 @@ fn a_report_of_a_recording_is_that_of_the_packets_but_for_its_header() {
     if std::env::var_os(INSIDE).is_some() {
         return replayed();
     }
-    let name = format!("whither-{}-record", std::process::id());
+    in_namespace("record", own);
+}
+
+/// Runs a test's copy in a network namespace of its own.
+fn in_namespace(what: &str, test: &str) {
+    let name = format!("whither-{}-{what}", std::process::id());
     match Command::new("ip").args(["netns", "add", &name]).output() {
         Ok(made) if made.status.success() => {}
         other => return skipped(&format!("no network namespace can be made here: {other:?}")),
     }
-    let ran = std::panic::catch_unwind(|| inside(own, &["ip", "netns", "exec", &name]));
+    let ran = std::panic::catch_unwind(|| inside(test, &["ip", "netns", "exec", &name]));
     run(&format!("ip netns del {name}"));
     assert!(ran.is_ok());
+}
+
+/// The evidence behind a row is read from what was recorded, and must know what the sensor knows: here only the interface's prefix
+/// says whose the addresses are, which no private range and no packet tells.
+#[test]
+fn evidence_from_the_ring_knows_the_prefixes_of_the_interface() {
+    let own = "evidence_from_the_ring_knows_the_prefixes_of_the_interface";
+    if std::env::var_os(INSIDE).is_some() {
+        return prefixed();
+    }
+    in_namespace("prefix", own);
+}
+
+fn prefixed() {
+    fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
+    for line in [
+        "link set lo up",
+        "link add air0 type veth peer name ap0",
+        "addr add 203.0.113.1/24 dev ap0",
+        "link set ap0 up",
+        "link set air0 up",
+    ] {
+        run(&format!("ip {line}"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sensor = Sensor::watch("ap0", &["--record", text(folder.path())]).unwrap();
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 10, 8, 0];
+    frame.extend([0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17, 0, 0, 203, 0, 113, 10, 198, 51, 100, 7]);
+    frame.extend(5_000_u16.to_be_bytes().into_iter().chain(9_999_u16.to_be_bytes()).chain([0, 40, 0, 0]).chain([0xaa; 32]));
+    let mut air = pcap::Capture::from_device("air0").unwrap().open().unwrap();
+    (0..3).for_each(|_| air.sendpacket(&frame[..]).unwrap());
+    let asked = "device=02:00:00:00:00:0a&destination=unknown";
+    let row = |path: &str| -> Option<u64> {
+        let body = sensor.get(path);
+        let page: Value = serde_json::from_str(body.split_once("\r\n\r\n")?.1).ok()?;
+        page["rows"][0]["row"]["transmit_bytes"].as_u64()
+    };
+    until("the evidence", || row(&format!("/api/v1/evidence?{asked}")) == Some(3 * frame.len() as u64));
 }
 
 fn replayed() {

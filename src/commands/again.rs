@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Error;
+use ipnet::IpNet;
 use whither::config::Common;
 use whither::export::again::{Archive, LARGEST, Stop};
 use whither::export::explain::captures::Captures;
@@ -22,6 +23,8 @@ pub(super) struct Files {
     common: Common,
     /// What was read is in them from the first frame on; of a ring the first ones are gone.
     whole: bool,
+    /// Prefixes of ours beside those that were given: what only this machine knows, as it is when somebody asks.
+    nets: Box<dyn Fn() -> Vec<IpNet> + Send + Sync>,
 }
 
 impl Files {
@@ -30,18 +33,27 @@ impl Files {
         if paths.iter().any(|path| path.as_os_str() == "-") {
             return Err("The packets came by standard input, which cannot be read again: name a file, and this gives their evidence.");
         }
-        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone(), whole: true }))
+        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone(), whole: true, nets: Box::new(Vec::new) }))
     }
 
-    /// A directory that `watch` records to: whatever is in it when somebody asks.
+    /// A directory that `watch` records to from an interface: whatever is in it when somebody asks.
     #[cfg(feature = "live")]
-    pub(super) fn ring(folder: &Path, common: &Common) -> Arc<dyn Archive> {
-        Arc::new(Self { paths: vec![folder.to_owned()], common: common.clone(), whole: false })
+    pub(super) fn ring(folder: &Path, interface: &str, common: &Common) -> Arc<dyn Archive> {
+        let interface = interface.to_owned();
+        let nets = Box::new(move || whither::capture::interface::local_prefixes(&interface));
+        Arc::new(Self { paths: vec![folder.to_owned()], common: common.clone(), whole: false, nets })
     }
 
-    fn inputs<'a>(&'a self, paths: &'a [PathBuf], frames: u64, stop: &'a Arc<Stop>) -> Inputs<'a> {
+    /// What was asked for, and what this machine knows.
+    fn common(&self) -> Common {
+        let mut common = self.common.clone();
+        common.local_net.extend((self.nets)());
+        common
+    }
+
+    fn inputs<'a>(&self, paths: &'a [PathBuf], common: &'a Common, frames: u64, stop: &'a Arc<Stop>) -> Inputs<'a> {
         let frames = if self.whole { frames } else { u64::MAX };
-        Inputs { paths, common: &self.common, way: Way::Until(stop), called, frames }
+        Inputs { paths, common, way: Way::Until(stop), called, frames }
     }
 }
 
@@ -52,12 +64,14 @@ fn called(path: &Path) -> String {
 
 impl Archive for Files {
     fn explain(&self, mut case: Case, asked: &str, frames: u64, stop: &Arc<Stop>) -> Result<(Explanation, Captures), Problem> {
-        let mut engine = engine(&self.common, true).map_err(failed)?;
+        let common = self.common();
+        let mut engine = engine(&common, true).map_err(failed)?;
         engine.watch_for(watchlists(&self.common.watchlist).map_err(failed)?);
         engine.audit(case.device());
         let (paths, mut captures) = (captures(&self.paths).map_err(failed)?, Captures::default());
         // Damage was told when they were read first.
-        let (snapshot, _) = self.inputs(&paths, frames, stop).read(engine, &mut captures, |event| case.take(event)).map_err(failed)?;
+        let (snapshot, _) =
+            self.inputs(&paths, &common, frames, stop).read(engine, &mut captures, |event| case.take(event)).map_err(failed)?;
         if stop.is_asked() {
             return Err(stopped());
         }
@@ -66,13 +80,13 @@ impl Archive for Files {
 
     fn packets(&self, deciding: &Deciding, stop: &Arc<Stop>) -> Result<Vec<u8>, Problem> {
         let mut bytes = Bounded(Vec::new());
-        self.inputs(&captures(&self.paths).map_err(failed)?, u64::MAX, stop).write(&mut bytes, deciding).map_err(failed)?;
+        self.inputs(&captures(&self.paths).map_err(failed)?, &self.common(), u64::MAX, stop).write(&mut bytes, deciding).map_err(failed)?;
         if stop.is_asked() { Err(stopped()) } else { Ok(bytes.0) }
     }
 
     fn report(&self, device: &str, page: bool, stop: &Arc<Stop>) -> Result<String, Problem> {
         let (asked, bench) = (device.to_owned(), Bench { marks: None, within: None });
-        let read = super::report::read(&self.paths, &self.common, &bench, &[("device", &asked)], Way::Until(stop)).map_err(failed)?;
+        let read = super::report::read(&self.paths, &self.common(), &bench, &[("device", &asked)], Way::Until(stop)).map_err(failed)?;
         if stop.is_asked() {
             return Err(stopped());
         }

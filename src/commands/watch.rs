@@ -73,7 +73,7 @@ pub(crate) fn run(asked: Watch) -> Result<()> {
         bench: common.location.map(|at| (at.latitude, at.longitude)),
         ..Scrape::default()
     };
-    let archive = common.record.as_ref().map(|folder| Files::ring(folder, &common)).ok_or(NO_CAPTURES);
+    let archive = common.record.as_ref().map(|folder| Files::ring(folder, &interface, &common)).ok_or(NO_CAPTURES);
     let server = server.telling(Arc::clone(&feed)).reading(archive);
     let handle = serve((server, web), &workers, queue.clone(), stats, about)?;
     let keeper = kept.map(|kept| keep(kept, &workers)).transpose()?;
