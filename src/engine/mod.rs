@@ -286,13 +286,12 @@ impl Engine {
     /// Ends every flow: the capture is over. `each` takes the events as they come, since there are more flows than room for events.
     pub fn finish(&mut self, mut each: impl FnMut(Event)) {
         self.core.events.take().for_each(&mut each);
-        while let Some((key, mut flow)) = self.flows.pop() {
+        for (key, mut flow) in self.flows.drain() {
             self.core.finish_reading(&key, &mut flow);
             self.core.retire(&key, flow);
             self.core.events.take().for_each(&mut each);
         }
-        self.flows.give_back();
-        self.core.streams.give_back();
+        drop(self.core.streams.drain()); // all were let go with their flows
     }
 
     /// Tells what is notable also where nobody takes all events.

@@ -64,6 +64,8 @@ struct Turn {
 }
 
 const NONE: u32 = u32::MAX;
+/// The index has room for so many from the start: what it would grow by, it would hash all keys for.
+const READY: usize = 65_536;
 /// Entries looked at to make room for one: a bound on the work that one packet can cause.
 const PROBES: usize = 8;
 
@@ -75,7 +77,7 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
             name,
             limit: limit.min(NONE as usize - 1),
             hasher: RandomState::new(),
-            index: HashTable::new(),
+            index: HashTable::with_capacity(limit.min(READY)),
             slots: Vec::new(),
             turns: Vec::new(),
             free: Vec::new(),
@@ -198,16 +200,17 @@ impl<K: Hash + Eq + Clone, V> Table<K, V> {
         None
     }
 
-    /// Takes out the oldest entry, whatever its age.
-    pub(super) fn pop(&mut self) -> Option<(K, V)> {
-        self.remove(self.head)
-    }
-
-    /// Gives back the memory of a table that is empty and in which nothing will be filed again under an old id.
-    pub(super) fn give_back(&mut self) {
-        if self.index.is_empty() {
-            (self.index, self.slots, self.turns, self.free) = (HashTable::new(), Vec::new(), Vec::new(), Vec::new());
-        }
+    /// Takes out all entries, the oldest first, and gives back the table's memory: nothing may be filed under an old id any more.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V> {
+        let (mut slots, turns) = (std::mem::take(&mut self.slots), std::mem::take(&mut self.turns));
+        (self.index, self.free) = (HashTable::new(), Vec::new());
+        let mut next = std::mem::replace(&mut self.head, NONE);
+        self.tail = NONE;
+        std::iter::from_fn(move || {
+            let index = next as usize;
+            next = turns.get(index)?.next;
+            slots.get_mut(index)?.entry.take().map(|entry| (entry.key, entry.value))
+        })
     }
 
     /// Takes out an entry.
