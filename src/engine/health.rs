@@ -75,7 +75,7 @@ impl Health {
     pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
         if let Some(share) = &self.share {
             let party = share.party(frame);
-            self.elsewhere = party == Party::Common && !share.is_first();
+            self.elsewhere = party == Party::Reads;
             if party == Party::Other {
                 return false;
             }

@@ -108,7 +108,9 @@ impl Core {
             (false, Some(reading)) => reading.asks(message.id),
             // Who answers without being asked, from the port of a resolver, must not name anything.
             (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
-                if let Some(end) = flow.ends.of(client) {
+                if let Some(end) = flow.ends.of(client)
+                    && self.tells_of(end.device)
+                {
                     self.answers(end.device, &message, context);
                 }
             }
@@ -118,6 +120,12 @@ impl Core {
             self.own_names(&message, flow, context);
         }
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
+    }
+
+    /// Whether this engine names what a device sends to the internet: of another engine's it sees none.
+    fn tells_of(&self, device: Id) -> bool {
+        let Some(share) = &self.health.share else { return true };
+        self.devices.table().get(device).is_none_or(|device| share.tells(&device.label, device.mac()))
     }
 
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.

@@ -1,10 +1,11 @@
 //! One capture for several engines: whose a frame is, what an engine counts and tells of it, and how their rows are joined again.
 //!
-//! What passes between a device of ours and the internet is the one engine's that owns the device, by its MAC. All else is
-//! everybody's: groups, ARP, neighbour discovery, DHCP, what two of our own send each other, what the access point itself answers. From
-//! that every engine learns whose an address is, who forwards, which resolver was offered, what a device was told by DNS and who resembles
-//! whom, and each tells only of its own devices. So no row has to be put together from two, and counters that belong to no device
-//! are counted by the owner, or by the first engine for what is everybody's. The least handshake of a server is one table for all.
+//! What passes between a device of ours and the internet is the one engine's that owns the device, by its MAC. DNS between two of our own,
+//! of which every connection makes some, is for the engines that own the two. All else is everybody's: groups, ARP, neighbour discovery,
+//! DHCP, what else two of our own send each other, what the access point itself answers. From that every engine learns whose an address
+//! is, who forwards, which resolver was offered and who resembles whom, and each tells only of its own devices. So no row has to be put
+//! together from two, and counters that belong to no device are counted by the owner, of two by the sender's, or by the first engine for
+//! what is everybody's. The least handshake of a server is one table for all.
 //!
 //! Roads not taken: `PACKET_FANOUT`, which gives each frame to one socket, so what everybody must hear would reach one engine; and no
 //! safe crate sets it. One thread that reads and hands copies on: reading and copying take a third of what an engine takes, so two
@@ -12,9 +13,9 @@
 //! contacts are no sums. The price of this road: what our own send each other costs every engine, and each has tables of its own.
 //!
 //! What is not the same as with one engine: of two devices that may be one, the newer's engine has not heard what the older sent to the
-//! internet; a router that is not the access point is known to each engine by the first frame that it sees of it; a device with an
+//! internet and asked a resolver; a router that is not the access point is known to each engine by the first frame that it sees of it; a device with an
 //! address of ours that only ARP tells of (no private one, in no prefix of the interface, announced, or given) is not charged for what a
-//! device of another engine sends it; and when another devices file gives a MAC to another engine, its connections begin anew there.
+//! device of another engine sends it; and when another devices file gives a MAC to another engine, its connections begin anew there, and what DNS told it before is not known.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -51,15 +52,23 @@ const INSIDE: [&str; 12] = [
     "ff00::/8",
 ];
 
-/// Whose a frame is.
+/// What a frame is to an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Party {
-    /// This engine's alone.
-    Own,
-    /// Every engine's.
-    Common,
-    /// Another engine's alone.
+    /// It reads it, and counts what belongs to no device.
+    Counts,
+    /// It reads it; another engine counts.
+    Reads,
+    /// It is not for this engine.
     Other,
+}
+
+/// Whose a frame is that is not everybody's, by the MACs of our own.
+enum Whose {
+    /// A station's and the internet's.
+    Station(Mac),
+    /// DNS from one of our own to another.
+    Resolving(Mac, Mac),
 }
 
 /// One engine's share of a capture.
@@ -168,13 +177,18 @@ impl Share {
         self.edition = self.edition.wrapping_add(1);
     }
 
-    /// Whose a frame is.
+    /// What a frame is to this engine.
     #[must_use]
     pub fn party(&self, frame: &Frame<'_>) -> Party {
-        match station(frame, |address| self.is_inside(address)).filter(|mac| self.open.binary_search(mac).is_err()) {
-            None => Party::Common,
-            Some(mac) if self.owner(mac) == self.index => Party::Own,
-            Some(_) => Party::Other,
+        let (counts, reads) = match whose(frame, |address| self.is_inside(address)) {
+            Some(Whose::Station(mac)) => (self.is_owner(mac), self.is_open(mac)),
+            Some(Whose::Resolving(from, to)) => (self.is_owner(from), self.is_open(from) || self.is_open(to) || self.is_owner(to)),
+            None => (self.is_first(), true),
+        };
+        match (counts, reads) {
+            (true, _) => Party::Counts,
+            (false, true) => Party::Reads,
+            (false, false) => Party::Other,
         }
     }
 
@@ -229,9 +243,12 @@ impl Share {
             (format!("({})", ours.join(" or ")), format!("({own})"))
         });
         let ((ours_from, own_from), (ours_to, own_to)) = (from, to);
+        let dns = "((len >= 38 and ip[0] = 0x45 and ip[9] = 17 and ip[6:2] & 0x1fff = 0 and (ip[20:2] = 53 or ip[22:2] = 53)) \
+             or (len >= 58 and ip6[6] = 17 and (ip6[40:2] = 53 or ip6[42:2] = 53)))";
         // What ends before its addresses would be refused at the first byte that is not there.
         format!(
-            "len < 34 or ether[0] & 1 = 1 or (ip6 and len < 54) or ({ours_from} and ({ours_to} or {own_from})) or (not {ours_from} and (not {ours_to} or {own_to}))"
+            "len < 34 or ether[0] & 1 = 1 or (ip6 and len < 54) or ({ours_from} and ({own_from} or ({ours_to} and (not {dns} or {own_to})))) \
+             or (not {ours_from} and (not {ours_to} or {own_to}))"
         )
     }
 
@@ -240,6 +257,16 @@ impl Share {
             IpAddr::V4(four) => self.masks.four.iter().any(|(net, mask)| four.to_bits() & mask == *net),
             IpAddr::V6(six) => self.masks.six.iter().any(|(net, mask)| six.to_bits() & mask == *net),
         }
+    }
+
+    /// Whether a MAC is everybody's.
+    fn is_open(&self, mac: Mac) -> bool {
+        self.open.binary_search(&mac).is_ok()
+    }
+
+    /// Whether this engine counts what a MAC sends or receives.
+    fn is_owner(&self, mac: Mac) -> bool {
+        if self.is_open(mac) { self.is_first() } else { self.owner(mac) == self.index }
     }
 
     fn owner(&self, mac: Mac) -> u8 {
@@ -273,33 +300,38 @@ impl Masks {
     }
 }
 
-/// The MAC of our side of a frame whose other side is on the internet.
-fn station(frame: &Frame<'_>, is_inside: impl Fn(IpAddr) -> bool) -> Option<Mac> {
+/// Whose a frame is; none of what is everybody's.
+fn whose(frame: &Frame<'_>, is_inside: impl Fn(IpAddr) -> bool) -> Option<Whose> {
     if frame.link != Link::Ethernet {
         return None;
     }
     let (target, rest) = frame.data.split_first_chunk::<6>()?;
     let (source, rest) = rest.split_first_chunk::<6>()?;
+    let (source, target) = (Mac(*source), Mac(*target));
     // The kernel takes a tag off before it asks its filter, and libpcap puts it back.
     let rest = match rest {
         [0x81, 0x00, _, _, rest @ ..] | [0x88, 0xa8, _, _, rest @ ..] => rest,
         rest => rest,
     };
-    let (from, to) = match rest {
+    let (from, to, ports) = match rest {
         [0x08, 0x00, ip @ ..] => {
             let four = |at: usize| Some(IpAddr::V4(Ipv4Addr::from(*ip.get(at..)?.first_chunk::<4>()?)));
-            (four(12)?, four(16)?)
+            // Without options, and not the rest of what was cut into fragments.
+            let plain = matches!(ip, [0x45, _, _, _, _, _, fragment, rest, _, 17, ..] if fragment & 0x1f == 0 && *rest == 0);
+            (four(12)?, four(16)?, ip.get(20..).filter(|_| plain))
         }
         [0x86, 0xdd, ip @ ..] => {
             let six = |at: usize| Some(IpAddr::V6(Ipv6Addr::from(*ip.get(at..)?.first_chunk::<16>()?)));
-            (six(8)?, six(24)?)
+            (six(8)?, six(24)?, ip.get(40..).filter(|_| ip.get(6) == Some(&17)))
         }
         _ => return None,
     };
+    let dns = || matches!(ports, Some([0, 53, _, _, ..] | [_, _, 0, 53, ..]));
     match (is_inside(from), is_inside(to)) {
-        _ if Mac(*target).is_group() => None,
-        (true, false) => Some(Mac(*source)),
-        (false, true) => Some(Mac(*target)),
+        _ if target.is_group() => None,
+        (true, false) => Some(Whose::Station(source)),
+        (false, true) => Some(Whose::Station(target)),
+        (true, true) if dns() => Some(Whose::Resolving(source, target)),
         _ => None,
     }
 }
