@@ -85,7 +85,7 @@ pub struct Share {
     aliases: Vec<(Arc<str>, u8)>,
     /// Prefixes of ours, [`INSIDE`] among them.
     nets: Vec<IpNet>,
-    /// The same as network and mask: every frame asks for two addresses.
+    /// The same as network and mask, by an address's first octet: every frame asks for two addresses.
     masks: Masks,
     /// How often what decides has changed.
     edition: u32,
@@ -254,8 +254,8 @@ impl Share {
 
     fn is_inside(&self, address: IpAddr) -> bool {
         match address {
-            IpAddr::V4(four) => self.masks.four.iter().any(|(net, mask)| four.to_bits() & mask == *net),
-            IpAddr::V6(six) => self.masks.six.iter().any(|(net, mask)| six.to_bits() & mask == *net),
+            IpAddr::V4(four) => self.masks.four.of(four.octets()).any(|(net, mask)| four.to_bits() & mask == *net),
+            IpAddr::V6(six) => self.masks.six.of(six.octets()).any(|(net, mask)| six.to_bits() & mask == *net),
         }
     }
 
@@ -283,8 +283,8 @@ impl Share {
 /// Prefixes as network and mask.
 #[derive(Clone, Debug)]
 struct Masks {
-    four: Vec<(u32, u32)>,
-    six: Vec<(u128, u128)>,
+    four: Octets<u32>,
+    six: Octets<u128>,
 }
 
 impl Masks {
@@ -296,7 +296,34 @@ impl Masks {
                 IpNet::V6(net) => six.push((net.network().to_bits(), net.netmask().to_bits())),
             }
         }
-        Self { four, six }
+        Self {
+            four: Octets::new(four, |octet, (net, mask)| (u32::from(octet) ^ net >> 24) & mask >> 24 == 0),
+            six: Octets::new(six, |octet, (net, mask)| (u128::from(octet) ^ net >> 120) & mask >> 120 == 0),
+        }
+    }
+}
+
+/// Prefixes of one family, and for each first octet whether one of them may hold an address that begins with it: of most on the
+/// internet that alone says that none does.
+#[derive(Clone, Debug)]
+struct Octets<T> {
+    nets: Vec<(T, T)>,
+    some: [bool; 256],
+}
+
+impl<T: Copy> Octets<T> {
+    fn new(nets: Vec<(T, T)>, may_hold: impl Fn(u8, (T, T)) -> bool) -> Self {
+        let mut some = [false; 256];
+        for (octet, some) in (0..=u8::MAX).zip(&mut some) {
+            *some = nets.iter().any(|net| may_hold(octet, *net));
+        }
+        Self { nets, some }
+    }
+
+    /// The prefixes that may hold an address of these octets.
+    fn of<const LENGTH: usize>(&self, octets: [u8; LENGTH]) -> std::slice::Iter<'_, (T, T)> {
+        let some = octets.first().and_then(|first| self.some.get(usize::from(*first)));
+        if some == Some(&true) { self.nets.iter() } else { [].iter() }
     }
 }
 
