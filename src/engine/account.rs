@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::charge::Told;
 use crate::engine::core::{Core, location};
 use crate::engine::event::{Detail, Ends, Event, FlowEnd, Where};
-use crate::engine::flow::{End, Flow, FlowKey, Named, Rare, Side};
+use crate::engine::flow::{End, Flow, FlowKey, Named, Rare, Side, Standing};
 use crate::engine::haunts::Found;
 use crate::engine::hidden;
 use crate::engine::ledger::{Account, Destination, Marks};
@@ -40,8 +40,8 @@ impl Core {
             }
             if let Some(account) = account {
                 device.ledger.give(account, marks, owed, now);
-            } else if let Some(end) = flow.ends.of_mut(side) {
-                end.pending.get_or_insert_default().add(owed);
+            } else {
+                flow.standings.of_mut(side).pending.get_or_insert_default().add(owed);
             }
             went_on |= owed != Both::default();
         }
@@ -54,8 +54,9 @@ impl Core {
     /// The account of a settled flow on one side, opened anew for a device that had left.
     fn account_of(&mut self, flow: &mut Flow, side: Side) -> Option<u32> {
         let end = flow.ends.of(side).as_ref().filter(|_| flow.settled)?;
-        if end.account.is_some() {
-            return end.account;
+        let known = flow.standings.of(side).account;
+        if known.is_some() {
+            return known;
         }
         let account = match self.haunts.find(end.device, flow, origin(flow)) {
             Some(Found { account, refused: None, .. }) => account,
@@ -65,9 +66,7 @@ impl Core {
             }
             _ => self.open_account(flow, end.device),
         };
-        if let Some(end) = flow.ends.of_mut(side) {
-            end.account = Some(account);
-        }
+        flow.standings.of_mut(side).account = Some(account);
         Some(account)
     }
 
@@ -83,7 +82,7 @@ impl Core {
             if flow.ends.of(side).is_none() || !self.revive(key, flow, side, owes) {
                 continue;
             }
-            let known = flow.ends.of_mut(side).as_mut().and_then(|end| end.pending.take());
+            let known = flow.standings.of_mut(side).pending.take();
             let Some(account) = self.account_of(flow, side) else { continue };
             let Some(id) = flow.ends.of(side).as_ref().map(|end| end.device) else { continue };
             if let Some(device) = self.devices.get_mut(id) {
@@ -328,7 +327,8 @@ impl Core {
             *flow.ends.of_mut(side) = None;
             return false;
         };
-        (end.device, end.account, end.pending, end.met) = (device, None, None, None);
+        end.device = device;
+        *flow.standings.of_mut(side) = Standing::default();
         if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
             device.meet(flow.packet, flow.last);
         }

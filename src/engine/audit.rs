@@ -19,7 +19,7 @@ impl Core {
         let ends = Ends { client: key.endpoint(flow.client), server: key.endpoint(flow.client.other()), protocol: key.protocol() };
         for side in [Side::Low, Side::High] {
             let Some(end) = flow.ends.of(side) else { continue };
-            let Some(account) = end.account.filter(|_| self.is_audited(end.device)) else { continue };
+            let Some(account) = flow.standings.of(side).account.filter(|_| self.is_audited(end.device)) else { continue };
             let facts = Some(Box::new(self.facts(key, flow)));
             self.tell_charge(end.device, account, flow.charged(trail, side), (trail.began, trail.latest), Some(ends), facts);
         }

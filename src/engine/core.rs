@@ -100,12 +100,13 @@ impl Core {
             self.health.skip("no-side-ours");
             if !group {
                 // Asked again with the next packet: not worth a look into the databases.
-                (flow.ends, flow.place, flow.site) = (Sides::default(), Place::Unknown, None);
+                (flow.ends, flow.standings, flow.place, flow.site) = (Sides::default(), Sides::default(), Place::Unknown, None);
                 return;
             }
         }
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
+        flow.standings = Sides::default();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
         flow.site = None;
@@ -237,7 +238,7 @@ impl Core {
             self.tell_device(device, packet.number, packet.time);
         }
         let mac = mac.filter(|_| !self.devices.by_address());
-        Some(End { mac, edition: self.devices.edition(), device, account: None, pending: None, met: None })
+        Some(End { mac, edition: self.devices.edition(), device })
     }
 
     /// Takes in a device that is first seen.

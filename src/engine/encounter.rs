@@ -22,10 +22,10 @@ impl Core {
         }
         for side in [Side::Low, Side::High] {
             let Some(end) = flow.ends.of(side) else { continue };
-            if flow.seen.of(side).packets == 0 || end.met.is_some_and(|met| self.contacts.go_on(&met, flow.last)) {
+            if flow.seen.of(side).packets == 0 || flow.standings.of(side).met.is_some_and(|met| self.contacts.go_on(&met, flow.last)) {
                 continue; // it was spoken to, and said nothing; or there is nobody new
             }
-            let (id, account) = (end.device, end.account);
+            let (id, account) = (end.device, flow.standings.of(side).account);
             let Some(device) = self.devices.table().get(id) else { continue };
             let first = device.first.min(flow.first);
             // Only an alias takes over what was known under a MAC: behind a repeater's, many devices are told apart by address.
@@ -51,9 +51,7 @@ impl Core {
                     met
                 }
             };
-            if let Some(end) = flow.ends.of_mut(side) {
-                end.met = Some(met);
-            }
+            flow.standings.of_mut(side).met = Some(met);
         }
     }
 

@@ -69,7 +69,7 @@ pub(super) struct Sides<T> {
 /// A conversation.
 ///
 /// What each packet asks of it comes first, in as few lines of the cache as it fits: with tens of thousands of flows under way, fetching
-/// these lines is most of what a packet costs.
+/// these lines is most of what a packet costs. Small fields fill what would else be gaps.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Flow {
@@ -77,14 +77,20 @@ pub(super) struct Flow {
     pub(super) life: Life,
     /// Last packet.
     pub(super) last: Timestamp,
-    /// The sequence number of the client's first SYN, and whether another came later.
-    pub(super) opened: (Option<u32>, bool),
     /// Who opened it, as far as is known.
     pub(super) client: Side,
     /// Its account is fixed.
     pub(super) settled: bool,
     /// Where the other side is.
     pub(super) place: Place,
+    /// What is known of its destination; meant once it is settled.
+    pub(super) class: Class,
+    /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
+    pub(super) verdict: Option<Verdict>,
+    /// The databases disagree on its server's country; meant once it is settled.
+    pub(super) disputed: bool,
+    /// The sides that are ours.
+    pub(super) ends: Sides<Option<End>>,
     /// QUIC: the client's first Initial, while nobody answered it.
     pub(super) asked: Option<Timestamp>,
     /// What is still being read of it.
@@ -97,8 +103,14 @@ pub(super) struct Flow {
     pub(super) payload: Sides<u64>,
     /// Packets with payload so far, and the first one's time.
     pub(super) waited: (u8, Timestamp),
-    /// The sides that are ours.
-    pub(super) ends: Sides<Option<End>>,
+    /// The sequence number of the client's first SYN, and whether another came later.
+    pub(super) opened: (Option<u32>, bool),
+    /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
+    pub(super) protocol: Option<u8>,
+    /// What hides its true destination, where its handshake showed that.
+    pub(super) hidden: Option<Class>,
+    /// Where the sides that are ours stand.
+    pub(super) standings: Sides<Standing>,
     /// Client's SYN to server's SYN-ACK at the sensor, or QUIC's counterpart.
     pub(super) rtt: Option<Duration>,
     /// First packet.
@@ -109,20 +121,10 @@ pub(super) struct Flow {
     pub(super) site: Option<Arc<Site>>,
     /// What it is called, once that is known.
     pub(super) name: Option<Named>,
-    /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
-    pub(super) protocol: Option<u8>,
     /// The number of its first packet.
     pub(super) packet: u64,
-    /// What hides its true destination, where its handshake showed that.
-    pub(super) hidden: Option<Class>,
-    /// What is known of its destination; meant once it is settled.
-    pub(super) class: Class,
-    /// Whether the handshake's time allows its country; meant once it is settled, none where that is no question.
-    pub(super) verdict: Option<Verdict>,
     /// What few flows have, meant once it is settled.
     pub(super) rare: Option<Box<Rare>>,
-    /// The databases disagree on its server's country; meant once it is settled.
-    pub(super) disputed: bool,
 }
 
 /// What few flows have.
@@ -136,9 +138,8 @@ pub(super) struct Rare {
     pub(super) listed: Option<Hit>,
 }
 
-/// A side that is ours; as in [`Flow`], what each packet asks of it comes first.
-#[derive(Debug)]
-#[repr(C)]
+/// A side that is ours: what each packet asks of it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     /// The MAC on this side when it was placed; none where devices are addresses.
     pub(super) mac: Option<Mac>,
@@ -146,6 +147,11 @@ pub(super) struct End {
     pub(super) edition: u32,
     /// The device.
     pub(super) device: Id,
+}
+
+/// Where a side that is ours stands in what is kept of its device.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
     /// Its account for this flow, once fixed.
     pub(super) account: Option<u32>,
     /// What this device's ledger knows of this flow, and no account yet: of a flow that a snapshot met before it was settled.
@@ -257,6 +263,7 @@ impl Flow {
         };
         Self {
             ends: Sides::default(),
+            standings: Sides::default(),
             client: if answer { sender.other() } else { sender },
             first: now,
             last: now,
@@ -334,20 +341,21 @@ impl Flow {
             && !matches!(self.place, Place::Local | Place::Multicast)
     }
 
-    /// Times a QUIC server's first answer. To be called before the packet is counted; `time` is the packet's own.
+    /// Times a QUIC server's first answer: whether this is one. To be called before the packet is counted; `time` is the packet's own.
     #[inline]
-    pub(super) fn answer(&mut self, sender: Side, packet: &Datagram<'_>, time: Timestamp) {
+    pub(super) fn answer(&mut self, sender: Side, packet: &Datagram<'_>, time: Timestamp) -> bool {
         if self.asked.is_none() || sender == self.client {
-            return;
+            return false;
         }
-        let Some(since) = self.asked.take() else { return };
+        let Some(since) = self.asked.take() else { return false };
         let form = quic::recognise(packet.payload).map(|recognised| recognised.form);
         // A client that waited and sent again may be answered for either.
-        if matches!(form, Some(Form::Initial | Form::Handshake | Form::Retry | Form::VersionNegotiation))
-            && self.last.since(since) <= FIRST_FLIGHT
-        {
+        let timed = matches!(form, Some(Form::Initial | Form::Handshake | Form::Retry | Form::VersionNegotiation))
+            && self.last.since(since) <= FIRST_FLIGHT;
+        if timed {
             self.rtt = Some(time.since(since));
         }
+        timed
     }
 
     /// Whether anybody looks at the payload of a packet of `sender`. To be asked before it is read.
@@ -377,9 +385,9 @@ impl Flow {
         }
     }
 
-    /// Follows TCP's opening and closing; `now` is the packet's own time, since a handshake is timed by it.
+    /// Follows TCP's opening and closing: whether this timed its handshake; `now` is the packet's own time, since it is timed by that.
     #[inline]
-    pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) {
+    pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) -> bool {
         if tcp.syn && !tcp.ack && sender == self.client {
             let first = *self.opened.0.get_or_insert(tcp.seq);
             self.opened.1 |= first != tcp.seq && self.life == Life::Open;
@@ -391,11 +399,13 @@ impl Flow {
             Life::Opening(since, repeated) if tcp.syn && tcp.ack && sender != self.client => {
                 self.rtt = (!repeated).then(|| now.since(since));
                 self.life = Life::Open;
+                return !repeated;
             }
             Life::Closed | Life::Open => {}
             Life::Unknown | Life::Opening(..) if !tcp.syn => self.life = Life::Open,
             Life::Unknown | Life::Opening(..) => {}
         }
+        false
     }
 
     /// Whether another connection begins between the same endpoints: a SYN after the end; without an end, the answer to a new SYN
@@ -482,5 +492,18 @@ fn narrow(wide: Wide, v4: bool) -> IpAddr {
     match u32::try_from(wide.1) {
         Ok(bits) if v4 => IpAddr::V4(Ipv4Addr::from_bits(bits)),
         _ => IpAddr::V6((u128::from(wide.0) << 64 | u128::from(wide.1)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_takes_seven_lines_of_the_cache_and_each_packet_asks_for_four() {
+        // Beside it lie its key and two words of the table's.
+        let beside = size_of::<FlowKey>() + 16;
+        assert!(beside + size_of::<Flow>() <= 7 * 64, "{}", size_of::<Flow>());
+        assert!(beside + std::mem::offset_of!(Flow, standings) <= 4 * 64, "{}", std::mem::offset_of!(Flow, standings));
     }
 }

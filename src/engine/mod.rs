@@ -227,20 +227,19 @@ impl Engine {
         if !flow.looks_at(sender, datagram) {
             self.head = head(frame.data, datagram.payload);
         }
-        let timed = flow.rtt;
-        flow.answer(sender, datagram, packet.time);
+        let mut timed = flow.answer(sender, datagram, packet.time);
         flow.count(sender, packet, datagram, frame.data.len(), now);
         if let Some(tcp) = datagram.tcp {
-            flow.follow(sender, tcp, packet.time);
+            timed |= flow.follow(sender, tcp, packet.time);
         }
-        if flow.rtt != timed {
+        if timed {
             self.core.note_rtt(&key, flow, packet.number, now);
         }
         if flow.reading.is_some() {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
             self.core.read(id, flow, datagram, context);
         }
-        flow.extend_trail(packet, flow.rtt != timed);
+        flow.extend_trail(packet, timed);
         if !flow.settled && flow.is_due(key.protocol(), now, &self.core.limits) {
             self.core.settle(&key, flow, now);
         }

@@ -55,7 +55,7 @@ impl Engine {
             if !flow.settled {
                 for side in [Side::Low, Side::High] {
                     if let Some(end) = flow.ends.of(side) {
-                        pending.extend(end.pending.as_deref().map(|some| (end.device, *some)));
+                        pending.extend(flow.standings.of(side).pending.as_deref().map(|some| (end.device, *some)));
                     }
                 }
             }
