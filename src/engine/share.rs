@@ -13,9 +13,10 @@
 //! contacts are no sums. The price of this road: what our own send each other costs every engine, and each has tables of its own.
 //!
 //! What is not the same as with one engine: of two devices that may be one, the newer's engine has not heard what the older sent to the
-//! internet and asked a resolver; a router that is not the access point is known to each engine by the first frame that it sees of it; a device with an
-//! address of ours that only ARP tells of (no private one, in no prefix of the interface, announced, or given) is not charged for what a
-//! device of another engine sends it; and when another devices file gives a MAC to another engine, its connections begin anew there, and what DNS told it before is not known.
+//! internet and asked a resolver; a router that is not the access point is known to each engine by the first frame that it sees of it; a
+//! device with an address of ours that only ARP tells of (no private one, in no prefix of the interface, announced, or given) is not
+//! charged for what a device of another engine sends it; and when another devices file gives a MAC to another engine, its connections begin
+//! anew there, and what DNS told it before is not known.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
