@@ -1,6 +1,6 @@
 //! Several engines that share a capture tell together what one engine tells of it: rows, metrics and events, for every sample and the
 //! simulated lab run. And the filter that each gives the kernel lets through what is its own or everybody's.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
