@@ -64,13 +64,13 @@ fn frames(mut file: File) -> Vec<Owned> {
     frames
 }
 
-/// Two of the lab run's phones as one device, so that one of them is not where its number says.
-fn roster() -> Roster {
+/// Two of the lab run's phones as one device, so that one of them is not where its number says; or as repeaters with devices behind.
+fn roster(split: bool) -> Roster {
     let macs = ["d0:9c:7a:51:0e:2c", "ac:47:1b:9e:40:d3"].map(|text| {
         let mut pairs = text.split(':').map(|pair| u8::from_str_radix(pair, 16).unwrap());
         Mac(std::array::from_fn(|_| pairs.next().unwrap()))
     });
-    Roster::new(vec![Entry { alias: "phones".into(), macs: macs.to_vec(), ..Entry::default() }])
+    Roster::new(vec![Entry { alias: "phones".into(), macs: macs.to_vec(), split, ..Entry::default() }])
 }
 
 fn engine(geo: &GeoDb, share: Option<Share>) -> Engine {
@@ -134,8 +134,7 @@ fn metrics(snapshot: &Snapshot) -> String {
 fn engines_tell_together_what_one_tells() {
     let geo = GeoDb::embedded().unwrap();
     for (name, frames) in captures() {
-        for known in [false, true] {
-            let roster = if known { roster() } else { Roster::default() };
+        for roster in [Roster::default(), roster(false), roster(true)] {
             let with = |share| {
                 let mut engine = engine(&geo, share);
                 engine.register(roster.clone());
@@ -187,7 +186,7 @@ fn the_kernel_hands_over_what_an_engine_reads_and_no_more() {
     use pcap::{Capture, Linktype};
     let geo = GeoDb::embedded().unwrap();
     let mut engines: Vec<_> = Share::among(3, &Limits::default()).into_iter().map(|share| engine(&geo, Some(share))).collect();
-    engines.iter_mut().for_each(|engine| engine.register(roster()));
+    engines.iter_mut().for_each(|engine| engine.register(roster(false)));
     let shares: Vec<_> = engines.iter().map(|engine| engine.share().unwrap()).collect();
     let programs: Vec<_> =
         shares.iter().map(|share| Capture::dead(Linktype::ETHERNET).unwrap().compile(&share.filter(), true).unwrap()).collect();

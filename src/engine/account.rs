@@ -321,6 +321,7 @@ impl Core {
         if !owes {
             return false; // nothing to tell of a device that left: it is not opened anew for that
         }
+        *flow.standings.of_mut(side) = Standing::default();
         let tells_apart = self.devices.key(key.endpoint(side).ip(), end.mac);
         let Some((device, new)) = self.devices.open(&tells_apart, flow.last, &self.limits) else {
             self.health.skip("device-table-full");
@@ -328,7 +329,6 @@ impl Core {
             return false;
         };
         end.device = device;
-        *flow.standings.of_mut(side) = Standing::default();
         if let Some(device) = self.devices.get_mut(device).filter(|_| new) {
             device.meet(flow.packet, flow.last);
         }

@@ -84,6 +84,7 @@ impl Core {
         datagram: &Datagram<'_>,
         now: Timestamp,
     ) {
+        flow.standings = Sides::default();
         let (source, target) = (datagram.source.ip(), datagram.target.ip());
         let (from, to) = (packet.macs.map(|macs| macs.source), packet.macs.map(|macs| macs.target));
         let group = packet.group || to_group(target, packet.macs);
@@ -100,13 +101,12 @@ impl Core {
             self.health.skip("no-side-ours");
             if !group {
                 // Asked again with the next packet: not worth a look into the databases.
-                (flow.ends, flow.standings, flow.place, flow.site) = (Sides::default(), Sides::default(), Place::Unknown, None);
+                (flow.ends, flow.place, flow.site) = (Sides::default(), Place::Unknown, None);
                 return;
             }
         }
         let source_end = ours.0.then(|| self.end(source, from, packet, now)).flatten();
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
-        flow.standings = Sides::default();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
         flow.site = None;

@@ -8,7 +8,7 @@ use crate::dissect::observation::{
 };
 use crate::engine::core::{Core, where_is};
 use crate::engine::event::{Detail, Ends, Event, Where};
-use crate::engine::flow::{Flow, FlowKey, Named, Side};
+use crate::engine::flow::{End, Flow, FlowKey, Named, Side};
 use crate::engine::hidden;
 use crate::engine::lane::{Harvest, Part};
 use crate::engine::names::Answer;
@@ -109,7 +109,7 @@ impl Core {
             // Who answers without being asked, from the port of a resolver, must not name anything.
             (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
                 if let Some(end) = flow.ends.of(client)
-                    && self.tells_of(end.device)
+                    && self.names_for(end)
                 {
                     self.answers(end.device, &message, context);
                 }
@@ -122,10 +122,10 @@ impl Core {
         self.tell(flow, context, client, || Detail::Dns { protocol, message });
     }
 
-    /// Whether this engine names what a device sends to the internet: of another engine's it sees none.
-    fn tells_of(&self, device: Id) -> bool {
-        let Some(share) = &self.health.share else { return true };
-        self.devices.table().get(device).is_none_or(|device| share.tells(&device.label, device.mac()))
+    /// Whether this engine has to name what a device sends to the internet: of another engine's it sees none.
+    fn names_for(&self, end: &End) -> bool {
+        let (Some(share), Some(mac)) = (&self.health.share, end.mac) else { return true };
+        share.reads(mac)
     }
 
     /// Every address in an answer is what the asked name resolved to, through whatever aliases.

@@ -182,8 +182,8 @@ impl Share {
     #[must_use]
     pub fn party(&self, frame: &Frame<'_>) -> Party {
         let (counts, reads) = match whose(frame, |address| self.is_inside(address)) {
-            Some(Whose::Station(mac)) => (self.is_owner(mac), self.is_open(mac)),
-            Some(Whose::Resolving(from, to)) => (self.is_owner(from), self.is_open(from) || self.is_open(to) || self.is_owner(to)),
+            Some(Whose::Station(mac)) => (self.is_owner(mac), self.reads(mac)),
+            Some(Whose::Resolving(from, to)) => (self.is_owner(from), self.reads(from) || self.reads(to)),
             None => (self.is_first(), true),
         };
         match (counts, reads) {
@@ -191,6 +191,11 @@ impl Share {
             (false, true) => Party::Reads,
             (false, false) => Party::Other,
         }
+    }
+
+    /// Whether this engine reads what passes between a MAC of ours and the internet.
+    pub(super) fn reads(&self, mac: Mac) -> bool {
+        self.is_open(mac) || self.owner(mac) == self.index
     }
 
     /// Whether what passes between two addresses is everybody's.

@@ -368,4 +368,16 @@ mod tests {
         assert_eq!(left, (0..64).step_by(2).collect::<Vec<_>>());
         assert_eq!(table.len(), 0);
     }
+
+    #[test]
+    fn all_leave_at_once_in_the_order_of_filing() {
+        let mut table = Table::new("t", 4);
+        let ids: Vec<Id> = (0..4).map(|key| table.insert(key, key, at(0)).unwrap()).collect();
+        table.take(ids[1]).unwrap();
+        table.insert(9, 9, at(1)).unwrap(); // where the one that left was
+        assert_eq!(table.drain().map(|(key, _)| key).collect::<Vec<_>>(), [0, 2, 3, 9]);
+        assert_eq!((table.len(), table.find(&0)), (0, None));
+        assert!(table.insert(5, 5, at(2)).is_some());
+        assert_eq!(table.drain().count(), 1);
+    }
 }
