@@ -164,15 +164,14 @@ fn inside(name: &str, wrap: &[&str]) {
 /// was recorded is held against the same packets with the same times in a file that the recorder never touched.
 #[test]
 fn a_report_of_a_recording_is_that_of_the_packets_but_for_its_header() {
-    let own = "a_report_of_a_recording_is_that_of_the_packets_but_for_its_header";
-    if std::env::var_os(INSIDE).is_some() {
-        return replayed();
-    }
-    in_namespace("record", own);
+    in_namespace("record", "a_report_of_a_recording_is_that_of_the_packets_but_for_its_header", replayed);
 }
 
-/// Runs a test's copy in a network namespace of its own.
-fn in_namespace(what: &str, test: &str) {
+/// Runs the body of a test in a network namespace of its own: in a copy of this program that runs this test alone.
+fn in_namespace(what: &str, test: &str, body: fn()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
     let name = format!("whither-{}-{what}", std::process::id());
     match Command::new("ip").args(["netns", "add", &name]).output() {
         Ok(made) if made.status.success() => {}
@@ -187,11 +186,7 @@ fn in_namespace(what: &str, test: &str) {
 /// says whose the addresses are, which no private range and no packet tells.
 #[test]
 fn evidence_from_the_ring_knows_the_prefixes_of_the_interface() {
-    let own = "evidence_from_the_ring_knows_the_prefixes_of_the_interface";
-    if std::env::var_os(INSIDE).is_some() {
-        return prefixed();
-    }
-    in_namespace("prefix", own);
+    in_namespace("prefix", "evidence_from_the_ring_knows_the_prefixes_of_the_interface", prefixed);
 }
 
 fn prefixed() {
