@@ -358,13 +358,17 @@ impl Flow {
         timed
     }
 
-    /// Whether anybody looks at the payload of a packet of `sender`. To be asked before it is read.
+    /// Whether a packet of `sender` is to be shown to its reading.
     #[inline]
-    pub(super) fn looks_at(&self, sender: Side, datagram: &Datagram<'_>) -> bool {
-        let reads = self.reading.as_ref().is_some_and(|reading| reading.reads_on(sender, datagram.payload));
-        // A QUIC server's first answer is looked at beside the readers, neighbour discovery before it has a flow; and copies of frames to
-        // everybody are known by all their bytes.
-        reads || self.asked.is_some() || datagram.protocol == ICMPV6 || self.place == Place::Multicast
+    pub(super) fn reads(&self, sender: Side, datagram: &Datagram<'_>) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.concerns(sender, datagram))
+    }
+
+    /// Whether anybody else looks at a packet's payload: a QUIC server's first answer is looked at beside the readers, neighbour
+    /// discovery before it has a flow; and copies of frames to everybody are known by all their bytes.
+    #[inline]
+    pub(super) fn looks_at(&self, datagram: &Datagram<'_>) -> bool {
+        self.asked.is_some() || datagram.protocol == ICMPV6 || self.place == Place::Multicast
     }
 
     /// Counts a packet of `sender` of which `captured` bytes are there.

@@ -170,8 +170,8 @@ impl Engine {
                 }
             }
         }
-        match Packet::decode_plain(frame) {
-            Some(packet) => self.take_packet(frame, &packet, now),
+        match &Packet::decode_plain(frame) {
+            Some(packet) => self.take_packet(frame, packet, now),
             None => match Packet::decode_any(frame) {
                 Ok(packet) => self.take_packet(frame, &packet, now),
                 Err(reason) => self.core.health.skip(reason),
@@ -224,7 +224,8 @@ impl Engine {
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
         }
-        if !flow.looks_at(sender, datagram) {
+        let reads = flow.reads(sender, datagram);
+        if !reads && !flow.looks_at(datagram) {
             self.head = head(frame.data, datagram.payload);
         }
         let mut timed = flow.answer(sender, datagram, packet.time);
@@ -235,7 +236,7 @@ impl Engine {
         if timed {
             self.core.note_rtt(&key, flow, packet.number, now);
         }
-        if flow.reading.is_some() {
+        if reads {
             let context = Context { key: &key, sender, number: packet.number, time: packet.time, now, macs: packet.macs };
             self.core.read(id, flow, datagram, context);
         }

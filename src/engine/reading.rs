@@ -103,12 +103,17 @@ impl Reading {
         self.questions.contains(&id)
     }
 
-    /// Whether somebody looks at what `sender` sends now.
+    /// Whether a packet of `sender` says anything to it: most of a connection's do not, and need not be shown to it.
+    #[inline]
     #[must_use]
-    pub(super) fn reads_on(&self, sender: Side, payload: &[u8]) -> bool {
+    pub(super) fn concerns(&self, sender: Side, packet: &Datagram<'_>) -> bool {
+        let Some(tcp) = packet.tcp else { return !packet.payload.is_empty() };
+        if packet.payload.is_empty() {
+            return tcp.syn; // which says where the stream begins
+        }
         let lane = self.lanes.of(sender);
         // Of a request's body only the beginning is looked at, whether it is another request.
-        !lane.is_over() && (!lane.between || http::looks_like_request(payload))
+        tcp.syn || !lane.is_over() && (!lane.between || http::looks_like_request(packet.payload))
     }
 
     /// Whether part of a message is held.
@@ -117,7 +122,7 @@ impl Reading {
         self.lanes.of(Side::Low).stream.is_some() || self.lanes.of(Side::High).stream.is_some()
     }
 
-    /// Shows a packet to the dissectors. False when there is nothing more to read of this flow.
+    /// Shows a packet that concerns it to the dissectors. False when there is nothing more to read of this flow.
     pub(super) fn read(&mut self, part: Part<'_>, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
         if part.packet.protocol == UDP {
             return self.datagram(part, streams, limits, harvest);
@@ -259,8 +264,8 @@ impl Reading {
             return; // known
         }
         if lane.between {
-            // The rest of a request's body may lie here; a segment that begins like a request is one.
-            if !http::looks_like_request(payload) || offset < lane.done {
+            // The rest of a request's body would not concern us: this segment begins like a request, and so is one.
+            if offset < lane.done {
                 return;
             }
             lane.between = false;
