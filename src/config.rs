@@ -15,6 +15,7 @@ use serde::Deserialize;
 pub mod quantity;
 
 use crate::mark::Phase;
+use crate::packet::Mac;
 
 use quantity::{Age, Size};
 
@@ -80,6 +81,10 @@ pub struct Common {
     /// A prefix of our side, beside the private ones (repeatable)
     #[arg(long, value_name = "CIDR", value_parser = cidr)]
     pub local_net: Vec<IpNet>,
+    /// The access point's own MACs: nobody is asked for them, the machine that captures knows them.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub own_macs: Vec<Mac>,
     /// Where the sensor stands, decimal degrees: handshakes too short for a server's country refute it
     #[arg(long, value_name = "LAT,LON", allow_hyphen_values = true)]
     pub location: Option<Location>,
@@ -364,6 +369,7 @@ impl Common {
             watchlist: if self.watchlist.is_empty() { file.watchlist } else { self.watchlist },
             devices: self.devices.or(file.devices),
             local_net: if self.local_net.is_empty() { file.local_net } else { self.local_net },
+            own_macs: self.own_macs,
             location: self.location.or(file.location),
             by_address: self.by_address || file.by_address,
             events: self.events.or(file.events),

@@ -190,30 +190,49 @@ fn evidence_from_the_ring_knows_the_prefixes_of_the_interface() {
 }
 
 fn prefixed() {
+    backed(Some("addr add 203.0.113.1/24 dev ap0"), "transmit_bytes", |access_point, station| {
+        datagram((access_point, station), ([203, 0, 113, 10], 5_000), ([198, 51, 100, 7], 9_999))
+    });
+}
+
+/// Here only the interface's MAC says who forwards, and so whose the addresses are: the first packets are a server's, of a
+/// conversation that is older than the recording.
+#[test]
+fn evidence_from_the_ring_knows_the_macs_of_the_interface() {
+    in_namespace("forwards", "evidence_from_the_ring_knows_the_macs_of_the_interface", forwarded);
+}
+
+fn forwarded() {
+    backed(None, "receive_bytes", |access_point, station| {
+        datagram((station, access_point), ([198, 51, 100, 7], 443), ([203, 0, 113, 10], 5_000))
+    });
+}
+
+/// A UDP datagram in a frame; the target's MAC first.
+fn datagram((to, from): ([u8; 6], [u8; 6]), source: ([u8; 4], u16), target: ([u8; 4], u16)) -> Vec<u8> {
+    let mut frame = [&to[..], &from, &[8, 0, 0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17, 0, 0], &source.0, &target.0].concat();
+    frame.extend(source.1.to_be_bytes().into_iter().chain(target.1.to_be_bytes()).chain([0, 40, 0, 0]).chain([0xaa; 32]));
+    frame
+}
+
+/// A frame between an access point's MAC and a station's passes three times: its row has evidence for all bytes that it counts.
+fn backed(address: Option<&str>, counted: &str, frame: fn([u8; 6], [u8; 6]) -> Vec<u8>) {
     fs::write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").unwrap();
-    for line in [
-        "link set lo up",
-        "link add air0 type veth peer name ap0",
-        "addr add 203.0.113.1/24 dev ap0",
-        "link set ap0 up",
-        "link set air0 up",
-    ] {
+    let links = ["link set lo up", "link add air0 type veth peer name ap0 address 02:00:00:00:00:01"];
+    for line in links.into_iter().chain(address).chain(["link set ap0 up", "link set air0 up"]) {
         run(&format!("ip {line}"));
     }
     let folder = tempfile::tempdir().unwrap();
     let sensor = Sensor::watch("ap0", &["--record", text(folder.path())]).unwrap();
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 10, 8, 0];
-    frame.extend([0x45, 0, 0, 60, 0, 0, 0, 0, 64, 17, 0, 0, 203, 0, 113, 10, 198, 51, 100, 7]);
-    frame.extend(5_000_u16.to_be_bytes().into_iter().chain(9_999_u16.to_be_bytes()).chain([0, 40, 0, 0]).chain([0xaa; 32]));
+    let frame = frame([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 10]);
     let mut air = pcap::Capture::from_device("air0").unwrap().open().unwrap();
     (0..3).for_each(|_| air.sendpacket(&frame[..]).unwrap());
-    let asked = "device=02:00:00:00:00:0a&destination=unknown";
-    let row = |path: &str| -> Option<u64> {
-        let body = sensor.get(path);
+    let row = || -> Option<u64> {
+        let body = sensor.get("/api/v1/evidence?device=02:00:00:00:00:0a&destination=unknown");
         let page: Value = serde_json::from_str(body.split_once("\r\n\r\n")?.1).ok()?;
-        page["rows"][0]["row"]["transmit_bytes"].as_u64()
+        page["rows"][0]["row"][counted].as_u64()
     };
-    until("the evidence", || row(&format!("/api/v1/evidence?{asked}")) == Some(3 * frame.len() as u64));
+    until("the evidence", || row() == Some(3 * frame.len() as u64));
 }
 
 fn replayed() {

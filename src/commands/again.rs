@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Error;
-use ipnet::IpNet;
 use whither::config::Common;
 use whither::export::again::{Archive, LARGEST, Stop};
 use whither::export::explain::captures::Captures;
@@ -23,8 +22,8 @@ pub(super) struct Files {
     common: Common,
     /// What was read is in them from the first frame on; of a ring the first ones are gone.
     whole: bool,
-    /// Prefixes of ours beside those that were given: what only this machine knows, as it is when somebody asks.
-    nets: Box<dyn Fn() -> Vec<IpNet> + Send + Sync>,
+    /// What was asked for, and what this machine knows when somebody asks.
+    knowing: Box<dyn Fn(&Common) -> Common + Send + Sync>,
 }
 
 impl Files {
@@ -33,22 +32,19 @@ impl Files {
         if paths.iter().any(|path| path.as_os_str() == "-") {
             return Err("The packets came by standard input, which cannot be read again: name a file, and this gives their evidence.");
         }
-        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone(), whole: true, nets: Box::new(Vec::new) }))
+        Ok(Arc::new(Self { paths: paths.to_vec(), common: common.clone(), whole: true, knowing: Box::new(Common::clone) }))
     }
 
     /// A directory that `watch` records to from an interface: whatever is in it when somebody asks.
     #[cfg(feature = "live")]
     pub(super) fn ring(folder: &Path, interface: &str, common: &Common) -> Arc<dyn Archive> {
         let interface = interface.to_owned();
-        let nets = Box::new(move || whither::capture::interface::local_prefixes(&interface));
-        Arc::new(Self { paths: vec![folder.to_owned()], common: common.clone(), whole: false, nets })
+        let knowing = Box::new(move |common: &Common| super::knowing(&interface, common));
+        Arc::new(Self { paths: vec![folder.to_owned()], common: common.clone(), whole: false, knowing })
     }
 
-    /// What was asked for, and what this machine knows.
     fn common(&self) -> Common {
-        let mut common = self.common.clone();
-        common.local_net.extend((self.nets)());
-        common
+        (self.knowing)(&self.common)
     }
 
     fn inputs<'a>(&self, paths: &'a [PathBuf], common: &'a Common, frames: u64, stop: &'a Arc<Stop>) -> Inputs<'a> {

@@ -25,6 +25,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use whither::capture::file::File;
+#[cfg(feature = "live")]
+use whither::capture::interface;
 use whither::config::Common;
 use whither::engine::Engine;
 use whither::engine::device::OurSide;
@@ -82,8 +84,18 @@ fn engine(common: &Common, events: bool) -> Result<Engine> {
     if let Some(at) = common.location {
         engine.stands_at(at.latitude, at.longitude);
     }
+    engine.routers(common.own_macs.clone());
     engine.register(devices(common.devices.as_deref())?);
     Ok(engine)
+}
+
+/// What was asked for, and what only this machine knows of an interface: which prefixes and MACs are the access point's.
+#[cfg(feature = "live")]
+fn knowing(interface: &str, common: &Common) -> Common {
+    let mut common = common.clone();
+    common.local_net.extend(interface::local_prefixes(interface));
+    common.own_macs = interface::own_macs(interface);
+    common
 }
 
 /// What an earlier run knew, for the engines, and the directory to keep it in; and how long contacts are learnt.

@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::SIGHUP;
-use whither::capture::interface;
 use whither::capture::live::{Counters, Options};
 use whither::capture::watch::{Turn, Watch as Capture};
 use whither::config::Common;
@@ -106,11 +105,9 @@ impl State {
 
     /// Tells the engine what only this machine knows: which prefixes and MACs are the access point's.
     pub(super) fn know(&mut self, common: &Common) {
-        let interface = &self.row.interface;
-        let mut nets = common.local_net.clone();
-        nets.extend(interface::local_prefixes(interface));
-        self.engine.nets(nets);
-        self.engine.routers(interface::own_macs(interface));
+        let known = super::knowing(&self.row.interface, common);
+        self.engine.nets(known.local_net);
+        self.engine.routers(known.own_macs);
     }
 }
 
