@@ -20,7 +20,8 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &[""]),
     ("commands", &[""]),
     ("lib", &[]),
-    ("config", &["engine::limits", "mark::Phase"]),
+    // The access point's own MACs stand beside what was asked for.
+    ("config", &["engine::limits", "mark::Phase", "packet::Mac"]),
     ("sandbox", &["config"]),
     // The devices file is read here so that the engine needs no TOML; text is printable by the rule for text from the wire.
     ("roster", &["config", "engine::roster", "engine::geo::Country", "dissect::observation::Text", "packet::Mac"]),

@@ -194,7 +194,7 @@ fn text<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Option<Text> {
 }
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 #[cfg(test)]
 mod tests {
@@ -254,11 +254,11 @@ mod tests {
     fn https_records_give_target_hints_and_ech() {
         let message = seen(&samples::https());
         let hints = ["192.0.2.7", "192.0.2.8", "2001:db8::7"].map(|text| text.parse::<IpAddr>().unwrap()).to_vec();
-        let RecordData::Service { target, hints: got, ech } = &message.answers[0].data else { panic!("{message:?}") };
-        assert_eq!((target.as_str(), got, *ech), ("", &hints, true));
+        let RecordData::Service { target, hints: got, ech, public_name } = &message.answers[0].data else { panic!("{message:?}") };
+        assert_eq!((target.as_str(), got, *ech, public_name.as_str()), ("", &hints, true, "public.example"));
         assert_eq!(owners(&message.additional), [("svc.example.com", 64, 60)], "OPT says nothing of a server");
-        let RecordData::Service { target, hints: got, ech } = &message.additional[0].data else { panic!("{message:?}") };
-        assert_eq!((target.as_str(), got.len(), *ech), ("alt.example", 0, false));
+        let RecordData::Service { target, hints: got, ech, public_name } = &message.additional[0].data else { panic!("{message:?}") };
+        assert_eq!((target.as_str(), got.len(), *ech, public_name.as_str()), ("alt.example", 0, false, ""));
         assert!(!message.partial);
     }
 

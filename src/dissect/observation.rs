@@ -290,14 +290,16 @@ pub enum RecordData {
     Address(IpAddr),
     /// CNAME, DNAME, NS, PTR or another record whose content is one name.
     Name(Name),
-    /// HTTPS or SVCB (RFC 9460): target name, address hints, and whether an ECH configuration is offered.
+    /// HTTPS or SVCB (RFC 9460): target name, address hints, and the ECH configurations that are offered.
     Service {
         /// TargetName; the empty name means the owner.
         target: Name,
         /// The addresses of `ipv4hint` and `ipv6hint`, at most 16.
         hints: Vec<IpAddr>,
-        /// The `ech` parameter is there (RFC 9849).
+        /// The `ech` parameter (RFC 9848) is there.
         ech: bool,
+        /// The public name of the first configuration in it: what hellos to this service show in place of its own. Empty where none can be read.
+        public_name: Name,
     },
     /// TXT: its first strings, joined by a space.
     Text(Text),

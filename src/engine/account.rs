@@ -74,7 +74,7 @@ impl Core {
     pub(super) fn settle(&mut self, key: &FlowKey, flow: &mut Flow, now: Timestamp) {
         flow.settled = true;
         let protocol = usize::from(*flow.protocol.get_or_insert_with(|| guess(key, flow.client)));
-        let candidates = self.name_by_dns(key, flow, now);
+        let candidates = self.name_by_dns(key, flow);
         flow.class = class(key, flow, candidates);
         let witnesses = self.mark(key, flow, now);
         for side in SIDES {
@@ -293,16 +293,17 @@ impl Core {
         own < self.limits.accounts_per_device.min(free)
     }
 
-    /// Gives a flow without a name the latest one that its device was told for the address; how many there were.
-    fn name_by_dns(&self, key: &FlowKey, flow: &mut Flow, now: Timestamp) -> usize {
+    /// Gives a flow without a name the latest one that its device was told for the address before it began, since what was told later
+    /// cannot be why; how many there were.
+    fn name_by_dns(&self, key: &FlowKey, flow: &mut Flow) -> usize {
         if flow.name.is_some() || matches!(flow.place, Place::Local | Place::Multicast) {
             return 0;
         }
         let Some(side) = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some()) else { return 0 };
         let Some(end) = flow.ends.of(side) else { return 0 };
-        let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), now);
+        let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), flow.first);
         if let Some(trail) = &mut flow.trail {
-            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), now).map(Told::from).collect();
+            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), flow.first).map(Told::from).collect();
         }
         if let Some(answer) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arrayvec::ArrayVec;
 use ipnet::{IpNet, Ipv6Net};
 
+use crate::dissect::observation::Name;
 use crate::engine::activity::Activity;
 use crate::engine::attach::Attachments;
 use crate::engine::geo::Country;
@@ -30,6 +31,8 @@ use crate::packet::{Mac, Macs, Timestamp};
 const ADDRESSES: usize = 16;
 /// Resolvers remembered that a device asked without an offer: each is told once; a scanner asks thousands.
 const STRANGERS: usize = 8;
+/// Public names remembered that DNS told a device: a handful of operators have one each, and a forger could tell it new ones without end.
+const PUBLIC_NAMES: usize = 8;
 /// Prefixes learned from Router Advertisements: a forger could announce without end.
 const PREFIXES: usize = 8;
 /// Routers remembered: a forger could pose as one with every frame, so those that forward come back to the end of the row.
@@ -77,6 +80,8 @@ pub(super) struct Device {
     pub(super) likeness: Likeness,
     /// Resolvers it asked that nobody offered.
     pub(super) strangers: ArrayVec<IpAddr, STRANGERS>,
+    /// What DNS told it that encrypted hellos show in place of the true names, the latest last.
+    pub(super) public_names: ArrayVec<Arc<str>, PUBLIC_NAMES>,
     /// Countries outside its expected ones that were told: bounded by the number of countries.
     pub(super) unexpected: Vec<Country>,
     /// First packet.
@@ -341,6 +346,7 @@ impl Devices {
             likeness: Likeness::default(),
             unexpected: Vec::new(),
             strangers: ArrayVec::new(),
+            public_names: ArrayVec::new(),
             first: now,
             last: now,
             spoke: now,
@@ -395,6 +401,21 @@ impl Devices {
 }
 
 impl Device {
+    /// Notes what DNS told it to show in place of a true name.
+    pub(super) fn is_to_show(&mut self, public_name: &Name) {
+        self.public_names.retain(|known| **known != *public_name.as_str());
+        if self.public_names.is_full() {
+            self.public_names.remove(0);
+        }
+        self.public_names.push(public_name.shared());
+    }
+
+    /// Whether DNS told it to show this name.
+    #[must_use]
+    pub(super) fn shows(&self, name: &str) -> bool {
+        self.public_names.iter().any(|shown| **shown == *name)
+    }
+
     /// Notes what its MACs tell, when the first packet of each is seen.
     pub(super) fn meet(&mut self, packet: u64, time: Timestamp) {
         for mac in &self.macs {

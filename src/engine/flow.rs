@@ -393,8 +393,9 @@ impl Flow {
     #[inline]
     pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) -> bool {
         if tcp.syn && !tcp.ack && sender == self.client {
-            let first = *self.opened.0.get_or_insert(tcp.seq);
-            self.opened.1 |= first != tcp.seq && self.life == Life::Open;
+            // Also where none was seen before: the one that it follows is older than the capture.
+            self.opened.1 |= self.opened.0 != Some(tcp.seq) && self.life == Life::Open;
+            self.opened.0.get_or_insert(tcp.seq);
         }
         match self.life {
             _ if tcp.end => self.life = Life::Closed,
@@ -435,6 +436,13 @@ impl Flow {
         packets > 0 && (packets >= limits.naming_packets && !gathering || now.since(since) >= span)
     }
 
+    /// Whether a hello or a request of `sender` says where the other side is: not a server's, which would name itself. Where the opening
+    /// was not seen, whoever asks is the client.
+    #[must_use]
+    pub(super) fn may_ask(&self, sender: Side) -> bool {
+        self.opened.0.is_none() || sender == self.client
+    }
+
     /// Whether both sides have spoken.
     #[must_use]
     pub(super) fn is_answered(&self) -> bool {
@@ -453,9 +461,10 @@ impl Flow {
     pub(super) fn may_leave(&self, silent: Duration, limits: &Limits) -> bool {
         silent
             >= match self.life {
-                Life::Closed | Life::Opening(..) => limits.closed_idle,
+                Life::Closed => limits.closed_idle,
                 Life::Open => limits.tcp_idle,
-                Life::Unknown => limits.flow_idle,
+                // A client that nobody answers asks again after 1, 2, 4 to 32 seconds (RFC 6298, 5.5): one attempt, not several.
+                Life::Opening(..) | Life::Unknown => limits.flow_idle,
             }
     }
 

@@ -155,21 +155,34 @@ impl Core {
 
     /// What a record says of addresses, of the name that was asked for or else its own.
     fn address(&mut self, device: Id, asked: Option<&Arc<Title>>, region: Option<Region>, record: &Record, context: Context<'_>) {
-        let addresses: &[IpAddr] = match &record.data {
-            RecordData::Address(address) => std::slice::from_ref(address),
-            RecordData::Service { hints, .. } => hints,
+        let (addresses, pointed): (&[IpAddr], _) = match &record.data {
+            RecordData::Address(address) => (std::slice::from_ref(address), None),
+            RecordData::Service { target, hints, public_name, .. } => {
+                if let Some(device) = self.devices.get_mut(device).filter(|_| !public_name.as_str().is_empty()) {
+                    device.is_to_show(public_name);
+                }
+                // What begins like this is no host (RFC 8552), but what it points to is: a resolver tells its name so (RFC 9462).
+                (hints, Some(target).filter(|_| record.name.as_str().starts_with('_')))
+            }
             RecordData::Name(_) | RecordData::Text(_) | RecordData::Other(_) => return,
         };
-        let title = asked.map_or_else(|| self.titles.of(record.name.as_str()), Arc::clone);
+        let title = match (pointed, asked) {
+            (Some(target), _) => self.titles.of(target.as_str()),
+            (None, Some(asked)) => Arc::clone(asked),
+            (None, None) => self.titles.of(record.name.as_str()),
+        };
         let (by, seen) = ((context.number, context.time), context.now);
-        let answer = Answer { title, region: region.map(Box::new), ttl: record.ttl, by, seen };
+        let answer = Answer { title, region: region.map(Box::new), ttl: record.ttl, by, seen, since: seen };
         for address in addresses {
             self.names.learn(device, *address, answer.clone(), &self.limits);
         }
     }
 
     fn hello(&mut self, hello: Box<ClientHello>, flow: &mut Flow, context: Context<'_>) {
-        flow.client = context.sender;
+        let asks = flow.may_ask(context.sender);
+        if asks {
+            flow.client = context.sender;
+        }
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
         classify(
             flow,
@@ -180,7 +193,7 @@ impl Core {
                 (_, Some(_)) => "quic",
             },
         );
-        let name = hello.name.as_ref().filter(|name| !self.is_public(&hello, name, flow, context));
+        let name = hello.name.as_ref().filter(|name| asks && !self.is_public(&hello, name, flow, context));
         let title = name.map(|name| self.titles.of(name.as_str()));
         if let Some(title) = &title {
             call(flow, title, origin, context);
@@ -190,20 +203,21 @@ impl Core {
     }
 
     /// Whether the name beside an Encrypted ClientHello is only the public one. The extension proves nothing, since clients send
-    /// it at random (GREASE); but who was told another name for this address, or uses a name known for nothing else, hides one.
+    /// it at random (GREASE), nor does another name for this address, since many share one: it must be a name that DNS told this device to
+    /// show, or one that is known for nothing else.
     fn is_public(&mut self, hello: &ClientHello, name: &Name, flow: &mut Flow, context: Context<'_>) -> bool {
         let server = context.key.endpoint(context.sender.other()).ip();
         let Some(device) = flow.ends.of(context.sender).as_ref().map(|end| end.device) else { return false };
         let told = self.names.of(device, server, context.now).map(|answer| &answer.title.name);
-        let others = told.clone().next().is_some();
         if told.clone().any(|other| **other == *name.as_str()) {
             return false;
         }
-        if hello.ech && (others || hidden::is_ech_public_name(name.as_str())) {
+        let shown = self.devices.table().get(device).is_some_and(|device| device.shows(name.as_str()));
+        if hello.ech && (shown || hidden::is_ech_public_name(name.as_str())) {
             flow.hidden = Some(Class::Ech);
             return true;
         }
-        if others {
+        if told.clone().next().is_some() && !self.names.may_know(device, server, name.as_str()) {
             let conflict = Detail::NameConflict { hello: name.shared(), dns: told.map(Arc::clone).collect() };
             self.say(flow, context, context.sender, conflict);
         }
@@ -242,9 +256,12 @@ impl Core {
     }
 
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
-        flow.client = context.sender;
+        let asks = flow.may_ask(context.sender);
+        if asks {
+            flow.client = context.sender;
+        }
         classify(flow, "http");
-        let host = request.host.as_ref().or(request.authority.as_ref());
+        let host = request.host.as_ref().or(request.authority.as_ref()).filter(|_| asks);
         let title = host.map(|host| self.titles.of(host.as_str()));
         if let Some(title) = &title {
             call(flow, title, Origin::Host, context);

@@ -38,9 +38,11 @@ struct Known {
     /// Those before, the oldest first. Apart, since nearly all addresses have one name, and tens of thousands of entries are written
     /// and read from memory that no cache holds.
     earlier: Vec<Answer>,
+    /// There were more.
+    forgot: bool,
 }
 
-/// What an answer says of an address: 48 bytes.
+/// What an answer says of an address: 56 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
@@ -53,6 +55,8 @@ pub(super) struct Answer {
     pub(super) by: (u64, Timestamp),
     /// When that came.
     pub(super) seen: Timestamp,
+    /// When the first one came of those that told the same, each before the time of the last was over.
+    pub(super) since: Timestamp,
 }
 
 impl NameTable {
@@ -72,7 +76,7 @@ impl NameTable {
         if let Some(id) = self.table.find(&key) {
             self.table.touch(id, now);
             if let Some(known) = self.table.get_mut(id) {
-                known.take_in(answer);
+                known.take_in(answer, self.life);
             }
             return;
         }
@@ -86,7 +90,7 @@ impl NameTable {
         if let Some((key, _)) = self.table.make_room(now, |_, silent| silent >= limits.stale) {
             self.left(key.0);
         }
-        if self.table.insert(key, Known { device, latest: answer, earlier: Vec::new() }, now).is_some() {
+        if self.table.insert(key, Known { device, latest: answer, earlier: Vec::new(), forgot: false }, now).is_some() {
             self.came(device, now);
         }
     }
@@ -112,16 +116,26 @@ impl NameTable {
         }
     }
 
-    /// The names that `device` knows `address` by, the latest first.
-    pub(super) fn of(&self, device: Id, address: IpAddr, now: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
-        let known = self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id));
-        known.into_iter().flat_map(Known::names).filter(move |answer| answer.is_used(now, self.life))
+    /// The names that `device` knew `address` by at a time, the latest first.
+    pub(super) fn of(&self, device: Id, address: IpAddr, then: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
+        let known = self.known(device, address);
+        known.into_iter().flat_map(Known::names).filter(move |answer| answer.since <= then && answer.is_used(then, self.life))
     }
 
-    /// The latest name that `device` knows `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
-    pub(super) fn best(&self, device: Id, address: IpAddr, now: Timestamp) -> (Option<&Answer>, usize) {
-        let used = self.of(device, address, now);
-        let fresh = used.clone().filter(|answer| answer.is_fresh(now));
+    /// Whether `device` was told a name of `address`, as far as is remembered: of an address with many names it may have been.
+    #[must_use]
+    pub(super) fn may_know(&self, device: Id, address: IpAddr, name: &str) -> bool {
+        self.known(device, address).is_some_and(|known| known.forgot || known.names().any(|answer| *answer.title.name == *name))
+    }
+
+    fn known(&self, device: Id, address: IpAddr) -> Option<&Known> {
+        self.table.find(&(device, address.to_canonical())).and_then(|id| self.table.get(id))
+    }
+
+    /// The latest name that `device` knew `address` by, and how many it may be: those whose lifetime runs, else all that are still used.
+    pub(super) fn best(&self, device: Id, address: IpAddr, then: Timestamp) -> (Option<&Answer>, usize) {
+        let used = self.of(device, address, then);
+        let fresh = used.clone().filter(|answer| answer.is_fresh(then));
         match fresh.clone().next() {
             Some(latest) => (Some(latest), fresh.count()),
             None => (used.clone().next(), used.count()),
@@ -129,9 +143,9 @@ impl NameTable {
     }
 
     /// The names that [`NameTable::best`] counts.
-    pub(super) fn fitting(&self, device: Id, address: IpAddr, now: Timestamp) -> impl Iterator<Item = &Answer> {
-        let fresh = self.best(device, address, now).0.is_some_and(|latest| latest.is_fresh(now));
-        self.of(device, address, now).filter(move |answer| !fresh || answer.is_fresh(now))
+    pub(super) fn fitting(&self, device: Id, address: IpAddr, then: Timestamp) -> impl Iterator<Item = &Answer> {
+        let fresh = self.best(device, address, then).0.is_some_and(|latest| latest.is_fresh(then));
+        self.of(device, address, then).filter(move |answer| !fresh || answer.is_fresh(then))
     }
 
     /// Lets a name go whose time is over; whether one went.
@@ -158,7 +172,11 @@ impl Known {
         std::iter::once(&self.latest).chain(self.earlier.iter().rev())
     }
 
-    fn take_in(&mut self, answer: Answer) {
+    fn take_in(&mut self, mut answer: Answer, life: Duration) {
+        let same = |known: &&Answer| known.title.name == answer.title.name && known.is_used(answer.seen, life);
+        if let Some(known) = self.names().find(same) {
+            answer.since = known.since;
+        }
         let before = std::mem::replace(&mut self.latest, answer);
         if before.title.name == self.latest.title.name {
             return;
@@ -166,6 +184,7 @@ impl Known {
         self.earlier.retain(|other| other.title.name != self.latest.title.name);
         if self.earlier.len() + 1 >= CANDIDATES {
             self.earlier.remove(0);
+            self.forgot = true;
         }
         self.earlier.push(before);
     }
@@ -200,7 +219,7 @@ mod tests {
 
     fn answer(name: &str, seen: Timestamp) -> Answer {
         let title = Title { name: name.into(), domain: None, region: None, hidden: None, is_host: true };
-        Answer { title: Arc::new(title), region: None, ttl: 0, by: (1, seen), seen }
+        Answer { title: Arc::new(title), region: None, ttl: 0, by: (1, seen), seen, since: seen }
     }
 
     fn address(number: u32) -> IpAddr {

@@ -175,6 +175,16 @@ fn announces(mac: [u8; 6], prefix: &str) -> Vec<u8> {
 
 /// A ClientHello in one record.
 fn hello(name: &str) -> Vec<u8> {
+    hello_with(name, &[])
+}
+
+/// The same with an Encrypted ClientHello beside it, of which nobody can say whether it is one or only looks like it.
+fn encrypted(name: &str) -> Vec<u8> {
+    hello_with(name, &[0xfe, 0x0d, 0, 4, 0, 0, 1, 0])
+}
+
+/// A ClientHello with a server name and more extensions.
+fn hello_with(name: &str, more: &[u8]) -> Vec<u8> {
     let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
     let mut entry = vec![0];
     entry.extend(length(name.as_bytes()));
@@ -183,6 +193,7 @@ fn hello(name: &str) -> Vec<u8> {
     extensions.extend(u16::try_from(entry.len() + 2).unwrap().to_be_bytes());
     extensions.extend(length(&entry));
     extensions.extend(&entry);
+    extensions.extend(more);
     let mut body = vec![3, 3];
     body.extend([7; 32]);
     body.extend([0, 0, 2, 0x13, 0x01, 1, 0]);
@@ -215,6 +226,143 @@ fn answer(name: &str, address: [u8; 4]) -> Vec<u8> {
     message.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
     message.extend(address);
     message
+}
+
+/// The answer to a question for a service of `name`: where it is, at which address, and the ECH configurations for it.
+fn service(name: &str, target: &[u8], address: [u8; 4], configurations: &[u8]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap().to_be_bytes();
+    let mut message = question(name);
+    let end = message.len();
+    message[end - 4..end - 2].copy_from_slice(&[0, 65]);
+    message[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]);
+    let mut data = [&[0, 1][..], target, &[0, 4, 0, 4], &address].concat();
+    if !configurations.is_empty() {
+        data = [&data[..], &[0, 5], &length(configurations), configurations].concat();
+    }
+    [&message[..], &[0xc0, 12, 0, 65, 0, 1, 0, 0, 0, 60], &length(&data), &data].concat()
+}
+
+impl Lab {
+    /// The phone asks its resolver, and is told.
+    fn asks(&mut self, question: &[u8], answer: &[u8]) {
+        self.udp((A, ROUTER), "192.168.1.10:5353", "192.168.1.1:53", question);
+        self.udp((ROUTER, A), "192.168.1.1:53", "192.168.1.10:5353", answer);
+    }
+
+    fn resolves(&mut self, name: &str) {
+        self.asks(&question(name), &answer(name, [203, 0, 113, 9]));
+    }
+
+    /// The phone opens a connection to the server and says hello.
+    fn greets(&mut self, port: u16, hello: &[u8]) {
+        let phone = format!("192.168.1.10:{port}");
+        self.open(A, &phone, SERVER);
+        self.tcp((A, ROUTER), &phone, SERVER, ACK, 1001, hello);
+    }
+
+    /// What the phone sent to the internet went there.
+    fn destinations(&mut self) -> Vec<String> {
+        self.engine.finish(drop);
+        self.sent(A).into_iter().map(|(name, _)| name).filter(|name| name != "local").collect()
+    }
+
+    fn conflicts(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event.detail, Detail::NameConflict { .. })).count()
+    }
+}
+
+#[test]
+fn a_hello_that_only_looks_encrypted_keeps_its_name() {
+    let mut lab = Lab::new();
+    lab.resolves("www.example.org");
+    lab.greets(40_000, &encrypted("www.example.com"));
+    assert_eq!(lab.conflicts(), 1);
+    assert_eq!(lab.destinations(), ["example.com"]);
+}
+
+#[test]
+fn a_name_that_dns_tells_to_show_hides_another() {
+    let mut lab = Lab::new();
+    let configurations = crate::dissect::dns::samples::configurations("public.example.net");
+    lab.asks(&question("www.example.org"), &service("www.example.org", &[0], [203, 0, 113, 9], &configurations));
+    lab.greets(40_000, &encrypted("public.example.net"));
+    assert_eq!(lab.conflicts(), 0);
+    assert_eq!(lab.destinations(), ["example.org"]);
+}
+
+#[test]
+fn of_an_address_with_many_names_none_contradicts_a_hello() {
+    let mut lab = Lab::new();
+    let shops: Vec<String> = (1..=6).map(|number| format!("www.shop{number}.com")).collect();
+    shops.iter().for_each(|shop| lab.resolves(shop));
+    (40_000..).zip(&shops).for_each(|(port, shop)| lab.greets(port, &encrypted(shop)));
+    assert_eq!(lab.conflicts(), 0);
+    assert_eq!(lab.destinations(), (1..=6).map(|number| format!("shop{number}.com")).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_answer_names_no_flow_that_began_before_it() {
+    let mut lab = Lab::new();
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    lab.wait(60);
+    lab.resolves("www.example.org");
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    assert_eq!(lab.destinations(), ["AS64496"]);
+    lab.udp((A, ROUTER), "192.168.1.10:40001", SERVER, &[0x40; 100]);
+    assert_eq!(lab.destinations(), ["AS64496", "example.org"]);
+}
+
+#[test]
+fn an_answer_that_is_told_again_names_also_what_began_between() {
+    let mut lab = Lab::new();
+    lab.resolves("www.example.org");
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    lab.wait(60);
+    lab.resolves("www.example.org");
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    assert_eq!(lab.destinations(), ["example.org"]);
+}
+
+#[test]
+fn a_resolver_that_tells_its_name_is_called_by_that() {
+    let mut lab = Lab::new();
+    let target = b"\x03dns\x07example\x03net\x00";
+    lab.asks(&question("_dns.resolver.arpa"), &service("_dns.resolver.arpa", target, [203, 0, 113, 9], &[]));
+    lab.greets(40_000, &hello("dns.example.net"));
+    lab.udp((A, ROUTER), PHONE, SERVER, &[0x40; 100]);
+    assert_eq!(lab.conflicts(), 0);
+    assert_eq!(lab.destinations(), ["example.net", "example.net"], "by its hello, and by DNS");
+}
+
+#[test]
+fn a_server_does_not_name_itself() {
+    for words in [hello("www.example.com"), b"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n".to_vec()] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((ROUTER, A), SERVER, PHONE, ACK, 1001, &words);
+        assert_eq!(lab.destinations(), ["AS64496"]);
+    }
+}
+
+#[test]
+fn a_connection_behind_one_that_is_older_than_the_capture_has_its_own_name() {
+    let mut lab = Lab::new();
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 500_000, &[0xaa; 100]);
+    lab.tcp((ROUTER, A), SERVER, PHONE, ACK, 700_000, &[0xaa; 100]);
+    lab.wait(30);
+    lab.greets(40_000, &hello("www.example.com"));
+    assert_eq!(lab.destinations(), ["AS64496", "example.com"]);
+}
+
+#[test]
+fn who_asks_again_and_again_and_is_not_answered_opens_one_flow() {
+    let mut lab = Lab::new();
+    for seconds in [0, 1, 2, 4, 8, 16, 32] {
+        lab.wait(seconds);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &[]);
+    }
+    lab.engine.finish(drop);
+    assert_eq!(lab.snapshot().destinations.iter().map(|row| row.flows).collect::<Vec<_>>(), [1]);
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn content(data: &RecordData, line: &mut Line<'_>) {
         RecordData::Address(address) => line.address(*address),
         RecordData::Name(name) => line.value(or_root(name.as_str())),
         RecordData::Text(text) => line.value(text.as_str()),
-        RecordData::Service { target, hints, ech } => {
+        RecordData::Service { target, hints, ech, .. } => {
             let of = |v6: bool| hints.iter().filter(|hint| hint.is_ipv6() == v6).map(ToString::to_string).collect::<Vec<_>>().join(",");
             let mut text = or_root(target.as_str()).to_owned();
             for (key, value) in [(" ipv4hint=", of(false)), (" ipv6hint=", of(true))] {
@@ -404,7 +404,12 @@ mod tests {
             record(5, RecordData::Name(name("b.example.org"))),
             record(
                 65,
-                RecordData::Service { target: Name::from_labels([].into_iter()), hints: vec![addresses[1], addresses[0]], ech: true },
+                RecordData::Service {
+                    target: Name::from_labels([].into_iter()),
+                    hints: vec![addresses[1], addresses[0]],
+                    ech: true,
+                    public_name: Name::default(),
+                },
             ),
             record(16, RecordData::Text(text("v=spf1 -all"))),
             record(4711, RecordData::Other(12)),

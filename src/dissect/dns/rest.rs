@@ -135,5 +135,29 @@ fn service(target: Name, params: &SvcParams<&[u8]>) -> RecordData {
     let v6 = params.first::<Ipv6Hint<_>>();
     let v4 = v4.iter().flat_map(Ipv4Hint::iter).map(IpAddr::from);
     let v6 = v6.iter().flat_map(Ipv6Hint::iter).map(IpAddr::from);
-    RecordData::Service { target, hints: v4.chain(v6).take(MAX_HINTS).collect(), ech: params.first::<Ech<_>>().is_some() }
+    let configurations = params.first::<Ech<&[u8]>>();
+    let public_name = configurations.as_ref().and_then(|list| public_name(list.as_slice())).unwrap_or_default();
+    RecordData::Service { target, hints: v4.chain(v6).take(MAX_HINTS).collect(), ech: configurations.is_some(), public_name }
+}
+
+/// The public name of the first configuration of a list that is of the version in use (RFC 9849, 4). By hand, since `domain` leaves the
+/// parameter's octets alone, and no TLS library that is here reads configurations without the means to encrypt.
+fn public_name(list: &[u8]) -> Option<Name> {
+    let mut rest = list.get(2..)?;
+    while let [version @ .., high, low] = rest.get(..4)? {
+        let (configuration, behind) = rest.get(4..)?.split_at_checked(usize::from(u16::from_be_bytes([*high, *low])))?;
+        if version == [0xfe, 0x0d] {
+            // config_id and kem_id, public_key, cipher_suites, maximum_name_length, public_name.
+            let [_, length, name @ ..] = behind_vector(behind_vector(configuration.get(3..)?)?)? else { return None };
+            return Name::from_dotted(name.get(..usize::from(*length))?);
+        }
+        rest = behind;
+    }
+    None
+}
+
+/// What stands behind a vector with a length of two octets (RFC 8446, 3.4).
+fn behind_vector(bytes: &[u8]) -> Option<&[u8]> {
+    let [high, low, rest @ ..] = bytes else { return None };
+    rest.get(usize::from(u16::from_be_bytes([*high, *low]))..)
 }

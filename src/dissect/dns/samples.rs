@@ -63,12 +63,21 @@ pub(super) fn reply() -> Vec<u8> {
     message(REPLY, [&[asked], &[cname, a, aaaa], &[ns], &[glue, opt()]])
 }
 
+/// A list of two ECH configurations: one of an unknown version, and one of this version with a public name (RFC 9849, 4).
+pub(crate) fn configurations(public_name: &str) -> Vec<u8> {
+    let short = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let name = [&[0, u8::try_from(public_name.len()).unwrap()], public_name.as_bytes(), &short(&[])].concat();
+    let known = [&[7, 0, 0x20][..], &short(&[0xaa; 32]), &short(&[0, 1, 0, 1]), &name].concat();
+    short(&[&[0xfe, 0x0a][..], &short(&[1, 2, 3]), &[0xfe, 0x0d], &short(&known)].concat())
+}
+
 /// An HTTPS record with alpn, hints of both kinds and ech, its target the owner.
 pub(super) fn https() -> Vec<u8> {
     let mut data = b"\x00\x01\x00".to_vec();
     data.extend_from_slice(b"\x00\x01\x00\x06\x02h2\x02h3");
     data.extend_from_slice(b"\x00\x04\x00\x08\xc0\x00\x02\x07\xc0\x00\x02\x08");
-    data.extend_from_slice(b"\x00\x05\x00\x04\xfe\x0d\x00\x00");
+    let configurations = configurations("public.example");
+    data.extend([&[0, 5, 0, u8::try_from(configurations.len()).unwrap()], &configurations[..]].concat());
     data.extend_from_slice(b"\x00\x06\x00\x10\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07");
     let asked = question(&wire("www.example.com"), 65, 1);
     let hint = record(&wire("svc.example.com"), 64, 1, 60, b"\x00\x00\x03alt\x07example\x00");
