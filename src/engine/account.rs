@@ -182,7 +182,9 @@ impl Core {
         let client = flow.client;
         let ends = Ends { client: key.endpoint(client), server: key.endpoint(client.other()), protocol: key.protocol() };
         let mac = flow.mac(client);
-        let place = Where { domain: None, ..self.place_of(key, &flow) };
+        // What the databases say is of the other side; where that is the client, the line has no field for it.
+        let inward = flow.ends.of(client).is_none() && flow.ends.of(client.other()).is_some();
+        let place = if inward { Where::default() } else { Where { domain: None, ..self.place_of(key, &flow) } };
         let witnesses = flow.verdict.map(|_| self.witnesses(key, &flow));
         let told = FlowEnd {
             first: flow.first,

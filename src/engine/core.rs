@@ -109,6 +109,9 @@ impl Core {
         let target_end = ours.1.then(|| self.end(target, to, packet, now)).flatten();
         *flow.ends.of_mut(sender) = source_end;
         *flow.ends.of_mut(sender.other()) = target_end;
+        if flow.begins_amid(datagram) && ours.0 != ours.1 {
+            flow.client = if ours.0 { sender } else { sender.other() };
+        }
         flow.site = None;
         flow.place = match ours {
             _ if group => Place::Multicast,

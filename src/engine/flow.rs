@@ -291,6 +291,14 @@ impl Flow {
         }
     }
 
+    /// Whether this is its first packet, from the middle of a TCP connection between ports that do not say who serves: push services
+    /// listen on high ports, and their connections are older than most captures.
+    #[must_use]
+    pub(super) fn begins_amid(&self, packet: &Datagram<'_>) -> bool {
+        let first = self.seen.low.packets == 0 && self.seen.high.packets == 0;
+        first && packet.tcp.is_some_and(|tcp| !tcp.syn) && packet.source.port().min(packet.target.port()) >= 1024
+    }
+
     /// What is known of its bytes.
     #[must_use]
     pub(super) fn marks(&self) -> Marks<'_> {
@@ -436,11 +444,16 @@ impl Flow {
         packets > 0 && (packets >= limits.naming_packets && !gathering || now.since(since) >= span)
     }
 
-    /// Whether a hello or a request of `sender` says where the other side is: not a server's, which would name itself. Where the opening
-    /// was not seen, whoever asks is the client.
+    /// Whether `sender` may be the client for what it asks: not where the other side's SYN was seen.
     #[must_use]
     pub(super) fn may_ask(&self, sender: Side) -> bool {
         self.opened.0.is_none() || sender == self.client
+    }
+
+    /// Whether a hello or a request of `sender` names the other side to us: what somebody outside calls one of ours does not.
+    #[must_use]
+    pub(super) fn names(&self, sender: Side) -> bool {
+        self.may_ask(sender) && (self.ends.of(sender).is_some() || self.ends.of(sender.other()).is_none())
     }
 
     /// Whether both sides have spoken.

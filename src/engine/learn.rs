@@ -179,8 +179,7 @@ impl Core {
     }
 
     fn hello(&mut self, hello: Box<ClientHello>, flow: &mut Flow, context: Context<'_>) {
-        let asks = flow.may_ask(context.sender);
-        if asks {
+        if flow.may_ask(context.sender) {
             flow.client = context.sender;
         }
         let origin = if hello.quic_version.is_some() { Origin::Quic } else { Origin::Sni };
@@ -193,7 +192,7 @@ impl Core {
                 (_, Some(_)) => "quic",
             },
         );
-        let name = hello.name.as_ref().filter(|name| asks && !self.is_public(&hello, name, flow, context));
+        let name = hello.name.as_ref().filter(|name| flow.names(context.sender) && !self.is_public(&hello, name, flow, context));
         let title = name.map(|name| self.titles.of(name.as_str()));
         if let Some(title) = &title {
             call(flow, title, origin, context);
@@ -249,19 +248,18 @@ impl Core {
             TunnelKind::L2tp | TunnelKind::Pptp => Some(Class::Vpn),
             TunnelKind::Dtls => flow.hidden,
         };
-        if let Some(name) = &tunnel.name {
+        if let Some(name) = tunnel.name.as_ref().filter(|_| flow.names(context.sender)) {
             flow.client = context.sender;
             call(flow, &self.titles.of(name.as_str()), Origin::Sni, context);
         }
     }
 
     fn request(&mut self, request: Box<Request>, flow: &mut Flow, context: Context<'_>) {
-        let asks = flow.may_ask(context.sender);
-        if asks {
+        if flow.may_ask(context.sender) {
             flow.client = context.sender;
         }
         classify(flow, "http");
-        let host = request.host.as_ref().or(request.authority.as_ref()).filter(|_| asks);
+        let host = request.host.as_ref().or(request.authority.as_ref()).filter(|_| flow.names(context.sender));
         let title = host.map(|host| self.titles.of(host.as_str()));
         if let Some(title) = &title {
             call(flow, title, Origin::Host, context);

@@ -7,7 +7,7 @@ use etherparse::PacketBuilder;
 
 use proptest::prelude::*;
 
-use super::event::{Detail, Ends, Event};
+use super::event::{Detail, Ends, Event, Where};
 use super::snapshot::Snapshot;
 use super::*;
 use crate::packet::Link;
@@ -342,6 +342,29 @@ fn a_server_does_not_name_itself() {
         lab.tcp((ROUTER, A), SERVER, PHONE, ACK, 1001, &words);
         assert_eq!(lab.destinations(), ["AS64496"]);
     }
+}
+
+#[test]
+fn what_somebody_outside_calls_one_of_ours_is_no_name_of_the_outside() {
+    let mut lab = Lab::new();
+    lab.tcp((ROUTER, A), "203.0.113.9:40000", "192.168.1.10:80", SYN, 1000, &[]);
+    lab.tcp((A, ROUTER), "192.168.1.10:80", "203.0.113.9:40000", SYN_ACK, 1000, &[]);
+    lab.tcp((ROUTER, A), "203.0.113.9:40000", "192.168.1.10:80", ACK, 1001, b"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n");
+    assert!(lab.events.iter().any(|event| matches!(event.detail, Detail::Request(..))), "it is told");
+    lab.engine.finish(|event| lab.events.push(event));
+    let end = lab.events.iter().find_map(|event| if let Detail::Flow(end) = &event.detail { Some(end) } else { None }).unwrap();
+    assert_eq!(end.place, Where::default(), "the destination is ours");
+    assert_eq!(lab.destinations(), ["AS64496"]);
+}
+
+#[test]
+fn seen_from_the_middle_ours_is_the_client() {
+    let mut lab = Lab::new();
+    lab.tcp((ROUTER, A), "203.0.113.9:5228", PHONE, ACK, 1001, &[0xaa; 100]);
+    lab.tcp((A, ROUTER), PHONE, "203.0.113.9:5228", ACK, 1001, &[]);
+    lab.engine.finish(|event| lab.events.push(event));
+    let flow = lab.events.iter().find(|event| matches!(event.detail, Detail::Flow(..))).unwrap();
+    assert_eq!(flow.ends.as_ref().map(|ends| ends.client), Some(PHONE.parse().unwrap()));
 }
 
 #[test]
