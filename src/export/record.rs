@@ -241,6 +241,8 @@ struct Ring {
     /// The last that the capture counted.
     counts: Counts,
     counted: u64,
+    /// What of that and of our own losses stands in files: the next one goes on from there, also where none could be begun for long.
+    written: Counts,
 }
 
 /// The file that is written.
@@ -259,6 +261,8 @@ struct Current {
     /// What of that was told in it, and when, nanoseconds since the epoch.
     told: Counts,
     told_at: u64,
+    /// What `writer` holds of that, as counted from the start.
+    telling: Option<Counts>,
 }
 
 impl Ring {
@@ -291,6 +295,7 @@ impl Ring {
             current: None,
             counts: Counts::default(),
             counted: 0,
+            written: Counts::default(),
         };
         ring.begin().with_context(|| format!("cannot write in the directory {shown}"))?;
         Ok(ring)
@@ -402,8 +407,8 @@ impl Ring {
         self.next = self.next.saturating_add(1);
         let mut writer = Writer::noted(Vec::new(), &self.rules.notes)?;
         writer.describe(&self.rules.source)?;
-        let base = Counts { recorder: self.stats.dropped.load(Ordering::Relaxed), ..self.counts };
-        self.current = Some(Current { file, path, writer, whole: 0, since, waiting: 0, base, told: Counts::default(), told_at: 0 });
+        let (base, told) = (self.written, Counts::default());
+        self.current = Some(Current { file, path, writer, whole: 0, since, waiting: 0, base, told, told_at: 0, telling: None });
         self.flush()
     }
 
@@ -425,7 +430,7 @@ impl Ring {
         if !always && since.lost() <= current.told.lost() {
             return Ok(());
         }
-        (current.told, current.told_at) = (since, self.counted);
+        (current.told, current.told_at, current.telling) = (since, self.counted, Some(now));
         current.writer.counts(self.counted, since)
     }
 
@@ -433,9 +438,10 @@ impl Ring {
     fn flush(&mut self) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         let bytes = current.writer.take();
-        let waiting = std::mem::take(&mut current.waiting);
+        let (waiting, telling) = (std::mem::take(&mut current.waiting), current.telling.take());
         match current.file.write_all(&bytes) {
             Ok(()) => {
+                self.written = telling.unwrap_or(self.written);
                 current.whole = current.whole.saturating_add(bytes.len() as u64);
                 self.stats.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                 self.stats.packets.fetch_add(waiting, Ordering::Relaxed);
@@ -443,6 +449,7 @@ impl Ring {
             }
             Err(error) => {
                 let whole = current.whole;
+                current.told = self.written.since(current.base);
                 if current.file.set_len(whole).is_err() || whole == 0 {
                     // A file that cannot be whole, or has no head: the next try begins another.
                     if let Some(current) = self.current.take() {
