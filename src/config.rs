@@ -101,7 +101,7 @@ pub struct Common {
     #[arg(long, value_name = "TIME")]
     pub events_max_age: Option<Age>,
     /// How many older files of events stay [default: 10]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9999))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_KEPT)))]
     pub events_keep: Option<u16>,
     /// This sensor's name in events [default: whither]
     #[arg(long, value_name = "NAME")]
@@ -150,7 +150,7 @@ pub struct Common {
     #[arg(long, value_name = "MIB")]
     pub buffer: Option<i32>,
     /// Engines that share a live capture, one for each processor that it may take [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_WORKERS)))]
     pub workers: Option<u8>,
     /// Started as root: whose the process is once the capture is open [default: nobody, else who owns the files given]
     #[arg(long, value_name = "NAME")]
@@ -426,8 +426,22 @@ pub fn parse(text: &str, path: &Path) -> Result<Common> {
             bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(KEYS, key));
         }
     }
-    table.try_into().map_err(|error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string())))
+    let wrong = |error: toml::de::Error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string()));
+    let common: Common = table.try_into().map_err(wrong)?;
+    for (key, given, most) in
+        [("workers", common.workers.map(u16::from), MOST_WORKERS.into()), ("events-keep", common.events_keep, MOST_KEPT)]
+    {
+        if given.is_some_and(|number| number == 0 || number > most) {
+            bail!("{}: `{key}` is a number from 1 to {most}", path.display());
+        }
+    }
+    Ok(common)
 }
+
+/// Engines that may share a capture: more have been tried nowhere.
+const MOST_WORKERS: u8 = 16;
+/// Older files of events that may stay: their number is in their names.
+const MOST_KEPT: u16 = 9_999;
 
 /// Of the keys there are, the one that was meant.
 pub(crate) fn nearest(keys: &[&'static str], key: &str) -> &'static str {

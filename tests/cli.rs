@@ -8,6 +8,7 @@
     reason = "a test makes its own world, and fails by panicking"
 )]
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ fn text(path: &Path) -> &str {
 fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
-    std::fs::write(&path, bytes).unwrap();
+    fs::write(&path, bytes).unwrap();
     let path = text(&path).to_owned();
     (folder, path)
 }
@@ -72,15 +73,15 @@ fn what_is_no_capture_is_named() {
     fails(&run(&["read", text(folder.path())]), 1, &["empty.pcap", "is empty"]);
     let (_folder, prose) = file("notes.txt", b"Packets were captured on Monday, I think.\n".repeat(40).as_slice());
     fails(&run(&["read", &prose]), 1, &["notes.txt", "not a pcap or pcapng capture"]);
-    let (_folder, short) = file("short.pcap", &std::fs::read(sample("ethernet.pcap")).unwrap()[..11]);
+    let (_folder, short) = file("short.pcap", &fs::read(sample("ethernet.pcap")).unwrap()[..11]);
     fails(&run(&["read", &short]), 1, &["short.pcap", "header"]);
-    let (_folder, packed) = file("torn.pcap.gz", &std::fs::read(sample("gzip.pcap.gz")).unwrap()[..12]);
+    let (_folder, packed) = file("torn.pcap.gz", &fs::read(sample("gzip.pcap.gz")).unwrap()[..12]);
     fails(&run(&["read", &packed]), 1, &["torn.pcap.gz"]);
 }
 
 #[test]
 fn a_link_type_that_cannot_be_read_is_told_with_those_that_can() {
-    let mut usb = std::fs::read(sample("ethernet.pcap")).unwrap();
+    let mut usb = fs::read(sample("ethernet.pcap")).unwrap();
     usb[20] = 220;
     let (_folder, usb) = file("usb.pcap", &usb);
     fails(&run(&["read", &usb]), 1, &["usb.pcap", "link type 220", "Ethernet", "802.11"]);
@@ -96,7 +97,7 @@ fn one_wrong_name_among_many_fails_at_once() {
 
 #[test]
 fn what_stands_before_the_damage_is_counted_and_printed() {
-    let whole = std::fs::read(sample("ethernet.pcap")).unwrap();
+    let whole = fs::read(sample("ethernet.pcap")).unwrap();
     let (_folder, torn) = file("torn.pcap", &whole[..whole.len() - 30]);
     let output = run(&["read", &torn, "--metrics", "-"]);
     fails(&output, 1, &["torn.pcap", "truncated", "packet 9"]);
@@ -105,7 +106,7 @@ fn what_stands_before_the_damage_is_counted_and_printed() {
     fails(&output, 1, &["torn.pcap", "packet 9"]);
     assert!(out(&output).contains("Frames read: 18"), "the second file is read all the same: {}", out(&output));
 
-    let packed = std::fs::read(sample("gzip.pcap.gz")).unwrap();
+    let packed = fs::read(sample("gzip.pcap.gz")).unwrap();
     let (_folder, torn) = file("torn.pcap.gz", &packed[..packed.len() - 60]);
     let output = run(&["read", &torn]);
     fails(&output, 1, &["torn.pcap.gz", "after packet"]);
@@ -140,7 +141,7 @@ fn as_nobody(folder: &Path, arguments: &[&str]) -> Option<Output> {
 fn an_interface_that_cannot_be_watched_is_told_with_what_mends_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     if let Some(output) = as_nobody(folder.path(), &["watch", "lo", "--listen", "127.0.0.1:0"]) {
         fails(&output, 1, &["permission", "lo", "setcap cap_net_raw"]);
     }
@@ -156,9 +157,9 @@ fn an_interface_that_cannot_be_watched_is_told_with_what_mends_it() {
 #[test]
 fn a_file_without_permission_is_told_as_that() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (folder, path) = file("secret.pcap", &std::fs::read(sample("ethernet.pcap")).unwrap());
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let (folder, path) = file("secret.pcap", &fs::read(sample("ethernet.pcap")).unwrap());
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let Some(output) = as_nobody(folder.path(), &["read", &path]) else { return };
     fails(&output, 1, &["secret.pcap", "no permission"]);
 }
@@ -178,7 +179,7 @@ fn a_database_that_cannot_answer_is_refused() {
     let capture = sample("ethernet.pcap");
     let read = |database: &str| run(&["read", "--geoip", database, text(&capture)]);
     fails(&read("nowhere.mmdb"), 1, &["nowhere.mmdb", "no such file"]);
-    let lab = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/geoip/lab-country.mmdb")).unwrap();
+    let lab = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/geoip/lab-country.mmdb")).unwrap();
     let (_folder, broken) = file("broken.mmdb", &lab[..lab.len() / 2]);
     fails(&read(&broken), 1, &["broken.mmdb", "fetch it again"]);
     let (_folder, prose) = file("notes.mmdb", b"country,range\nLT,192.0.2.0/24\n");
@@ -218,6 +219,10 @@ fn settings_that_are_wrong_are_told_with_their_file() {
     fails(&read(&wrong), 1, &["lab.toml", "listen"]);
     let (_folder, broken) = file("lab.toml", b"# the lab\nlisten = = 3\n");
     fails(&read(&broken), 1, &["lab.toml", "line 2", "not TOML"]);
+    for (line, key) in [("workers = 0", "workers"), ("workers = 17", "workers"), ("events-keep = 0", "events-keep")] {
+        let (_folder, beyond) = file("lab.toml", line.as_bytes());
+        fails(&read(&beyond), 1, &["lab.toml", key, "from 1 to"]);
+    }
     let (_folder, right) = file("lab.toml", b"sensor = \"roof\"\nevents = \"-\"\n");
     let output = read(&right);
     assert!(output.status.success() && out(&output).lines().all(|line| line.contains(r#""observer.name":"roof""#)));
@@ -252,6 +257,24 @@ fn what_cannot_be_written_is_named() {
     }
 }
 
+#[test]
+fn nothing_is_written_over_what_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (capture, link, devices) = (at("x.pcap"), at("link.pcap"), at("devices.toml"));
+    fs::copy(sample("ethernet.pcap"), &capture).unwrap();
+    fs::hard_link(&capture, &link).unwrap();
+    fs::write(&devices, "").unwrap();
+    let before = fs::read(&capture).unwrap();
+    for flag in ["--events", "--names", "--metrics"] {
+        fails(&run(&["read", text(&capture), flag, text(&link)]), 1, &["link.pcap", "which is read"]);
+        fails(&run(&["read", text(folder.path()), flag, text(&capture)]), 1, &["which is read"]);
+        fails(&run(&["read", text(&capture), "--devices", text(&devices), flag, text(&devices)]), 1, &["which is read"]);
+    }
+    fails(&run(&["read", text(&capture), "--events", text(&at("y")), "--names", text(&at("y"))]), 1, &["a file of its own"]);
+    assert!(fs::read(&capture).unwrap() == before && !at("y").exists());
+}
+
 /// `| head`: whoever has seen enough closes the pipe, and nothing failed.
 #[test]
 fn a_closed_pipe_ends_quietly() {
@@ -281,7 +304,7 @@ fn a_capture_may_come_from_standard_input_or_compressed() {
         assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         out(&output)
     };
-    let packed = std::fs::read(sample("gzip.pcap.gz")).unwrap();
+    let packed = fs::read(sample("gzip.pcap.gz")).unwrap();
     let mut plain = Vec::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut plain).unwrap();
     let by_name = told(&["read", text(&sample("gzip.pcap.gz"))], None);

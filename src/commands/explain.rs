@@ -68,12 +68,12 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
 }
 
-/// The evidence must not be written over what it is taken from, by whatever name.
+/// What is written must not go over what is read, by whatever name.
 pub(super) fn refuse_input(out: &Path, files: &[impl AsRef<Path>]) -> Result<()> {
     let which = |path: &Path| std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     let Some(of_out) = which(out) else { return Ok(()) };
     match files.iter().map(AsRef::as_ref).find(|path| which(path) == Some(of_out)) {
-        Some(path) => bail!("{} is the capture {}; write the evidence to another file", out.display(), path.display()),
+        Some(path) => bail!("{} would be written over {}, which is read; give another file", out.display(), path.display()),
         None => Ok(()),
     }
 }

@@ -22,6 +22,7 @@ use whither::packet::Frame;
 use whither::sandbox;
 
 use super::again::Files;
+use super::explain::refuse_input;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
 use super::{Way, captures, engine, recall, watchlists, web};
@@ -48,6 +49,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
     let mut files = captures(&asked.files)?.into_iter().map(|path| Ok((File::open(&path)?, path))).collect::<Result<Vec<_>>>()?;
+    refuse_overwriting(&asked, &common, files.iter().map(|(_, path)| path.as_path()))?;
     let log = common
         .events
         .as_ref()
@@ -81,6 +83,21 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         Pages::open(server, &common, snapshot, true)?.until_stopped()?;
     }
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// Nothing is written over what is read, nor two things into one file.
+fn refuse_overwriting<'a>(asked: &'a Read, common: &'a Common, captures: impl Iterator<Item = &'a Path>) -> Result<()> {
+    let besides = [&common.geoip, &common.watchlist].into_iter().flatten().chain(&common.devices).chain(&common.config);
+    let read: Vec<&Path> = captures.chain(besides.map(PathBuf::as_path)).collect();
+    let mut outs = Vec::new();
+    for out in [&asked.metrics, &common.events, &asked.names].into_iter().flatten().filter(|out| out.as_os_str() != "-") {
+        refuse_input(out, &read)?;
+        if outs.contains(&out) && !out.starts_with("/dev") {
+            return Err(anyhow!("two outputs would go to {}; give each a file of its own", out.display()));
+        }
+        outs.push(out);
+    }
+    Ok(())
 }
 
 /// All captures through the engine; where they broke off.
