@@ -205,6 +205,9 @@ fn wrong_usage_is_exit_2_and_says_what_is_right() {
     fails(&run(&["read"]), 2, &["FILE"]);
     fails(&run(&["raed", "x.pcap"]), 2, &["raed", "read"]);
     fails(&run(&["simulate", "x.pcap", "--hours", "0"]), 2, &["--hours"]);
+    for words in ["Singapore", "ZZ", "", "*.example.com", "https://example.com", "192.0.2.1", "2001:db8::1", "AS 64496", "example"] {
+        fails(&run(&["report", text(&sample("ethernet.pcap")), "--ask", words]), 2, &["--ask", "AS<n>", words]);
+    }
     fails(&run(&[]), 2, &["Usage", "watch", "read", "simulate"]);
 }
 

@@ -59,7 +59,7 @@ fn whither(folder: &Path, arguments: &[&str]) -> String {
 }
 
 fn told(folder: &Path, form: &str) -> String {
-    let flags = ["--devices", "devices.toml", "--marks", "bench.marks", "--ask", "<u>\u{202e}.example"];
+    let flags = ["--devices", "devices.toml", "--marks", "bench.marks"];
     whither(folder, &[&["report", CAPTURE, form, "-"], &flags[..]].concat())
 }
 

@@ -268,7 +268,7 @@ fn what_cannot_be_done_is_said() {
     for (arguments, words, status) in [
         (&["report", "-"][..], "standard input", 1),
         (&["report", "lab.pcap", "--html", "-", "--md", "-"], "only one of", 2),
-        (&["report", "lab.pcap", "--html", "lab.pcap"], "write the", 1),
+        (&["report", "lab.pcap", "--html", "lab.pcap"], "which is read", 1),
         (&["report", "lab.pcap", "--device", "mi11"], "Mi10T-5G", 1),
         (&["report", "lab.pcap", "--marks", "lab.truth.json"], "the marks lab.truth.json, line 1: not a time", 1),
         (&["compare", "idle", "in-use", "lab.pcap"], "no device was in the phase `in-use`", 1),

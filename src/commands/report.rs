@@ -32,6 +32,10 @@ const WITHIN: Duration = Duration::from_mins(1);
 
 /// Reads the captures and writes the report.
 pub(crate) fn run(mut asked: Report) -> Result<()> {
+    if let Some(words) = asked.ask.iter().find(|words| !report::can_be_asked(words)) {
+        let words = format!("--ask takes a country's code like SG, AS<n>, or a host's name, and `{words}` is none of them");
+        Cli::command().error(ErrorKind::ValueValidation, words).exit();
+    }
     let common = std::mem::take(&mut asked.common).over_file()?;
     let outs = [&asked.html, &asked.md, &asked.json, &asked.csv].map(Option::as_deref);
     asked.files = captures(&asked.files)?;

@@ -31,6 +31,7 @@ pub use markdown::markdown;
 pub use model::{Capture, Drops, Inputs, Listing, Report};
 pub use phases::{By, Phases, Span};
 pub use said::phases;
+pub use unmet::can_be_asked;
 
 /// A report, or a comparison, as JSON, one object.
 ///

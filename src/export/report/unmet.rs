@@ -4,6 +4,7 @@
 //! Road taken: the comparison sets the questions, since a laboratory puts its phones side by side for just that. Road not taken:
 //! every country and category there is, which would hide the three that matter among two hundred.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::absence::{By, absence};
@@ -119,6 +120,18 @@ fn fits(asked: &str, row: &Row) -> bool {
         Some(asn) => row.key.asn == Some(asn),
         None => row.key.country.is_some() && row.key.country == Country::from_code(asked),
     }
+}
+
+/// Whether words can be asked about: the code of a country that there is, an AS, or a host's name. What is none of them would always
+/// be "not observed".
+#[must_use]
+pub fn can_be_asked(words: &str) -> bool {
+    if let Some(country) = Country::from_code(words) {
+        return country.name() != country.as_str();
+    }
+    let is_label = |label: &str| !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let name = words.trim_end_matches('.');
+    asn(words).is_some() || name.contains('.') && name.split('.').all(is_label) && name.parse::<IpAddr>().is_err()
 }
 
 /// Lower case; none for what is an AS or a country's code.
