@@ -369,7 +369,7 @@ fn who_or_what_is_not_there_is_told_with_the_nearest() {
 fn a_device_may_be_named_in_any_usual_way() {
     let lab = Lab::new();
     let whole = lab.explain("xiaomi.com", &[]).stdout;
-    for device in ["D0-9C-7A-51-0E-2C", "d09c.7a51.0e2c", "d09c7a510e2c", "mi10t-5g", "192.168.77.101"] {
+    for device in ["D0-9C-7A-51-0E-2C", "d09c.7a51.0e2c", "d09c7a510e2c", "mi10t-5g", "Mi10T-5G d0:9c:7a:51:0e:2c", "192.168.77.101"] {
         let output = explain(device, "xiaomi.com", &[text(&lab.path)]);
         assert!(output.status.success() && output.stdout == whole, "{device}: {}", err(&output));
     }

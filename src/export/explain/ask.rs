@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::engine::event::{Charge, Ends};
 use crate::engine::snapshot::{DestinationRow, DeviceRow, Origin, Place, Snapshot};
+use crate::export::table;
 
 /// How many are told where nothing was found.
 const NEAREST: usize = 3;
@@ -76,8 +77,9 @@ impl Meant {
 /// Words that name the nearest ones, or those between which nobody can choose.
 pub fn device<'a>(asked: &str, snapshot: &'a Snapshot) -> Result<&'a DeviceRow, String> {
     let (mac, address) = (mac(asked), asked.parse::<IpAddr>().ok().map(|address| address.to_canonical()));
-    let forms: [&dyn Fn(&DeviceRow) -> bool; 4] = [
+    let forms: [&dyn Fn(&DeviceRow) -> bool; 5] = [
         &|row| row.id.eq_ignore_ascii_case(asked),
+        &|row| [title(row), table::label(row)].iter().any(|shown| shown.eq_ignore_ascii_case(asked)),
         &|row| row.macs.iter().chain(&row.mac).any(|known| Some(known.0) == mac),
         &|row| address.is_some_and(|address| row.addresses.contains(&address)),
         &|row| row.hostname.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(asked)),
@@ -114,11 +116,16 @@ pub fn destination(asked: &str, device: &DeviceRow, snapshot: &Snapshot) -> Resu
         return Ok(Meant { rows: all(&|_| true), part: Part::Address(address.to_canonical()) });
     }
     let asked = asked.trim_end_matches('.');
+    // The column may say more: what it is for, and which network.
+    let bare = asked.split_once(" [").map_or(asked, |(bare, _)| bare);
+    let (column, network) = bare.split_once(" (").map_or((bare, None), |(column, network)| (column, Some(network)));
+    let network = network.and_then(|network| network.strip_prefix("AS")?.strip_suffix(')')?.parse::<u32>().ok());
     let number = asked.get(..2).filter(|start| start.eq_ignore_ascii_case("as")).and(asked.get(2..)).and_then(|n| n.parse::<u32>().ok());
-    let forms: [&dyn Fn(&DestinationRow) -> bool; 3] =
-        [&|row| row.destination.eq_ignore_ascii_case(asked), &|row| number.is_some() && row.asn == number, &|row| {
-            row.place.as_str().eq_ignore_ascii_case(asked) || country(row).eq_ignore_ascii_case(asked)
-        }];
+    let forms: [&dyn Fn(&DestinationRow) -> bool; 3] = [
+        &|row| row.destination.eq_ignore_ascii_case(column) && network.is_none_or(|asn| row.asn == Some(asn)),
+        &|row| number.is_some() && row.asn == number,
+        &|row| row.place.as_str().eq_ignore_ascii_case(asked) || country(row).eq_ignore_ascii_case(asked),
+    ];
     for fits in forms {
         let rows = all(fits);
         if !rows.is_empty() {
@@ -217,6 +224,9 @@ mod tests {
         assert_eq!(meant("Example.ORG."), Ok((1, Part::All)));
         assert_eq!(meant("AS64496"), Ok((1, Part::All)), "the row of that label, not all rows in that AS");
         assert_eq!(meant("as64496"), meant("AS64496"));
+        assert_eq!(meant("example.org [ads?, push]"), Ok((1, Part::All)), "as the column shows it");
+        assert_eq!(meant("AS64496 (Example Net)"), Ok((1, Part::All)));
+        assert!(meant("example.org (AS1)").is_err());
         assert_eq!(meant("sg"), meant("Singapore"));
         assert_eq!(meant("www.example.org"), Ok((1, Part::Name("www.example.org".to_owned()))));
         assert_eq!(meant("203.0.113.9"), Ok((rows, Part::Address("203.0.113.9".parse().unwrap()))));
