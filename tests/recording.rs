@@ -361,7 +361,7 @@ fn told(lines: &str) -> Vec<(String, String)> {
 fn marks_go_into_events_and_recording_and_a_killed_sensor_leaves_them_whole() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    let (ring, pipe, events) = (at("ring"), at("marks"), at("events"));
+    let (ring, pipe, events) = (at("ring"), at("run/marks"), at("events"));
     let flags = ["--record", text(&ring), "--mark-pipe", text(&pipe), "--events", text(&events), "--filter", "udp port 53"];
     let Some(sensor) = Sensor::watch("lo", &flags) else { return skipped("no right to capture on loopback") };
     let wait_for = |words: &str| until(words, || fs::read_to_string(&events).unwrap().contains(words));

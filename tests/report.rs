@@ -264,6 +264,15 @@ fn the_hash_is_that_of_the_file_and_one_device_can_be_asked_for() {
 }
 
 #[test]
+fn each_form_says_what_was_not_charged() {
+    let capture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pcaps/damaged.pcap");
+    for form in ["--md", "--html"] {
+        let told = whither(&["report", capture, form, "-"], LAB.path(), &[]).to_lowercase();
+        assert!(told.contains("not charged to a device: malformed-ip 1, no-ip 1, no-side-ours 1, truncated 2"), "{form}: {told}");
+    }
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     for (arguments, words, status) in [
         (&["report", "-"][..], "standard input", 1),

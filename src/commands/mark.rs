@@ -74,13 +74,16 @@ mod pipe {
     }
 
     impl Pipe {
-        /// Opens the FIFO; makes it if there is none. To be called before the process is confined.
+        /// Opens the FIFO; makes it, and its directory, if there is none. To be called before the process is confined.
         pub(crate) fn open(path: &Path) -> Result<Self> {
             let cannot = || format!("cannot take marks from {}", path.display());
             match std::fs::symlink_metadata(path) {
                 Ok(there) if !there.file_type().is_fifo() => bail!("{}: it is no FIFO", cannot()),
                 Ok(_) => {}
-                Err(_) => mkfifo(path, Mode::from_bits_truncate(0o660)).with_context(cannot)?,
+                Err(_) => {
+                    path.parent().map_or(Ok(()), std::fs::create_dir_all).with_context(cannot)?;
+                    mkfifo(path, Mode::from_bits_truncate(0o660)).with_context(cannot)?;
+                }
             }
             // Open for writing too: so it outlives each writer (fifo(7)).
             let file = std::fs::OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path);

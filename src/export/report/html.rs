@@ -7,9 +7,9 @@ mod device;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::model::{Count, Device, Header, MOST_DEVICES, Report};
+use super::model::{Device, Header, MOST_DEVICES, Report};
 use super::picture::{flows, map};
-use super::words::{cut, grouped, moment, share, size, span};
+use super::words::{counts, cut, grouped, moment, share, size, span};
 
 /// Marks in the table; JSON has all.
 const MOST_MARKS: usize = 40;
@@ -146,11 +146,6 @@ fn rests_on(header: &Header) -> Markup {
             }
         } }
     }
-}
-
-fn counts(counts: &[Count]) -> String {
-    let told: Vec<String> = counts.iter().map(|count| format!("{} {}", count.what, grouped(count.count))).collect();
-    told.join(", ")
 }
 
 fn blind(report: &Report) -> Markup {

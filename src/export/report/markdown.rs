@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Absence, Destination, Device, MOST_DEVICES, Pulls, Report, Response};
-use super::words::{chance, grouped, moment, phase_sums, share, size, span, span_ms, told_phases, verdict};
+use super::words::{chance, counts, grouped, moment, phase_sums, share, size, span, span_ms, told_phases, verdict};
 
 /// Rows of each kind; JSON and CSV have all.
 const MOST: usize = 60;
@@ -49,6 +49,11 @@ fn top(report: &Report, out: &mut String) {
     }
     let databases: Vec<String> = header.databases.iter().map(|row| format!("{} of {}", code(&row.name), row.built)).collect();
     let _ = writeln!(out, "\n- Address databases: {}. {}", databases.join(", "), header.attribution);
+    for (told, what) in [(&header.not_charged, "Not charged to a device"), (&header.not_read, "Not readable")] {
+        if !told.is_empty() {
+            let _ = writeln!(out, "- {what}: {}", counts(told));
+        }
+    }
     for setting in &header.settings {
         let _ = writeln!(out, "- Setting {}: {}", setting.name, code(&setting.value));
     }

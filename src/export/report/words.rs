@@ -2,13 +2,19 @@
 
 use std::time::Duration;
 
-use super::model::{Device, PhaseRow};
+use super::model::{Count, Device, PhaseRow};
 use crate::engine::snapshot::Class;
 pub(super) use crate::export::table::{grouped, size};
 
 /// Text from a device, a file or the person, safe on one line: what hides or reorders text is written out.
 pub(super) fn clean(text: &str) -> String {
     crate::export::printable(text).into_owned()
+}
+
+/// Counts in one line, each with what it is of.
+pub(super) fn counts(counts: &[Count]) -> String {
+    let told: Vec<String> = counts.iter().map(|count| format!("{} {}", count.what, grouped(count.count))).collect();
+    told.join(", ")
 }
 
 /// Milliseconds as a person says them: `3.9 s`, `4 min 10 s`, `12 h 3 min`.
