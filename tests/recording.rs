@@ -400,6 +400,8 @@ fn what_cannot_go_together_is_said() {
     fs::write(at("file"), "").unwrap();
     for (flags, words) in [
         (vec!["--record-headers"], "give that too"),
+        (vec!["--record-max-age", "1h"], "give that too"),
+        (vec!["--events-keep", "3"], "give that too"),
         (vec!["--record", text(&at("ring")), "--workers", "2"], "leave out one of them"),
         (vec!["--record", text(&at("ring")), "--record-device", "nobody"], "no alias in the devices file"),
         (vec!["--record", text(&at("file"))], "file"),

@@ -43,8 +43,9 @@ impl Beside {
     /// The rest. `link`: how the interface's frames begin.
     pub(super) fn open(&mut self, interface: &str, (link, snaplen): (Option<Link>, i32), common: &Common) -> Result<()> {
         let Some(folder) = &common.record else {
-            if common.record_headers || !common.record_device.is_empty() {
-                bail!("--record-headers and --record-device say what --record DIR keeps: give that too");
+            let bounds = common.record_max_size.is_some() || common.record_max_total.is_some() || common.record_max_age.is_some();
+            if common.record_headers || !common.record_device.is_empty() || bounds {
+                bail!("the flags that begin with --record- say what --record DIR keeps: give that too");
             }
             return Ok(());
         };

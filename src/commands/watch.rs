@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use whither::capture::interface;
 use whither::capture::live::Options;
@@ -134,7 +134,12 @@ fn engines(workers: usize, interface: &str, events: bool, common: &Common) -> Re
 }
 
 fn events(common: &Common) -> Result<Option<(EventQueue, JoinHandle<()>)>> {
-    let Some(path) = &common.events else { return Ok(None) };
+    let Some(path) = &common.events else {
+        if common.events_max_size.is_some() || common.events_max_age.is_some() || common.events_keep.is_some() {
+            bail!("--events-max-size, --events-max-age and --events-keep are about the file that --events names: give that too");
+        }
+        return Ok(None);
+    };
     let cannot = || format!("cannot write the events to {}", path.display());
     let mut log = EventLog::append(path, common.sensor()).with_context(cannot)?;
     let (size, age) = (common.events_max_size.map(|size| size.0), common.events_max_age.map(|age| age.0));
