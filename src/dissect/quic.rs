@@ -85,7 +85,7 @@ pub fn open(datagram: &[u8], key_ids: &[&[u8]]) -> Verdict {
     let mut rest = datagram;
     let mut opener: Option<Keys> = None;
     let mut found = Pieces::default();
-    let mut room = MAX_CRYPTO;
+    let (mut room, mut unopened) = (MAX_CRYPTO, 0_u8);
     for _ in 0..MAX_PACKETS {
         let Some(packet) = Packet::read(&mut rest) else { break };
         if !packet.initial {
@@ -102,9 +102,13 @@ pub fn open(datagram: &[u8], key_ids: &[&[u8]]) -> Verdict {
                 opener.is_some().then_some(())
             }),
         };
-        // The packets of a datagram share their keys: where one does not open, no further derivation is spent on the rest.
+        // A receiver passes over what does not open (RFC 9000, 12.2), so it must not hide what follows.
         if opened.is_none() {
-            break;
+            unopened = unopened.saturating_add(u8::from(opener.is_none()));
+            if unopened == MAX_UNOPENED {
+                break;
+            }
+            continue;
         }
         let _ = collect(&mut found, begin, packet.scheme.crypto, &mut room);
     }
@@ -113,7 +117,9 @@ pub fn open(datagram: &[u8], key_ids: &[&[u8]]) -> Verdict {
 
 /// Packets looked at in one datagram: 65,507 bytes could hold thousands of the shortest. Clients send at most four.
 const MAX_PACKETS: usize = 8;
-/// Remembered connection IDs tried on one datagram, so that a forger pays for at most three key derivations with each: the client's
+/// Packets of one datagram for which keys are derived in vain: a forger's eight would cost 24 derivations.
+const MAX_UNOPENED: u8 = 2;
+/// Remembered connection IDs tried on one packet, so that a forger pays for at most three key derivations with each: the client's
 /// first choice and, after a Retry, the server's.
 pub const MAX_KEY_IDS: usize = 2;
 /// CRYPTO frames taken from one datagram: frames of one byte would turn a datagram into thousands of allocations.
@@ -658,6 +664,12 @@ mod tests {
         let early = [&[0xd0, 0, 0, 0, 1, 8][..], &ID, &[0, 0x10], &[7; 16]].concat();
         let datagram = [&early[..], &one, &two, &[0x40, 1, 2, 3]].concat();
         assert_eq!(told(&pieces(read(&datagram))), [(0, b"hello".to_vec()), (5, b"world".to_vec())]);
+        // Also one that does not open, before them and between them.
+        let mut junk = one.clone();
+        *junk.last_mut().unwrap() ^= 1;
+        let datagram = [&junk[..], &one, &junk, &two].concat();
+        assert_eq!(told(&pieces(read(&datagram))), [(0, b"hello".to_vec()), (5, b"world".to_vec())]);
+        assert_eq!(read(&[&junk[..], &junk, &one].concat()), Verdict::NotMine);
     }
 
     #[test]

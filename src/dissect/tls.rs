@@ -78,6 +78,8 @@ const RECORD_HEADER: usize = 5;
 const MAX_RECORD: u16 = 16_384 + 2_048;
 /// Alerts and changes of cipher before a hello (the second one, after HelloRetryRequest): a stream of nothing else is left alone.
 const MAX_SKIPPED: u8 = 4;
+/// Empty handshake records before a hello and in it: forbidden (RFC 8446, 5.1), but OpenSSL passes over 32 in a row.
+const MAX_EMPTY: u8 = 32;
 /// Protocols kept of one hello: a list of 30,000 one-letter protocols fits into an extension.
 const MAX_PROTOCOLS: usize = 16;
 /// Room for the extensions of one hello: browsers send 18.
@@ -116,7 +118,7 @@ pub(super) struct Joined<'a> {
 pub(super) fn join(prefix: &[u8], length: fn(&[u8]) -> Option<usize>) -> Joined<'_> {
     let mut message: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     let mut rest = prefix;
-    let mut skipped = 0;
+    let (mut skipped, mut empty) = (0_u8, 0_u8);
     let end = loop {
         let missing = length(&message).unwrap_or(HANDSHAKE_HEADER).saturating_sub(message.len());
         let Ok((body, header)) = parse_tls_record_header(rest) else {
@@ -126,8 +128,15 @@ pub(super) fn join(prefix: &[u8], length: fn(&[u8]) -> Option<usize>) -> Joined<
                 _ => foreign(&message),
             };
         };
-        if header.version.0 >> 8 != 3 || !(1..=MAX_RECORD).contains(&header.len) {
+        if header.version.0 >> 8 != 3 || header.len > MAX_RECORD {
             break foreign(&message);
+        }
+        if header.len == 0 {
+            if header.record_type != TlsRecordType::Handshake || empty == MAX_EMPTY {
+                break foreign(&message);
+            }
+            (empty, rest) = (empty.saturating_add(1), body);
+            continue;
         }
         let whole = usize::from(header.len);
         let (data, after) = body.split_at_checked(whole).unwrap_or((body, &[]));
@@ -237,6 +246,11 @@ fn version2(prefix: &[u8]) -> Verdict {
     Verdict::Saw { seen: Observation::Hello(Box::new(hello)), used: whole, more: false }
 }
 
+/// Whether a hello may bear this version: a server with TLS 1.3 goes by the list in its extensions, and takes a later one too.
+fn is_version(legacy: u16) -> bool {
+    matches!(legacy >> 8, 3 | 4)
+}
+
 /// The fields of a hello that are used, its extensions unread.
 struct Fields<'a> {
     version: u16,
@@ -250,7 +264,7 @@ impl<'a> Fields<'a> {
     /// A whole message, without its header.
     fn read(body: &'a [u8]) -> Option<Self> {
         match parse_tls_handshake_client_hello(body) {
-            Ok((rest, hello)) if hello.version.0 >> 8 == 3 && (hello.ext.is_some() || rest.is_empty()) => Some(Self {
+            Ok((rest, hello)) if is_version(hello.version.0) && (hello.ext.is_some() || rest.is_empty()) => Some(Self {
                 version: hello.version.0,
                 ciphers: hello.ciphers.into_iter().map(|cipher| cipher.0).collect(),
                 extensions: hello.ext.unwrap_or_default(),
@@ -263,7 +277,7 @@ impl<'a> Fields<'a> {
     /// A message that is cut off or has lengths that the library refuses; its extensions as far as they are there.
     fn leniently(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(body);
-        let version = reader.u16().filter(|version| version >> 8 == 3)?;
+        let version = reader.u16().filter(|version| is_version(*version))?;
         reader.take(32)?;
         reader.vec8()?;
         let ciphers = reader.vec16()?;
@@ -437,6 +451,17 @@ mod tests {
     }
 
     #[test]
+    fn empty_records_and_a_later_version_hide_no_hello() {
+        let (whole, empty) = (records(&browser(b"example.com"), 400), [0x16, 3, 1, 0, 0]);
+        let between = whole.chunks(405).flat_map(|record| [&empty[..], record].concat()).collect::<Vec<_>>();
+        assert_eq!(seen(read(&between)), (seen(read(&whole)).0, between.len()));
+        assert_eq!(read(&empty.repeat(33)), Verdict::NotMine);
+        let mut later = browser(b"example.com");
+        later[4..6].copy_from_slice(&[4, 0]);
+        assert_eq!(name(&later).as_deref(), Some("example.com"));
+    }
+
+    #[test]
     fn a_cut_stream_asks_for_more_and_never_in_vain_nor_for_too_much() {
         for size in [1, 5, 300, 16_384] {
             let stream = records(&browser(b"example.com"), size);
@@ -528,15 +553,7 @@ mod tests {
     #[test]
     fn what_is_not_a_clients_beginning_leaves_the_race_at_once() {
         let server_hello = [22, 3, 3, 0, 4, 2, 0, 0, 0];
-        for bytes in [
-            &b"GET / HTTP/1.1"[..],
-            b"\x16\x02",
-            b"\x17\x03\x03\0\x10",
-            b"SSH-2.0-x",
-            &server_hello,
-            b"\x16\x03\x01\0\0",
-            b"\x16\x03\x01\xff\xff",
-        ] {
+        for bytes in [&b"GET / HTTP/1.1"[..], b"\x16\x02", b"\x17\x03\x03\0\x10", b"SSH-2.0-x", &server_hello, b"\x16\x03\x01\xff\xff"] {
             assert_eq!(read(bytes), Verdict::NotMine, "{bytes:?}");
         }
         assert_eq!(read(b"\x16\x03\x01\x02\x00\x01\xff\xff\xff"), Verdict::NotMine, "no hello has 16 MiB");
