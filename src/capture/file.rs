@@ -30,6 +30,7 @@ const MAX_BLOCK: usize = 1 << 26;
 /// What is said of input that fails.
 const READ_ERROR: &str = "a read error (or damaged compression)";
 const NO_RECORD: &str = "the capture is damaged: no record can be read";
+const FINER: &str = "the capture is damaged: an interface whose time units are finer than any clock counts";
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
 const MAX_INTERFACES: usize = 4096;
 
@@ -308,14 +309,15 @@ impl Interface {
         }
     }
 
-    fn of_block(block: &InterfaceDescriptionBlock<'_>) -> Self {
-        Self {
+    /// None where its units of time are finer than 64 bits count: every packet of it would have a made-up time. libpcap refuses it too.
+    fn of_block(block: &InterfaceDescriptionBlock<'_>) -> Option<Self> {
+        Some(Self {
             linktype: block.linktype.0,
             link: Link::from_linktype(block.linktype.0),
-            units_per_second: block.ts_resolution().unwrap_or(1_000_000).max(1),
+            units_per_second: units_per_second(block.if_tsresol)?,
             offset_seconds: block.ts_offset(),
             snaplen: if block.snaplen == 0 { u32::MAX } else { block.snaplen },
-        }
+        })
     }
 
     /// The time of a pcap file's record.
@@ -342,6 +344,14 @@ impl Interface {
         let nanos = i128::try_from(nanos).unwrap_or(i128::MAX).saturating_add(offset).max(0);
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
+
+/// What `if_tsresol` says (draft-ietf-opsawg-pcapng, 4.2): a power of ten, or of two with the highest bit set. The library compares that bit too
+/// with the largest power there is, and so knows no power of two.
+fn units_per_second(resolution: u8) -> Option<u64> {
+    const OF_TWO: u8 = 0x80;
+    let power = u32::from(resolution & !OF_TWO);
+    if resolution & OF_TWO == 0 { 10_u64.checked_pow(power) } else { 2_u64.checked_pow(power) }
 }
 
 /// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 4 on in one kind of block. In
@@ -379,7 +389,7 @@ fn take(
             if interfaces.len() >= MAX_INTERFACES {
                 return Err("the capture describes more interfaces than any machine has,");
             }
-            interfaces.push(Interface::of_block(description));
+            interfaces.push(Interface::of_block(description).ok_or(FINER)?);
             return Ok(());
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
@@ -492,6 +502,70 @@ mod tests {
             let bytes = [[0x0a, 0x0d, 0x0d, 0x0a], whole, order, version, [0xff; 4], [0xff; 4], whole, block, length, [0; 4]].concat();
             let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
             assert_eq!(file.read(&mut |_| {}).unwrap_err().what, NO_RECORD);
+        }
+    }
+
+    /// A block of a pcapng file, of a type and with a body.
+    fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+        let length = long(big, u32::try_from(body.len() + 12).unwrap());
+        [&long(big, kind)[..], &length, body, &length].concat()
+    }
+
+    fn long(big: bool, value: u32) -> [u8; 4] {
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn short(big: bool, value: u16) -> [u8; 2] {
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    /// A section of one Ethernet interface with these options.
+    fn section(big: bool, options: &[u8]) -> Vec<u8> {
+        let head = [&long(big, 0x1a2b_3c4d)[..], &short(big, 1), &short(big, 0), &[0xff; 8]].concat();
+        let interface = [&short(big, 1)[..], &short(big, 0), &long(big, 0), options].concat();
+        [block(big, 0x0a0d_0d0a, &head), block(big, 1, &interface)].concat()
+    }
+
+    /// A packet of so many units since the epoch.
+    fn packet(big: bool, units: u64) -> Vec<u8> {
+        let (high, low) = (u32::try_from(units >> 32).unwrap(), u32::try_from(units & 0xffff_ffff).unwrap());
+        let head = [0, high, low, 14, 60].map(|value| long(big, value)).concat();
+        block(big, 6, &[&head[..], &[0; 16]].concat())
+    }
+
+    /// A frame's time, and its lengths on the wire and here.
+    type Told = (u64, u32, usize);
+
+    /// Its frames, and how it ended.
+    fn frames(bytes: Vec<u8>) -> (Vec<Told>, Result<(), String>) {
+        let (mut frames, mut file) = (Vec::new(), File::from_reader(io::Cursor::new(bytes)).unwrap());
+        let end = file.read(&mut |item| {
+            let Item::Frame(frame) = item else { panic!("{item:?}") };
+            frames.push((frame.time.as_nanos(), frame.wire_len, frame.data.len()));
+        });
+        (frames, end.map_err(|damage| damage.what))
+    }
+
+    #[test]
+    fn an_interface_counts_in_powers_of_ten_or_of_two() {
+        let told = |resolution: u8, units| {
+            let option = [&short(false, 9)[..], &short(false, 1), &[resolution, 0, 0, 0], &[0; 4]].concat();
+            frames([section(false, &option), packet(false, units)].concat())
+        };
+        const SECONDS: u64 = 1_700_000_000;
+        for (resolution, units, nanos) in [
+            (6, SECONDS * 1_000_000 + 1, SECONDS * 1_000_000_000 + 1_000),
+            (9, SECONDS * 1_000_000_000 + 1, SECONDS * 1_000_000_000 + 1),
+            (0x80, SECONDS, SECONDS * 1_000_000_000),
+            (0x80 | 20, (SECONDS << 20) + (1 << 19), SECONDS * 1_000_000_000 + 500_000_000),
+            (0x80 | 30, (SECONDS << 30) + (1 << 29), SECONDS * 1_000_000_000 + 500_000_000),
+            (0x80 | 63, 1 << 62, 500_000_000),
+            (19, 5_000_000_000_000_000_000, 500_000_000),
+        ] {
+            assert_eq!(told(resolution, units), (vec![(nanos, 60, 14)], Ok(())), "{resolution:#x}");
+        }
+        for finer in [20, 127, 0x80 | 64, 0xff] {
+            assert_eq!(told(finer, SECONDS), (vec![], Err(FINER.to_owned())), "{finer:#x}");
         }
     }
 }
