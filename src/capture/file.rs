@@ -30,7 +30,10 @@ const MAX_BLOCK: usize = 1 << 26;
 /// What is said of input that fails.
 const READ_ERROR: &str = "a read error (or damaged compression)";
 const NO_RECORD: &str = "the capture is damaged: no record can be read";
+const NO_INTERFACE: &str = "the capture is damaged: a packet of an interface that it does not describe";
 const FINER: &str = "the capture is damaged: an interface whose time units are finer than any clock counts";
+/// The type of a Packet Block (draft-ietf-opsawg-pcapng, appendix A).
+const PACKET_BLOCK: u32 = 2;
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
 const MAX_INTERFACES: usize = 4096;
 
@@ -229,7 +232,8 @@ impl File {
             match self.reader.next() {
                 Ok((used, block)) => {
                     self.statistics.note(&block);
-                    let told = take(&mut self.interfaces, &mut self.number, &mut self.last, &block, each);
+                    let big = self.statistics.is_big_endian();
+                    let told = take(&mut self.interfaces, &mut self.number, &mut self.last, big, &block, each);
                     self.reader.consume(used);
                     return told.map(|()| true).map_err(|what| self.damage(what));
                 }
@@ -365,10 +369,41 @@ fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -
     Frame { number, time, link, wire_len: wire_len.max(u32::try_from(data.len()).unwrap_or(u32::MAX)), data }
 }
 
+/// A number of 32 bits in the section's byte order.
+fn in_order(big: bool, bytes: [u8; 4]) -> u32 {
+    if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+}
+
+/// A packet in the block that came before the Enhanced Packet Block, obsolete but found in older captures (draft-ietf-opsawg-pcapng, appendix
+/// A). By hand, as the library hands it over as bytes.
+struct OldPacket<'a> {
+    interface: u16,
+    units: u64,
+    wire_len: u32,
+    data: &'a [u8],
+}
+
+impl<'a> OldPacket<'a> {
+    fn read(big: bool, body: &'a [u8]) -> Option<Self> {
+        let (interface, rest) = body.split_first_chunk()?;
+        let interface = if big { u16::from_be_bytes(*interface) } else { u16::from_le_bytes(*interface) };
+        let (_drops, mut rest) = rest.split_first_chunk::<2>()?;
+        let mut number = || {
+            let (bytes, after) = rest.split_first_chunk()?;
+            rest = after;
+            Some(in_order(big, *bytes))
+        };
+        let (high, low, caplen, wire_len) = (number()?, number()?, number()?, number()?);
+        let data = rest.get(..usize::try_from(caplen).ok()?)?;
+        Some(Self { interface, units: u64::from(high) << 32 | u64::from(low), wire_len, data })
+    }
+}
+
 fn take(
     interfaces: &mut Vec<Interface>,
     number: &mut u64,
     last: &mut Timestamp,
+    big: bool,
     block: &PcapBlockOwned<'_>,
     each: &mut impl FnMut(Item<'_>, i32),
 ) -> Result<(), &'static str> {
@@ -394,15 +429,20 @@ fn take(
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
             let index = usize::try_from(packet.if_id).unwrap_or(usize::MAX);
-            let interface = interfaces.get(index).ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let interface = interfaces.get(index).ok_or(NO_INTERFACE)?;
             let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
             let caplen = usize::try_from(packet.caplen).unwrap_or(usize::MAX).min(packet.data.len());
             (interface, interface.time(units), packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
         }
         PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
-            let interface = interfaces.first().ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let interface = interfaces.first().ok_or(NO_INTERFACE)?;
             let caplen = usize::try_from(packet.origlen.min(interface.snaplen)).unwrap_or(usize::MAX).min(packet.data.len());
             (interface, *last, packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
+        }
+        PcapBlockOwned::NG(Block::Unknown(block)) if in_order(big, block.block_type.to_le_bytes()) == PACKET_BLOCK => {
+            let packet = OldPacket::read(big, block.data).filter(|_| block.block_len1 == block.block_len2).ok_or(NO_RECORD)?;
+            let interface = interfaces.get(usize::from(packet.interface)).ok_or(NO_INTERFACE)?;
+            (interface, interface.time(packet.units), packet.wire_len, packet.data)
         }
         PcapBlockOwned::NG(Block::SystemdJournalExport(entry)) => {
             // Numbered whether it is a mark or not, so that the numbers of frames are those that Wireshark tells.
@@ -566,6 +606,24 @@ mod tests {
         }
         for finer in [20, 127, 0x80 | 64, 0xff] {
             assert_eq!(told(finer, SECONDS), (vec![], Err(FINER.to_owned())), "{finer:#x}");
+        }
+    }
+
+    #[test]
+    fn an_obsolete_packet_block_is_read_in_either_byte_order() {
+        for big in [false, true] {
+            let packet = |interface: u16, caplen: u32| {
+                let head = [0, 5_000_001, caplen, 60].map(|value| long(big, value)).concat();
+                // Padded to 32 bits; then a comment.
+                let options = [&short(big, 1)[..], &short(big, 2), b"hm\0\0", &[0; 4]].concat();
+                block(big, 2, &[&short(big, interface)[..], &[0xff; 2], &head, &[0; 16], &options].concat())
+            };
+            let read = |last: Vec<u8>| frames([section(big, &[]), packet(0, 14), last].concat());
+            let frame = (5_000_001_000, 60, 14);
+            assert_eq!(read(packet(0, 14)), (vec![frame; 2], Ok(())));
+            assert_eq!(read(packet(1, 14)), (vec![frame], Err(NO_INTERFACE.to_owned())));
+            assert_eq!(read(packet(0, 29)), (vec![frame], Err(NO_RECORD.to_owned())));
+            assert_eq!(read(block(big, 2, &[0; 19])), (vec![frame], Err(NO_RECORD.to_owned())));
         }
     }
 }
