@@ -314,12 +314,13 @@ impl Interface {
     }
 
     /// None where its units of time are finer than 64 bits count: every packet of it would have a made-up time. libpcap refuses it too.
-    fn of_block(block: &InterfaceDescriptionBlock<'_>) -> Option<Self> {
+    fn of_block(big: bool, block: &InterfaceDescriptionBlock<'_>) -> Option<Self> {
         Some(Self {
             linktype: block.linktype.0,
             link: Link::from_linktype(block.linktype.0),
             units_per_second: units_per_second(block.if_tsresol)?,
-            offset_seconds: block.ts_offset(),
+            // The library reads it as little-endian, whatever the section is.
+            offset_seconds: if big { block.ts_offset().swap_bytes() } else { block.ts_offset() },
             snaplen: if block.snaplen == 0 { u32::MAX } else { block.snaplen },
         })
     }
@@ -424,7 +425,7 @@ fn take(
             if interfaces.len() >= MAX_INTERFACES {
                 return Err("the capture describes more interfaces than any machine has,");
             }
-            interfaces.push(Interface::of_block(description).ok_or(FINER)?);
+            interfaces.push(Interface::of_block(big, description).ok_or(FINER)?);
             return Ok(());
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
@@ -624,6 +625,15 @@ mod tests {
             assert_eq!(read(packet(1, 14)), (vec![frame], Err(NO_INTERFACE.to_owned())));
             assert_eq!(read(packet(0, 29)), (vec![frame], Err(NO_RECORD.to_owned())));
             assert_eq!(read(block(big, 2, &[0; 19])), (vec![frame], Err(NO_RECORD.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_offset_of_times_is_in_the_sections_byte_order() {
+        for (big, seconds) in [(false, 3_600_i64), (true, 3_600)] {
+            let seconds = if big { seconds.to_be_bytes() } else { seconds.to_le_bytes() };
+            let option = [&short(big, 14)[..], &short(big, 8), &seconds, &[0; 4]].concat();
+            assert_eq!(frames([section(big, &option), packet(big, 1)].concat()).0, [(3_600_000_001_000, 60, 14)], "{big}");
         }
     }
 }
