@@ -117,6 +117,39 @@ fn what_stands_before_the_damage_is_counted_and_printed() {
     fails(&run(&["read", &wild]), 1, &["wild.pcap", "packet 0"]);
 }
 
+/// A file that was cut before its first packet is damage as any other: it costs the others nothing.
+#[test]
+fn what_stands_beside_a_capture_cut_in_its_first_header_is_counted_and_printed() {
+    let whole = std::fs::read(sample("ethernet.pcap")).unwrap();
+    let section = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0][..], &0x1a2b_3c4d_u32.to_le_bytes()].concat();
+    let packed = std::fs::read(sample("gzip.pcap.gz")).unwrap();
+    for (name, bytes, word) in [
+        ("empty.pcap", &[][..], "is empty"),
+        ("short.pcap", &whole[..11], "first header"),
+        ("short.pcapng", &section, "first header"),
+        ("short.pcap.gz", &packed[..12], "compression"),
+    ] {
+        let (_folder, cut) = file(name, bytes);
+        let good = sample("ethernet.pcap");
+        let good = text(&good);
+        for files in [[good, &cut], [&cut, good]] {
+            let output = run(&["read", files[0], files[1]]);
+            fails(&output, 1, &[name, word]);
+            assert!(out(&output).contains("Frames read: 10"), "{name}: {}", out(&output));
+            let output = run(&["report", files[0], files[1], "--json", "-"]);
+            fails(&output, 1, &[name, word]);
+            let report: Value = serde_json::from_str(&out(&output)).unwrap();
+            let damages: Vec<_> =
+                report["header"]["captures"].as_array().unwrap().iter().filter_map(|capture| capture["damage"].as_str()).collect();
+            assert!(matches!(damages[..], [damage] if damage.contains(word) && !damage.contains(name)), "{damages:?}");
+        }
+        fails(&run(&["explain", "pixel", "local", &cut]), 1, &["no device `pixel`", name, word]);
+        let output = run(&["compare", good, &cut]);
+        fails(&output, 1, &[name, word]);
+        assert!(!out(&output).is_empty(), "{name}");
+    }
+}
+
 /// Runs the program as somebody who may do nothing in particular, where `folder` is open to all.
 fn as_nobody(folder: &Path, arguments: &[&str]) -> Option<Output> {
     if !nix::unistd::geteuid().is_root() {

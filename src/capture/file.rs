@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -32,6 +32,8 @@ const READ_ERROR: &str = "a read error (or damaged compression)";
 const NO_RECORD: &str = "the capture is damaged: no record can be read";
 const NO_INTERFACE: &str = "the capture is damaged: a packet of an interface that it does not describe";
 const FINER: &str = "the capture is damaged: an interface whose time units are finer than any clock counts";
+/// How a pcapng section begins, in either byte order.
+const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// The type of a Packet Block (draft-ietf-opsawg-pcapng, appendix A).
 const PACKET_BLOCK: u32 = 2;
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
@@ -39,11 +41,36 @@ const MAX_INTERFACES: usize = 4096;
 
 /// Why a capture could not be opened, in words for a person.
 #[derive(Debug)]
-pub struct OpenError(String);
+pub struct OpenError {
+    path: Option<PathBuf>,
+    words: String,
+    is_cut: bool,
+}
+
+impl OpenError {
+    fn other(words: String) -> Self {
+        Self { path: None, words, is_cut: false }
+    }
+
+    /// The same, of this file.
+    #[must_use]
+    pub fn of(self, path: &Path) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
+    }
+
+    /// What is wrong, without the file's name, where it is cut or damaged before its first packet: other captures are worth reading all the same.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.is_cut.then_some(&*self.words)
+    }
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if let Some(path) = &self.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(&self.words)
     }
 }
 
@@ -125,33 +152,42 @@ impl File {
             Box::new(io::stdin())
         } else {
             #[expect(clippy::disallowed_types, reason = "the only way in")]
-            let file = std::fs::File::open(path).map_err(|error| OpenError(words(path, &error)))?;
+            let file = std::fs::File::open(path).map_err(|error| OpenError::other(words(&error)).of(path))?;
             if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-                return Err(OpenError(format!("{}: is a directory; name the capture files in it", path.display())));
+                return Err(OpenError::other("is a directory; name the capture files in it".to_owned()).of(path));
             }
             Box::new(file)
         };
-        Self::from_reader(input).map_err(|what| OpenError(format!("{}: {what}", path.display())))
+        Self::from_reader(input).map_err(|error| error.of(path))
     }
 
     /// Reads a capture from bytes as they come.
     ///
     /// # Errors
     /// Words that say why these bytes are no capture that can be read.
-    pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, String> {
+    pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, OpenError> {
         // The block reader has a buffer of its own: only what tells compression apart is read before it.
         let (mut input, mut magic) = (input, Vec::new());
-        input.by_ref().take(2).read_to_end(&mut magic).map_err(|error| error.to_string())?;
+        input.by_ref().take(2).read_to_end(&mut magic).map_err(|error| OpenError::other(error.to_string()))?;
         let compressed = magic == [0x1f, 0x8b];
         let input = io::Cursor::new(magic).chain(input);
         let input: Box<dyn Read + Send> =
             if compressed { Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))) } else { Box::new(input) };
         let failed = Arc::new(AtomicBool::new(false));
-        let reader = create_reader(BUFFER, Fill { input, failed: Arc::clone(&failed) }).map_err(|error| match error {
-            _ if failed.load(Ordering::Relaxed) => "cannot be read (damaged compression, or a read error)".to_owned(),
-            PcapError::Eof => "is empty".to_owned(),
-            PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
-            _ => "is not a pcap or pcapng capture".to_owned(),
+        // The library does not tell a section that is cut in its header from what is no capture: by its first bytes it is one.
+        let (mut input, mut begin) = (Fill { input, failed: Arc::clone(&failed) }, Vec::new());
+        input.by_ref().take(4).read_to_end(&mut begin).map_err(|error| OpenError::other(error.to_string()))?;
+        let is_section = begin == SECTION;
+        let input = Fill { input: io::Cursor::new(begin).chain(input), failed: Arc::clone(&failed) };
+        let reader = create_reader(BUFFER, input).map_err(|error| {
+            let (words, is_cut) = match error {
+                _ if failed.load(Ordering::Relaxed) => ("cannot be read (damaged compression, or a read error)", true),
+                PcapError::Eof => ("is empty", true),
+                PcapError::Incomplete(_) => ("ends inside its first header: nothing in it can be read", true),
+                _ if is_section => ("ends inside its first header, or that is damaged: nothing in it can be read", true),
+                _ => ("is not a pcap or pcapng capture", false),
+            };
+            OpenError { path: None, words: words.to_owned(), is_cut }
         })?;
         let (last, statistics) = (Timestamp::default(), Statistics::default());
         let mut file = Self { reader, records: None, interfaces: Vec::new(), number: 0, last, wanted: BUFFER, failed, statistics };
@@ -160,7 +196,7 @@ impl File {
     }
 
     /// A pcap file has one link layer for all: say at once if it cannot be read.
-    fn check_link(&mut self) -> Result<(), String> {
+    fn check_link(&mut self) -> Result<(), OpenError> {
         if let Ok((used, PcapBlockOwned::LegacyHeader(header))) = self.reader.next() {
             let interface = Interface::of_pcap(&header);
             self.interfaces.push(interface);
@@ -171,10 +207,10 @@ impl File {
             });
             self.reader.consume(used);
             if interface.link.is_none() {
-                return Err(format!(
+                return Err(OpenError::other(format!(
                     "link type {} cannot be read; whither reads Ethernet, Linux cooked, raw IP, BSD loopback, PPP and 802.11",
                     interface.linktype
-                ));
+                )));
             }
         }
         Ok(())
@@ -293,11 +329,11 @@ impl File {
     }
 }
 
-fn words(path: &Path, error: &io::Error) -> String {
+fn words(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => format!("{}: no such file", path.display()),
-        io::ErrorKind::PermissionDenied => format!("{}: no permission to read it", path.display()),
-        _ => format!("{}: {error}", path.display()),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use whither::capture::file::{File, Item};
+use whither::capture::file::Item;
 use whither::config::{Cli, Common, Read};
 use whither::engine::Engine;
 use whither::engine::event::Event;
@@ -24,7 +24,7 @@ use whither::sandbox;
 use super::again::Files;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{Way, captures, engine, recall, watchlists, web};
+use super::{Opened, Way, captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -47,7 +47,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
-    let mut files = captures(&asked.files)?.into_iter().map(|path| Ok((File::open(&path)?, path))).collect::<Result<Vec<_>>>()?;
+    let files = captures(&asked.files)?.into_iter().map(|path| Ok((Way::Patient.open(&path)?, path))).collect::<Result<Vec<_>>>()?;
     let log = common
         .events
         .as_ref()
@@ -66,7 +66,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         (server, _) => (server, None),
     };
 
-    let damages = pass(&mut files, &mut engine, &mut filter, &mut told, replay.as_mut());
+    let damages = pass(files, &mut engine, &mut filter, &mut told, replay.as_mut());
     engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
@@ -85,7 +85,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
 
 /// All captures through the engine; where they broke off.
 fn pass(
-    files: &mut [(File, PathBuf)],
+    files: Vec<(Opened, PathBuf)>,
     engine: &mut Engine,
     filter: &mut Filter,
     told: &mut Told,
@@ -93,8 +93,15 @@ fn pass(
 ) -> Vec<String> {
     let mut damages = Vec::new();
     for (file, path) in files {
+        let mut file = match file {
+            Ok(file) => file,
+            Err(words) => {
+                damages.push(format!("{}: {words}", path.display()));
+                continue;
+            }
+        };
         engine.begin();
-        let mut progress = Progress::of(path, Way::Patient);
+        let mut progress = Progress::of(&path, Way::Patient);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
                 progress.step(frame.data.len());
