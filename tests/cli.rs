@@ -240,6 +240,55 @@ fn wrong_usage_is_exit_2_and_says_what_is_right() {
     fails(&run(&[]), 2, &["Usage", "watch", "read", "simulate"]);
 }
 
+/// A flag that would do nothing is refused; as a setting in a file it may be another command's.
+#[test]
+fn a_flag_that_a_command_has_no_use_for_is_refused() {
+    let capture = sample("ethernet.pcap");
+    let capture = text(&capture);
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.jsonl");
+    let useless = [
+        ("--events", text(&events)),
+        ("--sensor", "roof"),
+        ("--listen", "127.0.0.1:0"),
+        ("--web.config.file", "web.yml"),
+        ("--state", text(folder.path())),
+        ("--learning", "0"),
+    ];
+    let of_watch = [
+        ("--events-max-size", "100MB"),
+        ("--events-max-age", "1h"),
+        ("--events-keep", "3"),
+        ("--record", text(folder.path())),
+        ("--record-headers", ""),
+        ("--mark-pipe", "marks"),
+        ("--snaplen", "96"),
+        ("--buffer", "8"),
+        ("--workers", "2"),
+        ("--user", "nobody"),
+    ];
+    for command in [&["read", capture][..], &["report", capture], &["compare", capture, capture], &["explain", "x", "local", capture]] {
+        for (flag, value) in of_watch.iter().chain(useless.iter().filter(|_| command[0] != "read")) {
+            let output = run(&[command, &[*flag], if value.is_empty() { &[] } else { std::slice::from_ref(value) }].concat());
+            fails(&output, 2, &[command[0], "no use for", flag, "Usage: whither"]);
+            assert_eq!(out(&output), "", "{command:?} {flag}");
+        }
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing was written");
+    let settings =
+        useless.iter().chain(&of_watch).filter(|(flag, _)| !matches!(*flag, "--events-max-age" | "--web.config.file" | "--state"));
+    let setting = |(flag, value): &(&str, &str)| match (flag.trim_start_matches("--"), value.parse::<u32>()) {
+        (key @ ("snaplen" | "buffer" | "workers" | "events-keep"), Ok(number)) => format!("{key} = {number}\n"),
+        (key, _) if value.is_empty() => format!("{key} = true\n"),
+        (key, _) => format!("{key} = \"{value}\"\n"),
+    };
+    let (_folder, settings) = file("lab.toml", settings.map(setting).collect::<String>().as_bytes());
+    for command in [&["read", capture][..], &["report", capture], &["compare", capture, capture]] {
+        let output = run(&[command, &["--config", &settings]].concat());
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn settings_that_are_wrong_are_told_with_their_file() {
     let capture = sample("ethernet.pcap");

@@ -28,10 +28,6 @@ use super::{Opened, Way, captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
-    if asked.common.events_max_size.is_some() || asked.common.events_max_age.is_some() || asked.common.events_keep.is_some() {
-        let words = "only `watch` begins the file of events anew; `read` writes all of them to one";
-        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
-    }
     let common = std::mem::take(&mut asked.common).over_file()?;
     let on_stdout = [asked.metrics.as_deref(), common.events.as_deref(), asked.names.as_deref()]
         .into_iter()
