@@ -22,8 +22,8 @@ use whither::export::printable;
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
+use super::filter::Filter;
 use super::progress::Progress;
-use super::read::Filter;
 use super::{Opened, Way, captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.

@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod compare;
 pub(crate) mod explain;
+mod filter;
 #[cfg(feature = "live")]
 mod losses;
 pub(crate) mod mark;

@@ -18,10 +18,10 @@ use whither::export::log::EventLog;
 use whither::export::names::Names;
 use whither::export::web::Web;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
-use whither::packet::Frame;
 use whither::sandbox;
 
 use super::again::Files;
+use super::filter::Filter;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
 use super::{Opened, Way, captures, engine, recall, watchlists, web};
@@ -203,55 +203,4 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
 fn write_file(path: &Path, text: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
     std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
-}
-
-/// A filter over files: the language is libpcap's, so it needs libpcap.
-pub(super) struct Filter {
-    #[cfg(feature = "live")]
-    text: Option<String>,
-    #[cfg(feature = "live")]
-    programs: Vec<(whither::packet::Link, Option<pcap::BpfProgram>)>,
-}
-
-impl Filter {
-    #[cfg(not(feature = "live"))]
-    pub(super) fn new(text: Option<&str>) -> Result<Self> {
-        match text {
-            Some(_) => {
-                anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
-            }
-            None => Ok(Self {}),
-        }
-    }
-
-    #[cfg(not(feature = "live"))]
-    pub(super) fn takes(&mut self, _: &Frame<'_>) -> bool {
-        true
-    }
-
-    #[cfg(feature = "live")]
-    pub(super) fn new(text: Option<&str>) -> Result<Self> {
-        let filter = Self { text: text.map(str::to_owned), programs: Vec::new() };
-        if let Some(text) = text {
-            filter.compile(1, text).map_err(|error| anyhow!("the filter `{text}` is not in tcpdump's language: {error}"))?;
-        }
-        Ok(filter)
-    }
-
-    #[cfg(feature = "live")]
-    fn compile(&self, linktype: i32, text: &str) -> Result<pcap::BpfProgram, pcap::Error> {
-        pcap::Capture::dead(pcap::Linktype(linktype))?.compile(text, true)
-    }
-
-    #[cfg(feature = "live")]
-    pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
-        let Some(text) = &self.text else { return true };
-        if !self.programs.iter().any(|(link, _)| *link == frame.link) {
-            let program = self.compile(frame.link.linktype(), text).ok();
-            self.programs.push((frame.link, program));
-        }
-        // A filter that means nothing on a link layer (`ether host` on raw IP) takes nothing from it.
-        let program = self.programs.iter().find(|(link, _)| *link == frame.link).and_then(|(_, program)| program.as_ref());
-        program.is_some_and(|program| program.filter(frame.data))
-    }
 }

@@ -23,8 +23,8 @@ use whither::packet::Timestamp;
 use whither::sandbox;
 
 use super::explain::{missing, refuse_input};
+use super::filter::Filter;
 use super::progress::Progress;
-use super::read::Filter;
 use super::{Way, captures, engine, marks, watchlists};
 
 /// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
