@@ -3,12 +3,15 @@
 //! Every flag has a key of the same name in the file (`--local-net` is `local-net`, `--web.config.file` is `web-config-file`: in
 //! TOML a dot would nest); a flag goes before the file, the file before the default. An unknown key is an error that names the nearest one.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -185,10 +188,7 @@ pub struct Watch {
 
 /// `whither read`.
 #[derive(Args, Debug)]
-#[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
-#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))] // all is wanted
-#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("user", |flag| flag.hide(true)))]
+#[command(mut_args(not_live))]
 pub struct Read {
     /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; - is standard input
     #[arg(required = true, value_name = "FILE")]
@@ -215,10 +215,7 @@ pub struct Read {
 
 /// `whither explain`.
 #[derive(Args, Debug)]
-#[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
-#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
-#[command(mut_arg("user", |flag| flag.hide(true)))]
+#[command(mut_args(only_captures))]
 pub struct Explain {
     /// The device: its label in the table, its MAC, one of its addresses, or its host name
     pub device: String,
@@ -244,12 +241,7 @@ pub struct Explain {
 
 /// `whither report`.
 #[derive(Args, Debug)]
-#[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))] // files have been cut already
-#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
-#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
-#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
-#[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))] // only the captures may speak
+#[command(mut_args(only_captures))]
 pub struct Report {
     /// pcap or pcapng captures, plain or gzip-compressed, or directories of them; they are hashed too, so not standard input
     #[arg(required = true, value_name = "FILE")]
@@ -285,12 +277,7 @@ pub struct Report {
 
 /// `whither compare`.
 #[derive(Args, Debug)]
-#[command(mut_args(not_recording))]
-#[command(mut_arg("snaplen", |flag| flag.hide(true)), mut_arg("buffer", |flag| flag.hide(true)), mut_arg("workers", |flag| flag.hide(true)))]
-#[command(mut_arg("listen", |flag| flag.hide(true)), mut_arg("events", |flag| flag.hide(true)), mut_arg("sensor", |flag| flag.hide(true)))]
-#[command(mut_arg("events_max_size", |flag| flag.hide(true)), mut_arg("events_max_age", |flag| flag.hide(true)))]
-#[command(mut_arg("events_keep", |flag| flag.hide(true)), mut_arg("web_config_file", |flag| flag.hide(true)))]
-#[command(mut_arg("state", |flag| flag.hide(true)), mut_arg("learning", |flag| flag.hide(true)))]
+#[command(mut_args(only_captures))]
 pub struct Compare {
     /// One side: a capture; or, when captures follow, a device in them by its label, MAC, address or host name, or a phase (attach, idle, in-use)
     pub a: String,
@@ -351,6 +338,31 @@ pub struct Simulate {
     /// Hours of packet time
     #[arg(long, default_value_t = 26, value_parser = clap::value_parser!(u32).range(1..=240))]
     pub hours: u32,
+}
+
+impl Cli {
+    /// What was typed; ends the process where that is no usage.
+    ///
+    /// A flag that its command does not show would do nothing, and is refused. In a configuration file it is another command's.
+    #[must_use]
+    pub fn typed() -> Self {
+        Self::from_words(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn from_words(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let mut known = Self::command();
+        let matches = known.try_get_matches_from_mut(words)?;
+        if let Some((name, given)) = matches.subcommand()
+            && let Some(command) = known.find_subcommand_mut(name)
+        {
+            let is_given = |flag: &&clap::Arg| given.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine);
+            let useless = command.get_arguments().filter(|flag| flag.is_hide_set()).find(is_given).and_then(clap::Arg::get_long);
+            if let Some(flag) = useless.map(str::to_owned) {
+                return Err(command.error(ErrorKind::ArgumentConflict, format!("`{name}` has no use for --{flag}")));
+            }
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 impl Common {
@@ -553,10 +565,17 @@ fn cidr(text: &str) -> Result<IpNet, String> {
         .map_err(|_| "not a prefix; write one like 203.0.113.0/24 or 2001:db8::/48".to_owned())
 }
 
-/// Files have been recorded already.
-fn not_recording(flag: clap::Arg) -> clap::Arg {
-    let hide = flag.get_id().as_str().starts_with("record") || flag.get_id() == "mark_pipe";
+/// Files have been cut and recorded already, take no rights to read, and all events of them are wanted, in one file.
+fn not_live(flag: clap::Arg) -> clap::Arg {
+    let of_watch = ["mark_pipe", "snaplen", "buffer", "workers", "user", "events_max_size", "events_max_age", "events_keep"];
+    let hide = flag.get_id().as_str().starts_with("record") || of_watch.contains(&flag.get_id().as_str());
     if hide { flag.hide(true) } else { flag }
+}
+
+/// Nothing is told beside the answer, and only the captures may speak: no earlier run.
+fn only_captures(flag: clap::Arg) -> clap::Arg {
+    let useless = ["events", "sensor", "listen", "web_config_file", "state", "learning"].contains(&flag.get_id().as_str());
+    if useless { flag.hide(true) } else { not_live(flag) }
 }
 
 /// A factor that time can be divided by.
@@ -567,7 +586,6 @@ fn speed(text: &str) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
     use std::io::Write as _;
 
     #[test]

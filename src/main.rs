@@ -7,11 +7,10 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use whither::config::{Cli, Command};
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match Cli::typed().command {
         #[cfg(feature = "live")]
         Command::Watch(asked) => commands::watch::run(asked),
         #[cfg(not(feature = "live"))]

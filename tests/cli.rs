@@ -118,6 +118,39 @@ fn what_stands_before_the_damage_is_counted_and_printed() {
     fails(&run(&["read", &wild]), 1, &["wild.pcap", "packet 0"]);
 }
 
+/// A file that was cut before its first packet is damage as any other: it costs the others nothing.
+#[test]
+fn what_stands_beside_a_capture_cut_in_its_first_header_is_counted_and_printed() {
+    let whole = fs::read(sample("ethernet.pcap")).unwrap();
+    let section = [&[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0][..], &0x1a2b_3c4d_u32.to_le_bytes()].concat();
+    let packed = fs::read(sample("gzip.pcap.gz")).unwrap();
+    for (name, bytes, word) in [
+        ("empty.pcap", &[][..], "is empty"),
+        ("short.pcap", &whole[..11], "first header"),
+        ("short.pcapng", &section, "first header"),
+        ("short.pcap.gz", &packed[..12], "compression"),
+    ] {
+        let (_folder, cut) = file(name, bytes);
+        let good = sample("ethernet.pcap");
+        let good = text(&good);
+        for files in [[good, &cut], [&cut, good]] {
+            let output = run(&["read", files[0], files[1]]);
+            fails(&output, 1, &[name, word]);
+            assert!(out(&output).contains("Frames read: 10"), "{name}: {}", out(&output));
+            let output = run(&["report", files[0], files[1], "--json", "-"]);
+            fails(&output, 1, &[name, word]);
+            let report: Value = serde_json::from_str(&out(&output)).unwrap();
+            let damages: Vec<_> =
+                report["header"]["captures"].as_array().unwrap().iter().filter_map(|capture| capture["damage"].as_str()).collect();
+            assert!(matches!(damages[..], [damage] if damage.contains(word) && !damage.contains(name)), "{damages:?}");
+        }
+        fails(&run(&["explain", "pixel", "local", &cut]), 1, &["no device `pixel`", name, word]);
+        let output = run(&["compare", good, &cut]);
+        fails(&output, 1, &[name, word]);
+        assert!(!out(&output).is_empty(), "{name}");
+    }
+}
+
 /// Runs the program as somebody who may do nothing in particular, where `folder` is open to all.
 fn as_nobody(folder: &Path, arguments: &[&str]) -> Option<Output> {
     if !nix::unistd::geteuid().is_root() {
@@ -209,6 +242,55 @@ fn wrong_usage_is_exit_2_and_says_what_is_right() {
         fails(&run(&["report", text(&sample("ethernet.pcap")), "--ask", words]), 2, &["--ask", "AS<n>", words]);
     }
     fails(&run(&[]), 2, &["Usage", "watch", "read", "simulate"]);
+}
+
+/// A flag that would do nothing is refused; as a setting in a file it may be another command's.
+#[test]
+fn a_flag_that_a_command_has_no_use_for_is_refused() {
+    let capture = sample("ethernet.pcap");
+    let capture = text(&capture);
+    let folder = tempfile::tempdir().unwrap();
+    let events = folder.path().join("events.jsonl");
+    let useless = [
+        ("--events", text(&events)),
+        ("--sensor", "roof"),
+        ("--listen", "127.0.0.1:0"),
+        ("--web.config.file", "web.yml"),
+        ("--state", text(folder.path())),
+        ("--learning", "0"),
+    ];
+    let of_watch = [
+        ("--events-max-size", "100MB"),
+        ("--events-max-age", "1h"),
+        ("--events-keep", "3"),
+        ("--record", text(folder.path())),
+        ("--record-headers", ""),
+        ("--mark-pipe", "marks"),
+        ("--snaplen", "96"),
+        ("--buffer", "8"),
+        ("--workers", "2"),
+        ("--user", "nobody"),
+    ];
+    for command in [&["read", capture][..], &["report", capture], &["compare", capture, capture], &["explain", "x", "local", capture]] {
+        for (flag, value) in of_watch.iter().chain(useless.iter().filter(|_| command[0] != "read")) {
+            let output = run(&[command, &[*flag], if value.is_empty() { &[] } else { std::slice::from_ref(value) }].concat());
+            fails(&output, 2, &[command[0], "no use for", flag, "Usage: whither"]);
+            assert_eq!(out(&output), "", "{command:?} {flag}");
+        }
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing was written");
+    let settings =
+        useless.iter().chain(&of_watch).filter(|(flag, _)| !matches!(*flag, "--events-max-age" | "--web.config.file" | "--state"));
+    let setting = |(flag, value): &(&str, &str)| match (flag.trim_start_matches("--"), value.parse::<u32>()) {
+        (key @ ("snaplen" | "buffer" | "workers" | "events-keep"), Ok(number)) => format!("{key} = {number}\n"),
+        (key, _) if value.is_empty() => format!("{key} = true\n"),
+        (key, _) => format!("{key} = \"{value}\"\n"),
+    };
+    let (_folder, settings) = file("lab.toml", settings.map(setting).collect::<String>().as_bytes());
+    for command in [&["read", capture][..], &["report", capture], &["compare", capture, capture]] {
+        let output = run(&[command, &["--config", &settings]].concat());
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

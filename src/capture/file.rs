@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -30,16 +30,47 @@ const MAX_BLOCK: usize = 1 << 26;
 /// What is said of input that fails.
 const READ_ERROR: &str = "a read error (or damaged compression)";
 const NO_RECORD: &str = "the capture is damaged: no record can be read";
+const NO_INTERFACE: &str = "the capture is damaged: a packet of an interface that it does not describe";
+const FINER: &str = "the capture is damaged: an interface whose time units are finer than any clock counts";
+/// How a pcapng section begins, in either byte order.
+const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+/// The type of a Packet Block (draft-ietf-opsawg-pcapng, appendix A).
+const PACKET_BLOCK: u32 = 2;
 /// Interfaces described in one section: a file of nothing else would otherwise claim all memory.
 const MAX_INTERFACES: usize = 4096;
 
 /// Why a capture could not be opened, in words for a person.
 #[derive(Debug)]
-pub struct OpenError(String);
+pub struct OpenError {
+    path: Option<PathBuf>,
+    words: String,
+    is_cut: bool,
+}
+
+impl OpenError {
+    fn other(words: String) -> Self {
+        Self { path: None, words, is_cut: false }
+    }
+
+    /// The same, of this file.
+    #[must_use]
+    pub fn of(self, path: &Path) -> Self {
+        Self { path: Some(path.to_owned()), ..self }
+    }
+
+    /// What is wrong, without the file's name, where it is cut or damaged before its first packet: other captures are worth reading all the same.
+    #[must_use]
+    pub fn damage(&self) -> Option<&str> {
+        self.is_cut.then_some(&*self.words)
+    }
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        if let Some(path) = &self.path {
+            write!(f, "{}: ", path.display())?;
+        }
+        f.write_str(&self.words)
     }
 }
 
@@ -121,33 +152,42 @@ impl File {
             Box::new(io::stdin())
         } else {
             #[expect(clippy::disallowed_types, reason = "the only way in")]
-            let file = std::fs::File::open(path).map_err(|error| OpenError(words(path, &error)))?;
+            let file = std::fs::File::open(path).map_err(|error| OpenError::other(words(&error)).of(path))?;
             if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-                return Err(OpenError(format!("{}: is a directory; name the capture files in it", path.display())));
+                return Err(OpenError::other("is a directory; name the capture files in it".to_owned()).of(path));
             }
             Box::new(file)
         };
-        Self::from_reader(input).map_err(|what| OpenError(format!("{}: {what}", path.display())))
+        Self::from_reader(input).map_err(|error| error.of(path))
     }
 
     /// Reads a capture from bytes as they come.
     ///
     /// # Errors
     /// Words that say why these bytes are no capture that can be read.
-    pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, String> {
+    pub fn from_reader(input: impl Read + Send + 'static) -> Result<Self, OpenError> {
         // The block reader has a buffer of its own: only what tells compression apart is read before it.
         let (mut input, mut magic) = (input, Vec::new());
-        input.by_ref().take(2).read_to_end(&mut magic).map_err(|error| error.to_string())?;
+        input.by_ref().take(2).read_to_end(&mut magic).map_err(|error| OpenError::other(error.to_string()))?;
         let compressed = magic == [0x1f, 0x8b];
         let input = io::Cursor::new(magic).chain(input);
         let input: Box<dyn Read + Send> =
             if compressed { Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, input))) } else { Box::new(input) };
         let failed = Arc::new(AtomicBool::new(false));
-        let reader = create_reader(BUFFER, Fill { input, failed: Arc::clone(&failed) }).map_err(|error| match error {
-            _ if failed.load(Ordering::Relaxed) => "cannot be read (damaged compression, or a read error)".to_owned(),
-            PcapError::Eof => "is empty".to_owned(),
-            PcapError::Incomplete(_) => "ends inside its first header: nothing in it can be read".to_owned(),
-            _ => "is not a pcap or pcapng capture".to_owned(),
+        // The library does not tell a section that is cut in its header from what is no capture: by its first bytes it is one.
+        let (mut input, mut begin) = (Fill { input, failed: Arc::clone(&failed) }, Vec::new());
+        input.by_ref().take(4).read_to_end(&mut begin).map_err(|error| OpenError::other(error.to_string()))?;
+        let is_section = begin == SECTION;
+        let input = Fill { input: io::Cursor::new(begin).chain(input), failed: Arc::clone(&failed) };
+        let reader = create_reader(BUFFER, input).map_err(|error| {
+            let (words, is_cut) = match error {
+                _ if failed.load(Ordering::Relaxed) => ("cannot be read (damaged compression, or a read error)", true),
+                PcapError::Eof => ("is empty", true),
+                PcapError::Incomplete(_) => ("ends inside its first header: nothing in it can be read", true),
+                _ if is_section => ("ends inside its first header, or that is damaged: nothing in it can be read", true),
+                _ => ("is not a pcap or pcapng capture", false),
+            };
+            OpenError { path: None, words: words.to_owned(), is_cut }
         })?;
         let (last, statistics) = (Timestamp::default(), Statistics::default());
         let mut file = Self { reader, records: None, interfaces: Vec::new(), number: 0, last, wanted: BUFFER, failed, statistics };
@@ -156,7 +196,7 @@ impl File {
     }
 
     /// A pcap file has one link layer for all: say at once if it cannot be read.
-    fn check_link(&mut self) -> Result<(), String> {
+    fn check_link(&mut self) -> Result<(), OpenError> {
         if let Ok((used, PcapBlockOwned::LegacyHeader(header))) = self.reader.next() {
             let interface = Interface::of_pcap(&header);
             self.interfaces.push(interface);
@@ -167,10 +207,10 @@ impl File {
             });
             self.reader.consume(used);
             if interface.link.is_none() {
-                return Err(format!(
+                return Err(OpenError::other(format!(
                     "link type {} cannot be read; whither reads Ethernet, Linux cooked, raw IP, BSD loopback, PPP and 802.11",
                     interface.linktype
-                ));
+                )));
             }
         }
         Ok(())
@@ -228,7 +268,8 @@ impl File {
             match self.reader.next() {
                 Ok((used, block)) => {
                     self.statistics.note(&block);
-                    let told = take(&mut self.interfaces, &mut self.number, &mut self.last, &block, each);
+                    let big = self.statistics.is_big_endian();
+                    let told = take(&mut self.interfaces, &mut self.number, &mut self.last, big, &block, each);
                     self.reader.consume(used);
                     return told.map(|()| true).map_err(|what| self.damage(what));
                 }
@@ -288,11 +329,11 @@ impl File {
     }
 }
 
-fn words(path: &Path, error: &io::Error) -> String {
+fn words(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => format!("{}: no such file", path.display()),
-        io::ErrorKind::PermissionDenied => format!("{}: no permission to read it", path.display()),
-        _ => format!("{}: {error}", path.display()),
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "no permission to read it".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -308,14 +349,16 @@ impl Interface {
         }
     }
 
-    fn of_block(block: &InterfaceDescriptionBlock<'_>) -> Self {
-        Self {
+    /// None where its units of time are finer than 64 bits count: every packet of it would have a made-up time. libpcap refuses it too.
+    fn of_block(big: bool, block: &InterfaceDescriptionBlock<'_>) -> Option<Self> {
+        Some(Self {
             linktype: block.linktype.0,
             link: Link::from_linktype(block.linktype.0),
-            units_per_second: block.ts_resolution().unwrap_or(1_000_000).max(1),
-            offset_seconds: block.ts_offset(),
+            units_per_second: units_per_second(block.if_tsresol)?,
+            // The library reads it as little-endian, whatever the section is.
+            offset_seconds: if big { block.ts_offset().swap_bytes() } else { block.ts_offset() },
             snaplen: if block.snaplen == 0 { u32::MAX } else { block.snaplen },
-        }
+        })
     }
 
     /// The time of a pcap file's record.
@@ -344,6 +387,14 @@ impl Interface {
     }
 }
 
+/// What `if_tsresol` says (draft-ietf-opsawg-pcapng, 4.2): a power of ten, or of two with the highest bit set. The library compares that bit too
+/// with the largest power there is, and so knows no power of two.
+fn units_per_second(resolution: u8) -> Option<u64> {
+    const OF_TWO: u8 = 0x80;
+    let power = u32::from(resolution & !OF_TWO);
+    if resolution & OF_TWO == 0 { 10_u64.checked_pow(power) } else { 2_u64.checked_pow(power) }
+}
+
 /// Whether a pcapng block claims fewer bytes than its frame of 12, which the library subtracts unasked from 4 on in one kind of block. In
 /// either byte order: the other's reading of such a number is no less than [`MAX_BLOCK`].
 fn is_too_short(block: &[u8]) -> bool {
@@ -355,10 +406,41 @@ fn frame(number: u64, time: Timestamp, link: Link, wire_len: u32, data: &[u8]) -
     Frame { number, time, link, wire_len: wire_len.max(u32::try_from(data.len()).unwrap_or(u32::MAX)), data }
 }
 
+/// A number of 32 bits in the section's byte order.
+fn in_order(big: bool, bytes: [u8; 4]) -> u32 {
+    if big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+}
+
+/// A packet in the block that came before the Enhanced Packet Block, obsolete but found in older captures (draft-ietf-opsawg-pcapng, appendix
+/// A). By hand, as the library hands it over as bytes.
+struct OldPacket<'a> {
+    interface: u16,
+    units: u64,
+    wire_len: u32,
+    data: &'a [u8],
+}
+
+impl<'a> OldPacket<'a> {
+    fn read(big: bool, body: &'a [u8]) -> Option<Self> {
+        let (interface, rest) = body.split_first_chunk()?;
+        let interface = if big { u16::from_be_bytes(*interface) } else { u16::from_le_bytes(*interface) };
+        let (_drops, mut rest) = rest.split_first_chunk::<2>()?;
+        let mut number = || {
+            let (bytes, after) = rest.split_first_chunk()?;
+            rest = after;
+            Some(in_order(big, *bytes))
+        };
+        let (high, low, caplen, wire_len) = (number()?, number()?, number()?, number()?);
+        let data = rest.get(..usize::try_from(caplen).ok()?)?;
+        Some(Self { interface, units: u64::from(high) << 32 | u64::from(low), wire_len, data })
+    }
+}
+
 fn take(
     interfaces: &mut Vec<Interface>,
     number: &mut u64,
     last: &mut Timestamp,
+    big: bool,
     block: &PcapBlockOwned<'_>,
     each: &mut impl FnMut(Item<'_>, i32),
 ) -> Result<(), &'static str> {
@@ -379,20 +461,25 @@ fn take(
             if interfaces.len() >= MAX_INTERFACES {
                 return Err("the capture describes more interfaces than any machine has,");
             }
-            interfaces.push(Interface::of_block(description));
+            interfaces.push(Interface::of_block(big, description).ok_or(FINER)?);
             return Ok(());
         }
         PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
             let index = usize::try_from(packet.if_id).unwrap_or(usize::MAX);
-            let interface = interfaces.get(index).ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let interface = interfaces.get(index).ok_or(NO_INTERFACE)?;
             let units = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
             let caplen = usize::try_from(packet.caplen).unwrap_or(usize::MAX).min(packet.data.len());
             (interface, interface.time(units), packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
         }
         PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
-            let interface = interfaces.first().ok_or("the capture is damaged: a packet of an interface that it does not describe")?;
+            let interface = interfaces.first().ok_or(NO_INTERFACE)?;
             let caplen = usize::try_from(packet.origlen.min(interface.snaplen)).unwrap_or(usize::MAX).min(packet.data.len());
             (interface, *last, packet.origlen, packet.data.get(..caplen).unwrap_or(packet.data))
+        }
+        PcapBlockOwned::NG(Block::Unknown(block)) if in_order(big, block.block_type.to_le_bytes()) == PACKET_BLOCK => {
+            let packet = OldPacket::read(big, block.data).filter(|_| block.block_len1 == block.block_len2).ok_or(NO_RECORD)?;
+            let interface = interfaces.get(usize::from(packet.interface)).ok_or(NO_INTERFACE)?;
+            (interface, interface.time(packet.units), packet.wire_len, packet.data)
         }
         PcapBlockOwned::NG(Block::SystemdJournalExport(entry)) => {
             // Numbered whether it is a mark or not, so that the numbers of frames are those that Wireshark tells.
@@ -492,6 +579,97 @@ mod tests {
             let bytes = [[0x0a, 0x0d, 0x0d, 0x0a], whole, order, version, [0xff; 4], [0xff; 4], whole, block, length, [0; 4]].concat();
             let mut file = File::from_reader(io::Cursor::new(bytes)).unwrap();
             assert_eq!(file.read(&mut |_| {}).unwrap_err().what, NO_RECORD);
+        }
+    }
+
+    /// A block of a pcapng file, of a type and with a body.
+    fn block(big: bool, kind: u32, body: &[u8]) -> Vec<u8> {
+        let length = long(big, u32::try_from(body.len() + 12).unwrap());
+        [&long(big, kind)[..], &length, body, &length].concat()
+    }
+
+    fn long(big: bool, value: u32) -> [u8; 4] {
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    fn short(big: bool, value: u16) -> [u8; 2] {
+        if big { value.to_be_bytes() } else { value.to_le_bytes() }
+    }
+
+    /// A section of one Ethernet interface with these options.
+    fn section(big: bool, options: &[u8]) -> Vec<u8> {
+        let head = [&long(big, 0x1a2b_3c4d)[..], &short(big, 1), &short(big, 0), &[0xff; 8]].concat();
+        let interface = [&short(big, 1)[..], &short(big, 0), &long(big, 0), options].concat();
+        [block(big, 0x0a0d_0d0a, &head), block(big, 1, &interface)].concat()
+    }
+
+    /// A packet of so many units since the epoch.
+    fn packet(big: bool, units: u64) -> Vec<u8> {
+        let (high, low) = (u32::try_from(units >> 32).unwrap(), u32::try_from(units & 0xffff_ffff).unwrap());
+        let head = [0, high, low, 14, 60].map(|value| long(big, value)).concat();
+        block(big, 6, &[&head[..], &[0; 16]].concat())
+    }
+
+    /// A frame's time, and its lengths on the wire and here.
+    type Told = (u64, u32, usize);
+
+    /// Its frames, and how it ended.
+    fn frames(bytes: Vec<u8>) -> (Vec<Told>, Result<(), String>) {
+        let (mut frames, mut file) = (Vec::new(), File::from_reader(io::Cursor::new(bytes)).unwrap());
+        let end = file.read(&mut |item| {
+            let Item::Frame(frame) = item else { panic!("{item:?}") };
+            frames.push((frame.time.as_nanos(), frame.wire_len, frame.data.len()));
+        });
+        (frames, end.map_err(|damage| damage.what))
+    }
+
+    #[test]
+    fn an_interface_counts_in_powers_of_ten_or_of_two() {
+        let told = |resolution: u8, units| {
+            let option = [&short(false, 9)[..], &short(false, 1), &[resolution, 0, 0, 0], &[0; 4]].concat();
+            frames([section(false, &option), packet(false, units)].concat())
+        };
+        const SECONDS: u64 = 1_700_000_000;
+        for (resolution, units, nanos) in [
+            (6, SECONDS * 1_000_000 + 1, SECONDS * 1_000_000_000 + 1_000),
+            (9, SECONDS * 1_000_000_000 + 1, SECONDS * 1_000_000_000 + 1),
+            (0x80, SECONDS, SECONDS * 1_000_000_000),
+            (0x80 | 20, (SECONDS << 20) + (1 << 19), SECONDS * 1_000_000_000 + 500_000_000),
+            (0x80 | 30, (SECONDS << 30) + (1 << 29), SECONDS * 1_000_000_000 + 500_000_000),
+            (0x80 | 63, 1 << 62, 500_000_000),
+            (19, 5_000_000_000_000_000_000, 500_000_000),
+        ] {
+            assert_eq!(told(resolution, units), (vec![(nanos, 60, 14)], Ok(())), "{resolution:#x}");
+        }
+        for finer in [20, 127, 0x80 | 64, 0xff] {
+            assert_eq!(told(finer, SECONDS), (vec![], Err(FINER.to_owned())), "{finer:#x}");
+        }
+    }
+
+    #[test]
+    fn an_obsolete_packet_block_is_read_in_either_byte_order() {
+        for big in [false, true] {
+            let packet = |interface: u16, caplen: u32| {
+                let head = [0, 5_000_001, caplen, 60].map(|value| long(big, value)).concat();
+                // Padded to 32 bits; then a comment.
+                let options = [&short(big, 1)[..], &short(big, 2), b"hm\0\0", &[0; 4]].concat();
+                block(big, 2, &[&short(big, interface)[..], &[0xff; 2], &head, &[0; 16], &options].concat())
+            };
+            let read = |last: Vec<u8>| frames([section(big, &[]), packet(0, 14), last].concat());
+            let frame = (5_000_001_000, 60, 14);
+            assert_eq!(read(packet(0, 14)), (vec![frame; 2], Ok(())));
+            assert_eq!(read(packet(1, 14)), (vec![frame], Err(NO_INTERFACE.to_owned())));
+            assert_eq!(read(packet(0, 29)), (vec![frame], Err(NO_RECORD.to_owned())));
+            assert_eq!(read(block(big, 2, &[0; 19])), (vec![frame], Err(NO_RECORD.to_owned())));
+        }
+    }
+
+    #[test]
+    fn an_offset_of_times_is_in_the_sections_byte_order() {
+        for (big, seconds) in [(false, 3_600_i64), (true, 3_600)] {
+            let seconds = if big { seconds.to_be_bytes() } else { seconds.to_le_bytes() };
+            let option = [&short(big, 14)[..], &short(big, 8), &seconds, &[0; 4]].concat();
+            assert_eq!(frames([section(big, &option), packet(big, 1)].concat()).0, [(3_600_000_001_000, 60, 14)], "{big}");
         }
     }
 }

@@ -59,6 +59,11 @@ impl Statistics {
         }
     }
 
+    /// The byte order of the section that is read.
+    pub(super) const fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
     /// All of it.
     pub(super) fn lost(&self) -> Lost {
         let add = |sum: Option<u64>, more: Option<u64>| match (sum, more) {

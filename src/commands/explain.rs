@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use whither::capture::file::{File, Item};
+use anyhow::{Context as _, Error, Result, anyhow, bail};
+use whither::capture::file::Item;
 use whither::config::{Common, Explain};
 use whither::engine::Engine;
 use whither::engine::event::Event;
@@ -22,9 +22,9 @@ use whither::export::printable;
 use whither::packet::{Body, Frame, Packet};
 use whither::sandbox;
 
+use super::filter::Filter;
 use super::progress::Progress;
-use super::read::Filter;
-use super::{Way, captures, engine, watchlists};
+use super::{Opened, Way, captures, engine, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
@@ -39,9 +39,9 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
     }
     let called = |path: &Path| path.display().to_string();
     let inputs = Inputs { paths: &asked.files, common: &common, way: Way::Patient, called, frames: u64::MAX };
-    let (snapshot, _) = inputs.read(engine(&common, false)?, &mut Captures::default(), |_| {})?;
-    let device = ask::device(&asked.device, &snapshot).map_err(|words| anyhow!(words))?;
-    let meant = ask::destination(&asked.destination, device, &snapshot).map_err(|words| anyhow!(words))?;
+    let (snapshot, damages) = inputs.read(engine(&common, false)?, &mut Captures::default(), |_| {})?;
+    let device = ask::device(&asked.device, &snapshot).map_err(|words| missing(words, &damages))?;
+    let meant = ask::destination(&asked.destination, device, &snapshot).map_err(|words| missing(words, &damages))?;
 
     let mut engine = engine(&common, true)?;
     engine.watch_for(watchlists(&common.watchlist)?);
@@ -66,6 +66,11 @@ pub(crate) fn run(mut asked: Explain) -> Result<()> {
     }
     out.flush()?;
     if damages.is_empty() { Ok(()) } else { Err(anyhow!(damages.join("; "))) }
+}
+
+/// Somebody is not in the captures, or stands behind the damage of one.
+pub(super) fn missing(words: String, damages: &[String]) -> Error {
+    anyhow!([&[words], damages].concat().join("; "))
 }
 
 /// What is written must not go over what is read, by whatever name.
@@ -95,9 +100,16 @@ impl<'a> Inputs<'a> {
     pub(super) fn read(&self, mut engine: Engine, captures: &mut Captures, mut take: impl FnMut(Event)) -> Result<(Snapshot, Vec<String>)> {
         let mut filter = Filter::new(self.common.filter.as_deref())?;
         let (mut damages, mut left) = (Vec::new(), self.frames);
-        for (path, mut file) in self.open()? {
-            engine.begin();
+        for (path, file) in self.open()? {
             captures.begin(&(self.called)(path));
+            let mut file = match file {
+                Ok(file) => file,
+                Err(words) => {
+                    damages.push(format!("{}: {words}", path.display()));
+                    continue;
+                }
+            };
+            engine.begin();
             let mut progress = Progress::of(path, self.way);
             let read = file.read(&mut |item| match item {
                 Item::Frame(frame) => {
@@ -135,10 +147,11 @@ impl<'a> Inputs<'a> {
         let mut filter = Filter::new(self.common.filter.as_deref())?;
         let mut captures = Captures::default();
         let (mut written, mut failed) = (0_u64, None);
-        for (path, mut file) in self.open()? {
+        for (path, file) in self.open()? {
             let name = printable(&(self.called)(path)).into_owned();
             captures.begin(&name);
             // Damage is told where the evidence was gathered.
+            let Ok(mut file) = file else { continue };
             let _ = file.read_linktypes(&mut |item, linktype| {
                 let Item::Frame(frame) = item else { return };
                 let through = captures.through(frame.number);
@@ -156,7 +169,7 @@ impl<'a> Inputs<'a> {
     }
 
     /// All captures, opened before one is read: a misspelt name is told before an hour of reading.
-    fn open(&self) -> Result<Vec<(&'a Path, File)>> {
+    fn open(&self) -> Result<Vec<(&'a Path, Opened)>> {
         self.paths.iter().map(|path| Ok((path.as_path(), self.way.open(path)?))).collect()
     }
 }

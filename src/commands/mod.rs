@@ -3,6 +3,7 @@
 mod again;
 pub(crate) mod compare;
 pub(crate) mod explain;
+mod filter;
 #[cfg(feature = "live")]
 mod losses;
 pub(crate) mod mark;
@@ -50,12 +51,20 @@ enum Way<'a> {
     Until(&'a Arc<Stop>),
 }
 
+/// A capture, or what is wrong with one that was cut before its first packet: told when the others are read.
+type Opened = Result<File, String>;
+
 impl Way<'_> {
-    fn open(self, path: &Path) -> Result<File> {
-        let Way::Until(stop) = self else { return Ok(File::open(path)?) };
-        #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
-        let file = std::fs::File::open(path).with_context(|| format!("{} cannot be read again", path.display()))?;
-        File::from_reader(again::Ending { input: file, stop: Arc::clone(stop) }).map_err(|words| anyhow!("{}: {words}", path.display()))
+    /// Opens a capture; fails on what nobody wants to hear after an hour of reading: a misspelt name, or a file that is no capture.
+    fn open(self, path: &Path) -> Result<Opened> {
+        let file = if let Way::Until(stop) = self {
+            #[expect(clippy::disallowed_types, reason = "only main, config, capture and export touch the world")]
+            let file = std::fs::File::open(path).with_context(|| format!("{} cannot be read again", path.display()))?;
+            File::from_reader(again::Ending { input: file, stop: Arc::clone(stop) }).map_err(|error| error.of(path))
+        } else {
+            File::open(path)
+        };
+        file.map(Ok).or_else(|error| error.damage().map(|words| Err(words.to_owned())).ok_or(error)).map_err(anyhow::Error::from)
     }
 
     /// Whether it should end now.
@@ -172,7 +181,7 @@ fn captures(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             let path = entry.with_context(cannot)?.path();
             if is_capture(&path) {
                 // A file without packets has its place by its name alone.
-                found.push((File::open(&path)?.begin(), path));
+                found.push((Way::Patient.open(&path)?.ok().and_then(|mut file| file.begin()), path));
             }
         }
         if found.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow};
 use clap::CommandFactory as _;
 use clap::error::ErrorKind;
-use whither::capture::file::{File, Item};
+use whither::capture::file::Item;
 use whither::config::{Cli, Common, Read};
 use whither::engine::Engine;
 use whither::engine::event::Event;
@@ -18,21 +18,17 @@ use whither::export::log::EventLog;
 use whither::export::names::Names;
 use whither::export::web::Web;
 use whither::export::{Scrape, contacts, identity, json, locations, noise, notable, prometheus, table, visibility};
-use whither::packet::Frame;
 use whither::sandbox;
 
 use super::again::Files;
 use super::explain::refuse_input;
+use super::filter::Filter;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{Way, captures, engine, recall, watchlists, web};
+use super::{Opened, Way, captures, engine, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
-    if asked.common.events_max_size.is_some() || asked.common.events_max_age.is_some() || asked.common.events_keep.is_some() {
-        let words = "only `watch` begins the file of events anew; `read` writes all of them to one";
-        Cli::command().error(ErrorKind::ArgumentConflict, words).exit();
-    }
     let common = std::mem::take(&mut asked.common).over_file()?;
     let on_stdout = [asked.metrics.as_deref(), common.events.as_deref(), asked.names.as_deref()]
         .into_iter()
@@ -48,7 +44,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
     sandbox::hush(common.sandbox.unwrap_or_default())?;
     let mut filter = Filter::new(common.filter.as_deref())?;
     // All are opened first: a misspelt name is told before an hour of reading.
-    let mut files = captures(&asked.files)?.into_iter().map(|path| Ok((File::open(&path)?, path))).collect::<Result<Vec<_>>>()?;
+    let files = captures(&asked.files)?.into_iter().map(|path| Ok((Way::Patient.open(&path)?, path))).collect::<Result<Vec<_>>>()?;
     refuse_overwriting(&asked, &common, files.iter().map(|(_, path)| path.as_path()))?;
     let log = common
         .events
@@ -68,7 +64,7 @@ pub(crate) fn run(mut asked: Read) -> Result<()> {
         (server, _) => (server, None),
     };
 
-    let damages = pass(&mut files, &mut engine, &mut filter, &mut told, replay.as_mut());
+    let damages = pass(files, &mut engine, &mut filter, &mut told, replay.as_mut());
     engine.finish(|event| told.take(&event));
     told.finish(asked.names.as_deref())?;
     let snapshot = engine.snapshot();
@@ -102,7 +98,7 @@ fn refuse_overwriting<'a>(asked: &'a Read, common: &'a Common, captures: impl It
 
 /// All captures through the engine; where they broke off.
 fn pass(
-    files: &mut [(File, PathBuf)],
+    files: Vec<(Opened, PathBuf)>,
     engine: &mut Engine,
     filter: &mut Filter,
     told: &mut Told,
@@ -110,8 +106,15 @@ fn pass(
 ) -> Vec<String> {
     let mut damages = Vec::new();
     for (file, path) in files {
+        let mut file = match file {
+            Ok(file) => file,
+            Err(words) => {
+                damages.push(format!("{}: {words}", path.display()));
+                continue;
+            }
+        };
         engine.begin();
-        let mut progress = Progress::of(path, Way::Patient);
+        let mut progress = Progress::of(&path, Way::Patient);
         let read = file.read(&mut |item| match item {
             Item::Frame(frame) => {
                 progress.step(frame.data.len());
@@ -217,55 +220,4 @@ fn show(asked: &Read, stdout_taken: bool, common: &Common, snapshot: Snapshot) -
 fn write_file(path: &Path, text: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "only main, config, capture and export touch the world")]
     std::fs::write(path, text).with_context(|| format!("cannot write the metrics to {}", path.display()))
-}
-
-/// A filter over files: the language is libpcap's, so it needs libpcap.
-pub(super) struct Filter {
-    #[cfg(feature = "live")]
-    text: Option<String>,
-    #[cfg(feature = "live")]
-    programs: Vec<(whither::packet::Link, Option<pcap::BpfProgram>)>,
-}
-
-impl Filter {
-    #[cfg(not(feature = "live"))]
-    pub(super) fn new(text: Option<&str>) -> Result<Self> {
-        match text {
-            Some(_) => {
-                anyhow::bail!("this whither was built without libpcap, whose language --filter speaks; build it with the feature `live`")
-            }
-            None => Ok(Self {}),
-        }
-    }
-
-    #[cfg(not(feature = "live"))]
-    pub(super) fn takes(&mut self, _: &Frame<'_>) -> bool {
-        true
-    }
-
-    #[cfg(feature = "live")]
-    pub(super) fn new(text: Option<&str>) -> Result<Self> {
-        let filter = Self { text: text.map(str::to_owned), programs: Vec::new() };
-        if let Some(text) = text {
-            filter.compile(1, text).map_err(|error| anyhow!("the filter `{text}` is not in tcpdump's language: {error}"))?;
-        }
-        Ok(filter)
-    }
-
-    #[cfg(feature = "live")]
-    fn compile(&self, linktype: i32, text: &str) -> Result<pcap::BpfProgram, pcap::Error> {
-        pcap::Capture::dead(pcap::Linktype(linktype))?.compile(text, true)
-    }
-
-    #[cfg(feature = "live")]
-    pub(super) fn takes(&mut self, frame: &Frame<'_>) -> bool {
-        let Some(text) = &self.text else { return true };
-        if !self.programs.iter().any(|(link, _)| *link == frame.link) {
-            let program = self.compile(frame.link.linktype(), text).ok();
-            self.programs.push((frame.link, program));
-        }
-        // A filter that means nothing on a link layer (`ether host` on raw IP) takes nothing from it.
-        let program = self.programs.iter().find(|(link, _)| *link == frame.link).and_then(|(_, program)| program.as_ref());
-        program.is_some_and(|program| program.filter(frame.data))
-    }
 }

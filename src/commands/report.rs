@@ -22,9 +22,9 @@ use whither::export::{printable, rfc3339};
 use whither::packet::Timestamp;
 use whither::sandbox;
 
-use super::explain::refuse_input;
+use super::explain::{missing, refuse_input};
+use super::filter::Filter;
 use super::progress::Progress;
-use super::read::Filter;
 use super::{Way, captures, engine, marks, watchlists};
 
 /// How long after a mark something is said to follow it, where nobody says otherwise: a page has loaded by then.
@@ -94,7 +94,8 @@ pub(super) struct Reading {
 impl Reading {
     /// The report on some devices, as the person names them; on all where none is named.
     pub(super) fn told(&self, devices: &[String]) -> Result<report::Report> {
-        let wanted = devices.iter().map(|words| Ok(ask::device(words, &self.snapshot).map_err(|words| anyhow!(words))?.id.clone()));
+        let wanted =
+            devices.iter().map(|words| Ok(ask::device(words, &self.snapshot).map_err(|words| missing(words, &self.damages))?.id.clone()));
         Ok(report::draft(self.inputs.clone(), &self.snapshot, &self.gather, &wanted.collect::<Result<Vec<_>>>()?))
     }
 
@@ -131,12 +132,20 @@ pub(super) fn read(paths: &[PathBuf], common: &Common, bench: &Bench<'_>, settin
     engine.follow_activity();
     let mut gather = Gather::new();
     let mut damages = Vec::new();
-    for (path, mut file) in files {
+    for (path, file) in files {
         let mut capture = hashed(path, way)?;
-        engine.begin();
-        if let Err(damage) = through(Progress::of(path, way), &mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
-            capture.damage = Some(damage.to_string());
-            damages.push(format!("{}: {damage}", path.display()));
+        match file {
+            Ok(mut file) => {
+                engine.begin();
+                if let Err(damage) = through(Progress::of(path, way), &mut file, &mut capture, &mut engine, &mut gather, &mut filter) {
+                    capture.damage = Some(damage.to_string());
+                    damages.push(format!("{}: {damage}", path.display()));
+                }
+            }
+            Err(words) => {
+                damages.push(format!("{}: {words}", path.display()));
+                capture.damage = Some(words);
+            }
         }
         inputs.captures.push(capture);
     }

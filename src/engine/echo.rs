@@ -2,9 +2,11 @@
 //! stations (IEEE 802.11-2020, 4.5.2.2). The second copy is no traffic of the station's and must not be counted as that, nor told.
 //!
 //! Road taken: Ethernet framing does not say which way a frame went, so a copy is known by its bytes, all of them, and by
-//! coming at once: the access point's kernel sends it before it takes the next frame. Either copy may be the first in a capture. One copy for each
-//! frame: whoever really says the same three times in a row is counted twice at least. Where a cooked capture tells the way, it must be the
-//! other one. Road not taken: asking whether the interface is an access point's, which a file does not say.
+//! coming at once: the access point's kernel sends it before it takes the next frame, or, where the driver hands over many, sends the copies of all
+//! in their order. What fits neither was said twice: one question by IPv4 and by IPv6, and both again within the millisecond. Either copy
+//! may be the first in a capture. One copy for each frame: whoever really says the same three times in a row is counted twice at least.
+//! Where a cooked capture tells the way, it must be the other one. Road not taken: asking whether the interface is an access point's, which
+//! a file does not say.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use ahash::RandomState;
 use arrayvec::ArrayVec;
 
 use crate::engine::device::to_group;
-use crate::packet::{Body, Frame, Link, Packet, Timestamp};
+use crate::packet::{Body, Frame, Link, Mac, Packet, Timestamp};
 
 /// How much later the copy comes at most. On an emulated access point it was 0.1 ms, and 0.26 ms at most.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -31,6 +33,7 @@ struct Seen {
     hash: u64,
     time: Timestamp,
     sent: Option<bool>,
+    source: Option<Mac>,
 }
 
 impl Echoes {
@@ -42,12 +45,13 @@ impl Echoes {
 
     fn is_copy(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) -> bool {
         let Some((sent, head, rest)) = without_way(frame) else { return false };
-        let new = Seen { hash: self.hasher.hash_one((head, rest, frame.wire_len)), time: packet.time, sent };
-        let is_copy = |seen: &Seen| {
-            let apart = packet.time.since(seen.time).max(seen.time.since(packet.time));
-            seen.hash == new.hash && apart <= AT_ONCE && (new.sent.is_none() || seen.sent != new.sent)
+        let source = packet.macs.map(|macs| macs.source);
+        let new = Seen { hash: self.hasher.hash_one((head, rest, frame.wire_len)), time: packet.time, sent, source };
+        let is_copy = |(index, seen): (usize, &Seen)| {
+            let way = new.sent.is_none() || seen.sent != new.sent;
+            seen.hash == new.hash && seen.is_at_once(&new) && way && !self.is_said_again(index, &new)
         };
-        if let Some(index) = self.seen.iter().position(is_copy) {
+        if let Some(index) = self.seen.iter().enumerate().position(is_copy) {
             self.seen.remove(index);
             return true;
         }
@@ -56,6 +60,21 @@ impl Echoes {
         }
         self.seen.push(new);
         false
+    }
+
+    /// Whether its sender said something between the two, so that the second was not sent on at once, and something just before the first
+    /// whose copy would have come before this one. Where the way is told, nothing needs to be inferred from the order.
+    fn is_said_again(&self, index: usize, new: &Seen) -> bool {
+        let by_same = |seen: &Seen| seen.source == new.source && seen.is_at_once(new);
+        let (before, after) = self.seen.split_at_checked(index).unwrap_or_default();
+        new.sent.is_none() && before.iter().any(by_same) && after.iter().skip(1).any(by_same)
+    }
+}
+
+impl Seen {
+    /// Whether another came so soon, before or after it.
+    fn is_at_once(&self, other: &Self) -> bool {
+        self.time.since(other.time).max(other.time.since(self.time)) <= AT_ONCE
     }
 }
 
@@ -129,6 +148,25 @@ mod tests {
         let second: [u8; 28] = [0x45, 0, 0, 28, 0, 0, 0, 0, 1, 17, 0, 0, 192, 168, 1, 10, 224, 0, 0, 251, 20, 233, 20, 233, 0, 8, 0, 0];
         let ip = |head: &[u8]| [&head[..14], &[8, 0], &second].concat();
         assert_eq!(echoes(Link::LinuxSll, &[(0, 1, &ip(&received)), (100, 1, &ip(&sent))]), [false, true]);
+    }
+
+    #[test]
+    fn what_is_said_again_after_something_else_was_said_again_with_a_difference_is_no_copy() {
+        let (all, other) = (to([1, 0, 0x5e, 0, 0, 0xfb]), [&[0xff; 6][..], &[2, 0, 0, 0, 0, 11, 0x88, 0xb5]].concat());
+        // A question of mDNS by IPv4 and by IPv6, both twice; IPv4's identification counts on, IPv6 has none.
+        let said: [(u64, u8, &[u8]); 4] = [(0, 1, &all), (50, 6, &all), (300, 2, &all), (330, 6, &all)];
+        assert_eq!(echoes(Link::Ethernet, &said), [false; 4]);
+        // On an access point each has its copy, at once or after all of them.
+        let at_once = [said[0], said[0], said[1], said[1], said[2], said[2], said[3], said[3]];
+        assert_eq!(echoes(Link::Ethernet, &at_once), [false, true].repeat(4).as_slice());
+        let after_all = [said[0], said[1], said[2], said[0], said[1], said[2]];
+        assert_eq!(echoes(Link::Ethernet, &after_all), [false, false, false, true, true, true]);
+        // What others say to everybody makes no difference: what comes from the wire has no copy.
+        let others: [(u64, u8, &[u8]); 4] = [(0, 1, &other), (50, 6, &all), (300, 2, &other), (330, 6, &all)];
+        assert_eq!(echoes(Link::Ethernet, &others), [false, false, false, true]);
+        // Nor does what came long before.
+        let before: [(u64, u8, &[u8]); 4] = [(0, 1, &all), (5_000, 6, &all), (5_050, 2, &all), (5_100, 6, &all)];
+        assert_eq!(echoes(Link::Ethernet, &before), [false, false, false, true]);
     }
 
     #[test]
