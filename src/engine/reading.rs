@@ -108,6 +108,9 @@ impl Reading {
     #[must_use]
     pub(super) fn concerns(&self, sender: Side, packet: &Datagram<'_>) -> bool {
         let Some(tcp) = packet.tcp else { return !packet.payload.is_empty() };
+        if !tcp.is_taken() {
+            return false; // nobody takes it, and it would be read in place of what follows at its number
+        }
         if packet.payload.is_empty() {
             return tcp.syn; // which says where the stream begins
         }

@@ -21,6 +21,7 @@ const SYN: u8 = 1;
 const SYN_ACK: u8 = 2;
 const ACK: u8 = 3;
 const RST: u8 = 4;
+const BARE: u8 = 5;
 
 /// An engine, its time, and what every frame of it weighed.
 struct Lab {
@@ -143,6 +144,7 @@ fn tcp(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, flags: u8, seq: u32, payl
         // Both sides number alike.
         SYN_ACK => step.syn().ack(seq + 1),
         RST => step.rst(),
+        BARE => step,
         _ => step.ack(1),
     };
     let mut data = Vec::new();
@@ -411,6 +413,17 @@ fn segments_far_outside_do_not_hide_a_hello() {
     }
     lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
     assert_eq!(lab.hellos(), ["hidden.example.org"]);
+}
+
+#[test]
+fn what_no_tcp_takes_does_not_hide_a_hello() {
+    for flags in [BARE, RST] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, flags, 1001, &hello("decoy.example.org"));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{flags}");
+    }
 }
 
 #[test]
