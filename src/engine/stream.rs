@@ -2,7 +2,7 @@
 //!
 //! Road taken: an in-order prefix and a few pieces that came early, because only the first flight of a connection is read.
 //! Road not taken: a full reassembler, which has to hold a window per connection. Bytes that came first win: a retransmission
-//! that says something else is what an evader sends.
+//! that says something else is what an evader sends. Of two early pieces at one place the longer wins, as at their receiver.
 
 /// Pieces that came early. Chromium cuts its hello into a dozen shuffled pieces for each of two or three datagrams on purpose;
 /// an attacker would cut it into single bytes.
@@ -92,13 +92,9 @@ impl Stream {
         let at = self.early.partition_point(|(other, _)| *other <= offset);
         let same = at.checked_sub(1).and_then(|before| self.early.get_mut(before)).filter(|(other, _)| *other == offset);
         match same {
-            // The longer of two at the same offset: its head is the same bytes unless somebody lies.
             Some((_, known)) if known.len() >= piece.len() => return true,
-            Some((_, known)) => {
-                let mut longer = known.to_vec();
-                longer.extend_from_slice(piece.get(known.len()..).unwrap_or_default());
-                *known = longer.into_boxed_slice();
-            }
+            // The longer takes its place, as in Linux's queue of early segments: a head kept of the shorter one would be the evader's.
+            Some((_, known)) => *known = piece.into(),
             None => self.early.insert(at, (offset, piece.into())),
         }
         self.early.len() <= MAX_HOLES && self.held() <= limit
@@ -171,6 +167,20 @@ mod tests {
         assert!(stream.push(0, b"abc", 100));
         assert!(stream.push(1, b"XYZ", 100));
         assert_eq!(stream.ready(), b"abcZ");
+    }
+
+    #[test]
+    fn of_two_early_pieces_at_one_place_the_longer_is_taken() {
+        for longer_first in [false, true] {
+            let mut stream = Stream::default();
+            let mut pieces = [&b"XY"[..], b"bcd"];
+            if longer_first {
+                pieces.reverse();
+            }
+            pieces.iter().for_each(|piece| assert!(stream.push(1, piece, 100)));
+            assert!(stream.push(0, b"a", 100));
+            assert_eq!(stream.ready(), b"abcd", "{longer_first}");
+        }
     }
 
     /// The pieces of two datagrams as a browser sent them, offsets and lengths.
