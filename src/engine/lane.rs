@@ -8,7 +8,7 @@ use crate::engine::flow::Side;
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
 use crate::engine::table::{Id, Table};
-use crate::packet::{Datagram, Timestamp};
+use crate::packet::{Datagram, TCP, Timestamp};
 
 /// Streams with bytes in them, by flow and sender.
 pub(super) type Streams = Table<(Id, Side), Stream>;
@@ -36,6 +36,8 @@ pub(super) struct Lane {
     pub(super) between: bool,
     /// Text comes first, and TLS may follow.
     pub(super) text: bool,
+    /// Something was seen in it.
+    told: bool,
 }
 
 /// What one packet brought to light.
@@ -65,6 +67,14 @@ pub(super) struct Part<'a> {
 }
 
 impl Lane {
+    /// One direction of a flow with this packet's ports, of which nothing is read yet.
+    pub(super) fn of(packet: &Datagram<'_>) -> Self {
+        let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
+        let (source, target) = (packet.source.port(), packet.target.port());
+        let text = over == Over::Stream && [source, target].iter().any(|port| starttls::PORTS.contains(port));
+        Self { racing: race(over, source, target), text, ..Self::default() }
+    }
+
     /// Whether nobody reads on.
     pub(super) fn is_over(&self) -> bool {
         self.racing == 0
@@ -79,12 +89,16 @@ impl Lane {
         self.racing & dissectors != 0
     }
 
-    /// The stream begins at a sequence number.
-    pub(super) fn begin(&mut self, start: u32) {
-        if self.done == 0 && self.stream.is_none() {
-            self.start = Some(start);
-            self.anchored = true;
+    /// The stream begins at a sequence number: the server's SYN says so. What came before it is an older connection's, or junk that no
+    /// server took, so everybody is in the race again; unless something was told, which would be told twice. Once anchored, what came
+    /// is the stream's, and no other SYN takes it away (RFC 5961, 4.2).
+    pub(super) fn begin(&mut self, start: u32, packet: &Datagram<'_>, streams: &mut Streams) {
+        let is_read = self.done != 0 || self.stream.is_some() || self.start == Some(start);
+        if self.told || self.anchored && is_read {
+            return;
         }
+        self.let_go(streams);
+        *self = Self { start: Some(start), anchored: true, ..Self::of(packet) };
     }
 
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
@@ -188,6 +202,7 @@ impl Lane {
                         self.racing |= TLS; // what goes through the tunnel
                     }
                     harvest.seen.push((dissector.name, seen));
+                    self.told = true;
                     if mask == HTTP {
                         *requests = requests.saturating_add(1);
                         if *requests >= limits.requests {
@@ -222,13 +237,15 @@ impl Lane {
     }
 
     /// What half a message says already.
-    pub(super) fn partial(&self, ready: &[u8], harvest: &mut Harvest) {
+    pub(super) fn partial(&mut self, ready: &[u8], harvest: &mut Harvest) {
+        let before = harvest.seen.len();
         if self.races(TLS) {
             harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
         }
         if self.races(HTTP) {
             harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
         }
+        self.told |= harvest.seen.len() > before;
     }
 
     /// Holds nothing any more.
@@ -245,7 +262,7 @@ pub(super) fn seen(hello: ClientHello) -> Observation {
 }
 
 /// The dissectors that may know what a flow between two ports says, one bit each.
-pub(super) fn race(over: Over, source: u16, target: u16) -> u16 {
+fn race(over: Over, source: u16, target: u16) -> u16 {
     let readers = if over == Over::Stream { SETS.stream } else { SETS.all & !SETS.stream };
     let limited = PORTS.iter().filter(|(port, _)| *port == source || *port == target).fold(0, |set, (_, bit)| set | bit);
     readers & (!LIMITED | limited)

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use crate::dissect::observation::{Name, Observation};
-use crate::dissect::{Over, Verdict, dns, http, quic, starttls, tls, tunnel};
+use crate::dissect::{Verdict, dns, http, quic, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
-use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, race, seen};
+use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, seen};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
 use crate::packet::{Datagram, TCP, UDP};
@@ -71,13 +71,9 @@ impl Reading {
         if !matches!(packet.protocol, TCP | UDP) || packet.source.port() == 0 && packet.target.port() == 0 {
             return None;
         }
-        let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
-        let racing = race(over, packet.source.port(), packet.target.port());
-        let text = over == Over::Stream && [packet.source.port(), packet.target.port()].iter().any(|port| starttls::PORTS.contains(port));
-        let lane = || Lane { racing, text, ..Lane::default() };
         Some(Self {
             questions: ArrayVec::new(),
-            lanes: Sides::new(lane(), lane()),
+            lanes: Sides::new(Lane::of(packet), Lane::of(packet)),
             key_ids: ArrayVec::new(),
             quic_version: 0,
             versioned: false,
@@ -250,8 +246,8 @@ impl Reading {
         let Some(tcp) = part.packet.tcp else { return };
         let first = tcp.seq.wrapping_add(u32::from(tcp.syn));
         if tcp.syn && tcp.ack {
-            self.lanes.of_mut(part.sender).begin(first);
-            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged);
+            self.lanes.of_mut(part.sender).begin(first, part.packet, streams);
+            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged, part.packet, streams);
         }
         let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;

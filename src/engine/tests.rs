@@ -427,6 +427,41 @@ fn what_no_tcp_takes_does_not_hide_a_hello() {
 }
 
 #[test]
+fn what_comes_before_the_servers_syn_does_not_hide_a_hello() {
+    let decoy = hello("decoy.example.org");
+    for (seq, early) in [(77_777, &b"\0\x01\x02"[..]), (1001, b"junk"), (1001, &decoy[..20]), (1021, &decoy[20..])] {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 990, b"of an older connection");
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, early);
+        lab.tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{seq}");
+    }
+}
+
+#[test]
+fn a_servers_syn_that_is_seen_again_or_late_changes_nothing() {
+    let (bytes, syn) = (hello("www.example.org"), tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]));
+    for cut in 1..bytes.len() {
+        let mut lab = Lab::new();
+        if cut % 2 == 0 {
+            lab.open(A, PHONE, SERVER);
+        } else {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &bytes);
+        }
+        let (one, two) = bytes.split_at(cut);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, one);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(cut).unwrap(), two);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &bytes);
+        assert_eq!(lab.hellos(), ["www.example.org"], "{cut}");
+    }
+}
+
+#[test]
 fn a_hello_in_the_syn_is_read() {
     let mut lab = Lab::new();
     lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &hello("early.example.org"));
