@@ -13,7 +13,7 @@ use crate::packet::{Datagram, TCP, Timestamp};
 /// Streams with bytes in them, by flow and sender.
 pub(super) type Streams = Table<(Id, Side), Stream>;
 
-/// A segment this far before the first one that was seen still moves the beginning.
+/// A segment this far before the first one that was seen still moves the beginning; no packet carries more.
 const MAX_SHIFT: u32 = 65_536;
 
 /// One direction.
@@ -36,6 +36,8 @@ pub(super) struct Lane {
     pub(super) between: bool,
     /// Text comes first, and TLS may follow.
     pub(super) text: bool,
+    /// The server took what came in the SYN, which is read at the sender's next segment.
+    pub(super) taken: bool,
     /// Something was seen in it.
     told: bool,
 }
@@ -97,8 +99,38 @@ impl Lane {
         if self.told || self.anchored && is_read {
             return;
         }
+        if let (Some(before), Some(stream)) = (self.start, self.stream.and_then(|id| streams.get_mut(id))) {
+            let taken = start.wrapping_sub(before);
+            // More than is held of it where a snap length cut the SYN.
+            if (1..=MAX_SHIFT).contains(&taken) && !stream.supposed().is_empty() && stream.end() == 0 {
+                stream.confirm(taken as usize);
+                (self.anchored, self.taken) = (true, true);
+                return;
+            }
+        }
         self.let_go(streams);
         *self = Self { start: Some(start), anchored: true, ..Self::of(packet) };
+    }
+
+    /// What a SYN carries (RFC 7413): held until the server's SYN says how much of it was taken. Without a cookie of the server's
+    /// nothing is, and what follows at its place is the stream. Where no such answer is seen, it is read when nothing else is.
+    pub(super) fn offer(&mut self, start: u32, part: Part<'_>, streams: &mut Streams, limit: usize) {
+        if self.told || self.anchored {
+            return; // an open connection takes nothing of a SYN (RFC 5961, 4.2)
+        }
+        let held = self.stream.and_then(|id| streams.get(id)).is_some_and(|stream| !stream.supposed().is_empty());
+        if self.start != Some(start) || !held {
+            self.let_go(streams);
+            *self = Self { start: Some(start), ..Self::of(part.packet) };
+        }
+        if !self.suppose(part, streams, limit) {
+            self.let_go(streams);
+        }
+    }
+
+    /// Keeps what a packet says comes next, of which nobody knows whether it was taken; false when the stream must be given up.
+    fn suppose(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize) -> bool {
+        self.gather(part, streams).is_some_and(|stream| stream.suppose(part.packet.payload, limit))
     }
 
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
@@ -123,6 +155,16 @@ impl Lane {
 
     /// Keeps a piece; false when the stream must be given up.
     pub(super) fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
+        let anchored = self.anchored;
+        self.gather(part, streams).is_some_and(|stream| {
+            // Whether a SYN's payload was taken decides where reading goes on: what is sent behind it meanwhile only fills the stream.
+            let waits = !anchored && !stream.supposed().is_empty() && offset > stream.end();
+            waits || stream.push(offset, bytes, limit)
+        })
+    }
+
+    /// The stream to keep a packet's bytes in.
+    fn gather<'a>(&mut self, part: Part<'_>, streams: &'a mut Streams) -> Option<&'a mut Stream> {
         let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
             Some(id) => id,
             None => {
@@ -131,15 +173,12 @@ impl Lane {
                 streams.make_room(part.now, |_, _| true);
                 let mut stream = Stream::default();
                 stream.skip_to(self.done);
-                match streams.insert((part.flow, part.sender), stream, part.now) {
-                    Some(id) => id,
-                    None => return false,
-                }
+                streams.insert((part.flow, part.sender), stream, part.now)?
             }
         };
         self.stream = Some(id);
         streams.touch(id, part.now);
-        streams.get_mut(id).is_some_and(|stream| stream.push(offset, bytes, limit))
+        streams.get_mut(id)
     }
 
     /// Shows what is held to the dissectors, once there is enough of it.
@@ -228,7 +267,7 @@ impl Lane {
     /// Stops gathering: what half a message says already is told, and a later request may still be read.
     pub(super) fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
-            self.partial(stream.ready(), harvest);
+            self.conclude(stream, harvest);
         }
         // A missing segment hides what it held; a later request on the same connection still speaks for itself.
         self.between = self.races(HTTP);
@@ -236,14 +275,24 @@ impl Lane {
         self.let_go(streams);
     }
 
-    /// What half a message says already.
-    pub(super) fn partial(&mut self, ready: &[u8], harvest: &mut Harvest) {
+    /// Tells what is held, since no more of it will come: what half a message says already, or a whole one that was only supposed.
+    pub(super) fn conclude(&mut self, stream: &Stream, harvest: &mut Harvest) {
         let before = harvest.seen.len();
-        if self.races(TLS) {
-            harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
-        }
-        if self.races(HTTP) {
-            harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
+        let bytes = [stream.ready(), stream.supposed()].concat();
+        let whole =
+            among(self.racing).filter(|_| !stream.supposed().is_empty()).find_map(|(_, dissector)| match (dissector.read)(&bytes) {
+                Verdict::Saw { seen, .. } => Some((dissector.name, seen)),
+                _ => None,
+            });
+        if whole.is_some() {
+            harvest.seen.extend(whole);
+        } else {
+            if self.races(TLS) {
+                harvest.seen.extend(tls::partial(&bytes).map(|hello| ("tls", seen(hello))));
+            }
+            if self.races(HTTP) {
+                harvest.seen.extend(http::partial(&bytes).map(|request| ("http", Observation::Request(Box::new(request)))));
+            }
         }
         self.told |= harvest.seen.len() > before;
     }

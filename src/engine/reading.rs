@@ -104,13 +104,13 @@ impl Reading {
     #[must_use]
     pub(super) fn concerns(&self, sender: Side, packet: &Datagram<'_>) -> bool {
         let Some(tcp) = packet.tcp else { return !packet.payload.is_empty() };
+        let lane = self.lanes.of(sender);
         if !tcp.is_taken() {
             return false; // nobody takes it, and it would be read in place of what follows at its number
         }
         if packet.payload.is_empty() {
-            return tcp.syn; // which says where the stream begins
+            return tcp.syn || lane.taken; // where the stream begins, and that what came with that is to be read
         }
-        let lane = self.lanes.of(sender);
         // Of a request's body only the beginning is looked at, whether it is another request.
         tcp.syn || !lane.is_over() && (!lane.between || http::looks_like_request(packet.payload))
     }
@@ -127,6 +127,14 @@ impl Reading {
             return self.datagram(part, streams, limits, harvest);
         }
         self.segment(part, streams, limits, harvest);
+        if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
+            // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
+            let other = self.lanes.of_mut(part.sender.other());
+            other.racing &= !CERTIFICATE;
+            if other.is_over() {
+                other.let_go(streams);
+            }
+        }
         let lane = self.lanes.of(part.sender);
         !(lane.is_over() && self.lanes.of(part.sender.other()).is_over())
     }
@@ -137,7 +145,7 @@ impl Reading {
             let lane = self.lanes.of_mut(side);
             if let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) {
                 match self.quic_version {
-                    0 => lane.partial(stream.ready(), harvest),
+                    0 => lane.conclude(&stream, harvest),
                     version => {
                         harvest.seen.extend(tls::partial_handshake(stream.ready(), Some(version)).map(|hello| ("quic", seen(hello))))
                     }
@@ -251,10 +259,17 @@ impl Reading {
         }
         let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
+        if std::mem::take(&mut lane.taken) {
+            lane.race_held(streams, &mut self.requests, limits, harvest);
+        }
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        if tcp.syn && !tcp.ack {
+            return lane.offer(first, part, streams, limit);
+        }
         if lane.start.is_none() && payload == [0] && !dns {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
@@ -270,7 +285,6 @@ impl Reading {
             lane.between = false;
             lane.done = offset;
         }
-        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
             lane.done = offset.saturating_add(used as u64);
@@ -285,14 +299,6 @@ impl Reading {
         }
         if part.packet.cut {
             lane.give_up(streams, harvest); // what the snap length cut off never comes
-        }
-        if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
-            // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
-            let other = self.lanes.of_mut(part.sender.other());
-            other.racing &= !CERTIFICATE;
-            if other.is_over() {
-                other.let_go(streams);
-            }
         }
     }
 }

@@ -16,6 +16,8 @@ pub(super) struct Stream {
     ready: Vec<u8>,
     /// Sorted by offset, not overlapping `ready`.
     early: Vec<(u64, Box<[u8]>)>,
+    /// What may follow `ready`, though nobody may have taken it. Kept apart, so that it hides nothing of what does come there.
+    loose: Box<[u8]>,
 }
 
 impl Stream {
@@ -28,7 +30,7 @@ impl Stream {
     /// Whether nothing at all is held.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.early.is_empty()
+        self.ready.is_empty() && self.early.is_empty() && self.loose.is_empty()
     }
 
     /// Where the next byte is expected.
@@ -53,9 +55,31 @@ impl Stream {
         if offset > end {
             return self.keep_early(offset, piece, limit);
         }
+        self.loose = Box::default();
         self.ready.extend_from_slice(piece);
         self.join_early();
         self.held() <= limit
+    }
+
+    /// Keeps what may follow [`Self::ready`], the first time; false when the stream must be given up.
+    pub(super) fn suppose(&mut self, piece: &[u8], limit: usize) -> bool {
+        if self.loose.is_empty() {
+            self.loose = piece.into();
+        }
+        self.held() <= limit
+    }
+
+    /// Bytes that may follow [`Self::ready`].
+    #[must_use]
+    pub(super) fn supposed(&self) -> &[u8] {
+        &self.loose
+    }
+
+    /// Of what may follow, so many bytes do, and no more.
+    pub(super) fn confirm(&mut self, count: usize) {
+        let loose = std::mem::take(&mut self.loose);
+        self.ready.extend_from_slice(loose.get(..count).unwrap_or(&loose));
+        self.join_early();
     }
 
     /// Forgets the first `count` bytes of [`Self::ready`].
@@ -68,6 +92,7 @@ impl Stream {
     /// Moves everything `by` bytes up: the stream turned out to begin earlier than where it was first seen.
     /// Only before anything was consumed.
     pub(super) fn shift(&mut self, by: u64) {
+        self.loose = Box::default();
         let ready = std::mem::take(&mut self.ready);
         if !ready.is_empty() {
             self.early.insert(0, (0, ready.into_boxed_slice()));
@@ -82,10 +107,11 @@ impl Stream {
         self.start = offset;
         self.ready.clear();
         self.early.clear();
+        self.loose = Box::default();
     }
 
     fn held(&self) -> usize {
-        self.early.iter().fold(self.ready.len(), |sum, (_, piece)| sum.saturating_add(piece.len()))
+        self.early.iter().fold(self.ready.len().saturating_add(self.loose.len()), |sum, (_, piece)| sum.saturating_add(piece.len()))
     }
 
     fn keep_early(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {

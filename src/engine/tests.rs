@@ -461,11 +461,88 @@ fn a_servers_syn_that_is_seen_again_or_late_changes_nothing() {
     }
 }
 
+/// The server's SYN, which acknowledges the phone's at 1000 and so many bytes behind it.
+fn takes(bytes: usize) -> Vec<u8> {
+    let mut syn = tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]);
+    syn[42..46].copy_from_slice(&(1001 + u32::try_from(bytes).unwrap()).to_be_bytes());
+    syn
+}
+
 #[test]
-fn a_hello_in_the_syn_is_read() {
-    let mut lab = Lab::new();
-    lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &hello("early.example.org"));
-    assert_eq!(lab.hellos(), ["early.example.org"]);
+fn a_hello_in_the_syn_is_read_where_the_server_takes_it() {
+    let bytes = hello("early.example.org");
+    for taken in 0..=bytes.len() {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+        lab.frame(&takes(taken));
+        assert_eq!(lab.hellos(), [""; 0]);
+        let next = 1001 + u32::try_from(taken).unwrap();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, next, &[]);
+        assert_eq!(lab.hellos().len(), usize::from(taken == bytes.len()));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, next, &bytes[taken..]);
+        assert_eq!(lab.hellos(), ["early.example.org"], "{taken}");
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["early.example.org"], "{taken}");
+    }
+}
+
+#[test]
+fn a_hello_in_the_syn_that_the_server_did_not_take_hides_none() {
+    let (decoy, hello) = (hello("decoy.example.org"), hello("hidden.example.org"));
+    for early in [&decoy, &b"X"[..], &decoy[..60]] {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 500, b"junk");
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, early);
+        for decoy in 0..200 {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1200 + 70 * decoy, &[0x33; 60]);
+        }
+        lab.frame(&takes(0));
+        // As if it had been taken, which the server knows better.
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(early.len()).unwrap(), &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, early);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello);
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{}", early.len());
+    }
+}
+
+#[test]
+fn what_a_snap_length_left_of_a_hello_in_the_syn_is_told() {
+    let bytes = hello("early.example.org");
+    let syn = tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+    for taken in [bytes.len(), 0] {
+        let mut lab = Lab::new();
+        lab.frame(&syn[..syn.len() - 10]);
+        lab.frame(&takes(taken));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(taken).unwrap(), &[]);
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos().len(), usize::from(taken > 0));
+    }
+}
+
+/// Unless something else comes at its place.
+#[test]
+fn a_hello_in_the_syn_is_read_where_no_answer_is_seen() {
+    let (early, later) = (hello("early.example.org"), hello("later.example.org"));
+    let after = 1001 + u32::try_from(early.len()).unwrap();
+    let cases: [(u32, &[u8], &str); 5] = [
+        (after, &[], "early"),
+        (after, &[0x14, 3, 3, 0, 1, 1], "early"),
+        (77_777, b"junk", "early"),
+        (1001, &later, "later"),
+        (0, &[], "early"),
+    ];
+    for (seq, payload, name) in cases {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &early);
+        if seq != 0 {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, payload);
+        }
+        lab.engine.finish(|event| lab.events.push(event));
+        let told: Vec<String> = lab.hellos().iter().map(|told| told.split('.').next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(told.join(" "), name, "{seq} {}", payload.len());
+    }
 }
 
 #[test]
