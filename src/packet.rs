@@ -222,6 +222,8 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
     /// More payload was on the wire than `payload` holds: cut by the snap length, or the first of several fragments.
     pub cut: bool,
+    /// It is a fragment.
+    pub fragment: bool,
 }
 
 /// Sequence number and flags of a TCP segment (RFC 9293, 3.1).
@@ -460,6 +462,7 @@ fn ip(data: &[u8]) -> Result<Datagram<'_>, Skip> {
         tcp: transport.tcp,
         payload: transport.payload,
         cut: payload.incomplete || payload.fragmented,
+        fragment: payload.fragmented,
     })
 }
 

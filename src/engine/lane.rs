@@ -38,6 +38,8 @@ pub(super) struct Lane {
     pub(super) text: bool,
     /// The server took what came in the SYN, which is read at the sender's next segment.
     pub(super) taken: bool,
+    /// What follows what is held was not captured.
+    cut: bool,
     /// Something was seen in it.
     told: bool,
 }
@@ -95,8 +97,8 @@ impl Lane {
     /// server took, so everybody is in the race again; unless something was told, which would be told twice. Once anchored, what came
     /// is the stream's, and no other SYN takes it away (RFC 5961, 4.2).
     pub(super) fn begin(&mut self, start: u32, packet: &Datagram<'_>, streams: &mut Streams) {
-        let is_read = self.done != 0 || self.stream.is_some() || self.start == Some(start);
-        if self.told || self.anchored && is_read {
+        let stands = self.done != 0 || self.stream.is_some() || self.start == Some(start);
+        if self.told || self.anchored && stands {
             return;
         }
         if let (Some(before), Some(stream)) = (self.start, self.stream.and_then(|id| streams.get_mut(id))) {
@@ -126,6 +128,17 @@ impl Lane {
         if !self.suppose(part, streams, limit) {
             self.let_go(streams);
         }
+    }
+
+    /// The first of several fragments. Whoever sends no more of them sends a decoy, which no TCP ever gets to see (RFC 1122, 3.3.2): what
+    /// comes whole at its place is read instead, and where nothing does, it is told in the end. False when the stream must be given up.
+    pub(super) fn piece(&mut self, offset: u64, part: Part<'_>, streams: &mut Streams, limit: usize) -> bool {
+        self.between || offset != self.end(streams) || self.suppose(part, streams, limit)
+    }
+
+    /// Where the next byte is expected.
+    fn end(&self, streams: &Streams) -> u64 {
+        self.stream.and_then(|id| streams.get(id)).map_or(self.done, Stream::end)
     }
 
     /// Keeps what a packet says comes next, of which nobody knows whether it was taken; false when the stream must be given up.
@@ -269,7 +282,33 @@ impl Lane {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
             self.conclude(stream, harvest);
         }
-        // A missing segment hides what it held; a later request on the same connection still speaks for itself.
+        self.stop(streams);
+    }
+
+    /// The rest of a packet was not captured: what half a message says already is told. Where that is nothing, it may come again whole.
+    pub(super) fn cut_off(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
+        let before = harvest.seen.len();
+        if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
+            self.conclude(stream, harvest);
+        }
+        self.cut = self.stream.is_some() && harvest.seen.len() == before;
+        if !self.cut {
+            self.stop(streams);
+        }
+    }
+
+    /// Bytes come at an offset: if they lie behind what was not captured, that did not come again, and nothing is gathered any more.
+    pub(super) fn pass(&mut self, offset: u64, streams: &mut Streams) {
+        if self.cut {
+            self.cut = false;
+            if offset > self.end(streams) {
+                self.stop(streams);
+            }
+        }
+    }
+
+    /// A missing segment hides what it held; a later request on the same connection still speaks for itself.
+    fn stop(&mut self, streams: &mut Streams) {
         self.between = self.races(HTTP);
         self.racing = if self.between { HTTP } else { 0 };
         self.let_go(streams);

@@ -270,6 +270,9 @@ impl Reading {
         if tcp.syn && !tcp.ack {
             return lane.offer(first, part, streams, limit);
         }
+        if part.packet.fragment && !lane.anchored {
+            return; // perhaps nobody's, so it must not say where the stream begins
+        }
         if lane.start.is_none() && payload == [0] && !dns {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
@@ -277,9 +280,16 @@ impl Reading {
         if offset.saturating_add(payload.len() as u64) <= lane.done || offset == u64::MAX {
             return; // known
         }
+        if part.packet.fragment {
+            if !lane.piece(offset, part, streams, limit) {
+                lane.give_up(streams, harvest);
+            }
+            return;
+        }
+        lane.pass(offset, streams);
         if lane.between {
-            // The rest of a request's body would not concern us: this segment begins like a request, and so is one.
-            if offset < lane.done {
+            // The rest of a request's body does not concern us.
+            if offset < lane.done || !http::looks_like_request(payload) {
                 return;
             }
             lane.between = false;
@@ -298,7 +308,7 @@ impl Reading {
             lane.give_up(streams, harvest);
         }
         if part.packet.cut {
-            lane.give_up(streams, harvest); // what the snap length cut off never comes
+            lane.cut_off(streams, harvest);
         }
     }
 }

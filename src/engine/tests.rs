@@ -545,6 +545,89 @@ fn a_hello_in_the_syn_is_read_where_no_answer_is_seen() {
     }
 }
 
+/// A segment as the first of two fragments.
+fn fragment(seq: u32, payload: &[u8]) -> Vec<u8> {
+    let mut first = tcp((A, ROUTER), PHONE, SERVER, ACK, seq, payload);
+    first[20] = 0x20;
+    first
+}
+
+#[test]
+fn a_fragment_without_its_rest_hides_no_hello() {
+    let (decoy, hello) = (hello("decoy.example.org"), hello("hidden.example.org"));
+    for length in [44, decoy.len() - 1, decoy.len()] {
+        for reversed in [false, true] {
+            let mut lab = Lab::new();
+            lab.open(A, PHONE, SERVER);
+            lab.frame(&fragment(1001, &decoy[..length]));
+            let (one, two) = hello.split_at(60);
+            let mut parts = [(1001, one), (1061, two)];
+            if reversed {
+                parts.reverse();
+            }
+            parts.iter().for_each(|(seq, part)| lab.tcp((A, ROUTER), PHONE, SERVER, ACK, *seq, part));
+            lab.engine.finish(|event| lab.events.push(event));
+            assert_eq!(lab.hellos(), ["hidden.example.org"], "{length}, reversed: {reversed}");
+        }
+    }
+}
+
+/// Nor is it a SYN's payload, however its number fits.
+#[test]
+fn a_fragment_before_the_servers_syn_hides_no_hello() {
+    let decoy = hello("decoy.example.org");
+    let mut lab = Lab::new();
+    lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &[]);
+    lab.frame(&fragment(1001 - u32::try_from(decoy.len()).unwrap(), &decoy));
+    lab.frame(&takes(0));
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+    assert_eq!(lab.hellos(), ["hidden.example.org"]);
+}
+
+#[test]
+fn a_hello_of_which_a_fragment_is_all_that_was_seen_is_told() {
+    let hello = hello("www.example.org");
+    for before in [0, 20] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello[..before]);
+        lab.frame(&fragment(1001 + u32::try_from(before).unwrap(), &hello[before..]));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 3001, b"later");
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["www.example.org"], "{before}");
+    }
+}
+
+#[test]
+fn a_hello_that_a_snap_length_cut_is_told_once_though_it_is_sent_again_whole() {
+    let hello = hello("www.example.org");
+    let whole = tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello);
+    for cut in 1..hello.len() {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.frame(&whole[..whole.len() - cut]);
+        lab.frame(&whole[..whole.len() - cut]);
+        let early = lab.hellos();
+        lab.frame(&whole);
+        lab.frame(&whole);
+        assert_eq!(lab.hellos().len(), 1, "{cut}");
+        assert!(!early.is_empty() || lab.hellos() == ["www.example.org"], "{cut}");
+    }
+}
+
+#[test]
+fn a_request_behind_one_that_a_snap_length_cut_is_told() {
+    let mut lab = Lab::new();
+    let server = "203.0.113.9:80";
+    lab.open(A, PHONE, server);
+    let get = tcp((A, ROUTER), PHONE, server, ACK, 1001, b"GET /a HTTP/1.1\r\nHost: one.example.org\r\n\r\n");
+    lab.frame(&get[..get.len() - 34]);
+    lab.tcp((A, ROUTER), PHONE, server, ACK, 1045, b"body");
+    lab.tcp((A, ROUTER), PHONE, server, ACK, 1049, b"GET /b HTTP/1.1\r\nHost: two.example.org\r\n\r\n");
+    assert_eq!(lab.events.iter().filter(|event| matches!(event.detail, Detail::Request(..))).count(), 1);
+    assert_eq!(lab.snapshot().tables.iter().find(|row| row.table == "streams").unwrap().entries, 0);
+}
+
 #[test]
 fn each_hello_of_a_connection_is_told() {
     let mut lab = Lab::new();
