@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use crate::dissect::observation::{Name, Observation};
+use crate::dissect::quic::Form;
 use crate::dissect::{Verdict, dns, http, quic, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
 use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, seen};
@@ -20,6 +21,11 @@ const KEY_IDS: usize = quic::MAX_KEY_IDS;
 /// Questions of a flow that wait for an answer. A client has few under way from one port; one that asks without end forgets its
 /// first, whose answers then name nothing.
 const QUESTIONS: usize = 16;
+
+/// Datagrams in a row that were nobody's, on a flow whose ports say nothing, after which only QUIC's long header is still looked for: the
+/// thousands of a call or a game would each be looked through, and be kept whole in a recording of heads. A socket's next QUIC
+/// connection may come at any time, so the reading itself stays; the table of flows bounds how many there are.
+const STRANGE: u8 = 16;
 
 /// The boxes of readings that are over, for those that begin: flows come and go in tens of thousands, and to give each box back, which
 /// the allocator joins with its cold neighbours, cost more than to make it.
@@ -61,6 +67,7 @@ pub(super) struct Reading {
     quic_version: u32,
     versioned: bool,
     tried: u8,
+    strange: u8,
     requests: u8,
 }
 
@@ -78,6 +85,7 @@ impl Reading {
             quic_version: 0,
             versioned: false,
             tried: 0,
+            strange: 0,
             requests: 0,
         })
     }
@@ -103,8 +111,11 @@ impl Reading {
     #[inline]
     #[must_use]
     pub(super) fn concerns(&self, sender: Side, packet: &Datagram<'_>) -> bool {
-        let Some(tcp) = packet.tcp else { return !packet.payload.is_empty() };
         let lane = self.lanes.of(sender);
+        let Some(tcp) = packet.tcp else {
+            let by_any = self.strange < STRANGE || lane.racing & LIMITED != 0;
+            return !packet.payload.is_empty() && (by_any || quic::recognise(packet.payload).is_some());
+        };
         if !tcp.is_taken() {
             return false; // nobody takes it, and it would be read in place of what follows at its number
         }
@@ -181,9 +192,9 @@ impl Reading {
 
     /// A datagram between ports that say nothing: QUIC, or (if `form`) DNS by its form.
     fn any_port(&mut self, part: Part<'_>, form: bool, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
-        self.tried = self.tried.saturating_add(1);
+        let recognised = quic::recognise(part.packet.payload);
         if !self.versioned
-            && let Some(recognised) = quic::recognise(part.packet.payload)
+            && let Some(recognised) = &recognised
         {
             self.versioned = true;
             harvest.quic_version = Some(quic::version::name(recognised.version));
@@ -196,9 +207,18 @@ impl Reading {
             }
             (_, Some(message)) => {
                 harvest.seen.push(("dns", Observation::Dns(message)));
+                self.strange = 0;
                 true
             }
-            (_, None) => self.quic(part, streams, limits, harvest),
+            // Packets of these forms may have an Initial beside them, or be one; nothing else is tried.
+            (_, None) if recognised.is_some_and(|packet| matches!(packet.form, Form::Initial | Form::ZeroRtt | Form::Handshake)) => {
+                self.tried = self.tried.saturating_add(1);
+                self.quic(part, streams, limits, harvest)
+            }
+            (_, None) => {
+                self.strange = self.strange.saturating_add(1);
+                true
+            }
         };
         if more && self.tried < limits.datagrams {
             return true;

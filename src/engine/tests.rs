@@ -960,6 +960,52 @@ fn a_port_of_another_protocol_does_not_hide_quic() {
 }
 
 #[test]
+fn datagrams_that_are_nobodys_do_not_hide_quic() {
+    for junk in [&[0x40; 1200][..], b"x", &[0x80; 1200]] {
+        let mut lab = Lab::new();
+        for _ in 0..2_000 {
+            lab.udp((A, ROUTER), PHONE, SERVER, junk);
+            lab.udp((ROUTER, A), SERVER, PHONE, junk);
+        }
+        let is_kept = junk.len() > 1 && lab.engine.head().is_none();
+        assert!(!is_kept, "a recording of heads would hold all of them");
+        for datagram in initials() {
+            lab.udp((A, ROUTER), PHONE, SERVER, &datagram);
+        }
+        assert_eq!(lab.hellos().len(), 1, "{}", junk.len());
+    }
+}
+
+/// Each of them may cost a key derivation.
+#[test]
+fn so_many_initials_are_tried_and_no_more() {
+    let most = usize::from(Limits::default().datagrams);
+    for (forged, told) in [(most - 2, 1), (most, 0)] {
+        let mut lab = Lab::new();
+        let mut forgery = initials().remove(0);
+        *forgery.last_mut().unwrap() ^= 1;
+        for _ in 0..forged {
+            lab.udp((A, ROUTER), PHONE, SERVER, &forgery);
+        }
+        for datagram in initials() {
+            lab.udp((A, ROUTER), PHONE, SERVER, &datagram);
+        }
+        assert_eq!(lab.hellos().len(), told, "{forged}");
+    }
+}
+
+#[test]
+fn dns_on_another_port_is_told_as_long_as_it_is_dns() {
+    let mut lab = Lab::new();
+    for _ in 0..100 {
+        lab.udp((A, ROUTER), PHONE, "192.168.1.1:5300", &question("www.example.org"));
+        lab.udp((ROUTER, A), "192.168.1.1:5300", PHONE, &answer("www.example.org", [203, 0, 113, 9]));
+        lab.udp((A, ROUTER), PHONE, "192.168.1.1:5300", b"junk");
+    }
+    assert_eq!(lab.events.iter().filter(|event| matches!(event.detail, Detail::Dns { .. })).count(), 200);
+}
+
+#[test]
 fn where_devices_are_addresses_frames_without_ip_make_none() {
     let mut lab = Lab::new();
     lab.engine = Engine::new(Limits::default(), OurSide { by_address: true, ..OurSide::default() }, GeoDb::embedded().unwrap(), true);
