@@ -222,6 +222,8 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
     /// More payload was on the wire than `payload` holds: cut by the snap length, or the first of several fragments.
     pub cut: bool,
+    /// It is a fragment.
+    pub fragment: bool,
 }
 
 /// Sequence number and flags of a TCP segment (RFC 9293, 3.1).
@@ -237,6 +239,18 @@ pub struct Tcp {
     pub ack: bool,
     /// FIN or RST.
     pub end: bool,
+    /// RST.
+    pub reset: bool,
+}
+
+impl Tcp {
+    /// Whether its receiver takes what it carries: a segment without ACK is dropped unless it is a SYN (RFC 9293, 3.10.7.4), and
+    /// what a RST carries is at most a reason (3.5.3).
+    #[inline]
+    #[must_use]
+    pub(crate) const fn is_taken(self) -> bool {
+        (self.ack || self.syn) && !self.reset
+    }
 }
 
 /// Why a frame could not be decoded: the label `reason` of `packets_skipped_total`.
@@ -448,6 +462,7 @@ fn ip(data: &[u8]) -> Result<Datagram<'_>, Skip> {
         tcp: transport.tcp,
         payload: transport.payload,
         cut: payload.incomplete || payload.fragmented,
+        fragment: payload.fragmented,
     })
 }
 
@@ -476,11 +491,11 @@ impl<'a> Transport<'a> {
             TCP => {
                 let Ok(tcp) = TcpSlice::from_slice(data) else { return Self::default() };
                 let (seq, acknowledged) = (tcp.sequence_number(), tcp.acknowledgment_number());
-                let (syn, ack, end) = (tcp.syn(), tcp.ack(), tcp.fin() || tcp.rst());
+                let (syn, ack, reset) = (tcp.syn(), tcp.ack(), tcp.rst());
                 Self {
                     source: tcp.source_port(),
                     target: tcp.destination_port(),
-                    tcp: Some(Tcp { seq, acknowledged, syn, ack, end }),
+                    tcp: Some(Tcp { seq, acknowledged, syn, ack, end: reset || tcp.fin(), reset }),
                     payload: tcp.payload(),
                 }
             }

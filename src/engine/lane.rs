@@ -8,12 +8,12 @@ use crate::engine::flow::Side;
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
 use crate::engine::table::{Id, Table};
-use crate::packet::{Datagram, Timestamp};
+use crate::packet::{Datagram, TCP, Timestamp};
 
 /// Streams with bytes in them, by flow and sender.
 pub(super) type Streams = Table<(Id, Side), Stream>;
 
-/// A segment this far before the first one that was seen still moves the beginning.
+/// A segment this far before the first one that was seen still moves the beginning; no packet carries more.
 const MAX_SHIFT: u32 = 65_536;
 
 /// One direction.
@@ -36,6 +36,12 @@ pub(super) struct Lane {
     pub(super) between: bool,
     /// Text comes first, and TLS may follow.
     pub(super) text: bool,
+    /// The server took what came in the SYN, which is read at the sender's next segment.
+    pub(super) taken: bool,
+    /// What follows what is held was not captured.
+    cut: bool,
+    /// Something was seen in it.
+    told: bool,
 }
 
 /// What one packet brought to light.
@@ -65,6 +71,14 @@ pub(super) struct Part<'a> {
 }
 
 impl Lane {
+    /// One direction of a flow with this packet's ports, of which nothing is read yet.
+    pub(super) fn of(packet: &Datagram<'_>) -> Self {
+        let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
+        let (source, target) = (packet.source.port(), packet.target.port());
+        let text = over == Over::Stream && [source, target].iter().any(|port| starttls::PORTS.contains(port));
+        Self { racing: race(over, source, target), text, ..Self::default() }
+    }
+
     /// Whether nobody reads on.
     pub(super) fn is_over(&self) -> bool {
         self.racing == 0
@@ -79,12 +93,57 @@ impl Lane {
         self.racing & dissectors != 0
     }
 
-    /// The stream begins at a sequence number.
-    pub(super) fn begin(&mut self, start: u32) {
-        if self.done == 0 && self.stream.is_none() {
-            self.start = Some(start);
-            self.anchored = true;
+    /// The stream begins at a sequence number: the server's SYN says so. What came before it is an older connection's, or junk that no
+    /// server took, so everybody is in the race again; unless something was told, which would be told twice. Once anchored, what came
+    /// is the stream's, and no other SYN takes it away (RFC 5961, 4.2).
+    pub(super) fn begin(&mut self, start: u32, packet: &Datagram<'_>, streams: &mut Streams) {
+        let stands = self.done != 0 || self.stream.is_some() || self.start == Some(start);
+        if self.told || self.anchored && stands {
+            return;
         }
+        if let (Some(before), Some(stream)) = (self.start, self.stream.and_then(|id| streams.get_mut(id))) {
+            let taken = start.wrapping_sub(before);
+            // More than is held of it where a snap length cut the SYN.
+            if (1..=MAX_SHIFT).contains(&taken) && !stream.supposed().is_empty() && stream.end() == 0 {
+                stream.confirm(taken as usize);
+                (self.anchored, self.taken) = (true, true);
+                return;
+            }
+        }
+        self.let_go(streams);
+        *self = Self { start: Some(start), anchored: true, ..Self::of(packet) };
+    }
+
+    /// What a SYN carries (RFC 7413): held until the server's SYN says how much of it was taken. Without a cookie of the server's
+    /// nothing is, and what follows at its place is the stream. Where no such answer is seen, it is read when nothing else is.
+    pub(super) fn offer(&mut self, start: u32, part: Part<'_>, streams: &mut Streams, limit: usize) {
+        if self.told || self.anchored {
+            return; // an open connection takes nothing of a SYN (RFC 5961, 4.2)
+        }
+        let held = self.stream.and_then(|id| streams.get(id)).is_some_and(|stream| !stream.supposed().is_empty());
+        if self.start != Some(start) || !held {
+            self.let_go(streams);
+            *self = Self { start: Some(start), ..Self::of(part.packet) };
+        }
+        if !self.suppose(part, streams, limit) {
+            self.let_go(streams);
+        }
+    }
+
+    /// The first of several fragments. Whoever sends no more of them sends a decoy, which no TCP ever gets to see (RFC 1122, 3.3.2): what
+    /// comes whole at its place is read instead, and where nothing does, it is told in the end. False when the stream must be given up.
+    pub(super) fn piece(&mut self, offset: u64, part: Part<'_>, streams: &mut Streams, limit: usize) -> bool {
+        self.between || offset != self.end(streams) || self.suppose(part, streams, limit)
+    }
+
+    /// Where the next byte is expected.
+    fn end(&self, streams: &Streams) -> u64 {
+        self.stream.and_then(|id| streams.get(id)).map_or(self.done, Stream::end)
+    }
+
+    /// Keeps what a packet says comes next, of which nobody knows whether it was taken; false when the stream must be given up.
+    fn suppose(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize) -> bool {
+        self.gather(part, streams).is_some_and(|stream| stream.suppose(part.packet.payload, limit))
     }
 
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.
@@ -109,6 +168,16 @@ impl Lane {
 
     /// Keeps a piece; false when the stream must be given up.
     pub(super) fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
+        let anchored = self.anchored;
+        self.gather(part, streams).is_some_and(|stream| {
+            // Whether a SYN's payload was taken decides where reading goes on: what is sent behind it meanwhile only fills the stream.
+            let waits = !anchored && !stream.supposed().is_empty() && offset > stream.end();
+            waits || stream.push(offset, bytes, limit)
+        })
+    }
+
+    /// The stream to keep a packet's bytes in.
+    fn gather<'a>(&mut self, part: Part<'_>, streams: &'a mut Streams) -> Option<&'a mut Stream> {
         let id = match self.stream.filter(|id| streams.get(*id).is_some()) {
             Some(id) => id,
             None => {
@@ -117,15 +186,12 @@ impl Lane {
                 streams.make_room(part.now, |_, _| true);
                 let mut stream = Stream::default();
                 stream.skip_to(self.done);
-                match streams.insert((part.flow, part.sender), stream, part.now) {
-                    Some(id) => id,
-                    None => return false,
-                }
+                streams.insert((part.flow, part.sender), stream, part.now)?
             }
         };
         self.stream = Some(id);
         streams.touch(id, part.now);
-        streams.get_mut(id).is_some_and(|stream| stream.push(offset, bytes, limit))
+        streams.get_mut(id)
     }
 
     /// Shows what is held to the dissectors, once there is enough of it.
@@ -188,6 +254,7 @@ impl Lane {
                         self.racing |= TLS; // what goes through the tunnel
                     }
                     harvest.seen.push((dissector.name, seen));
+                    self.told = true;
                     if mask == HTTP {
                         *requests = requests.saturating_add(1);
                         if *requests >= limits.requests {
@@ -213,22 +280,60 @@ impl Lane {
     /// Stops gathering: what half a message says already is told, and a later request may still be read.
     pub(super) fn give_up(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
         if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
-            self.partial(stream.ready(), harvest);
+            self.conclude(stream, harvest);
         }
-        // A missing segment hides what it held; a later request on the same connection still speaks for itself.
+        self.stop(streams);
+    }
+
+    /// The rest of a packet was not captured: what half a message says already is told. Where that is nothing, it may come again whole.
+    pub(super) fn cut_off(&mut self, streams: &mut Streams, harvest: &mut Harvest) {
+        let before = harvest.seen.len();
+        if let Some(stream) = self.stream.and_then(|id| streams.get(id)) {
+            self.conclude(stream, harvest);
+        }
+        self.cut = self.stream.is_some() && harvest.seen.len() == before;
+        if !self.cut {
+            self.stop(streams);
+        }
+    }
+
+    /// Bytes come at an offset: if they lie behind what was not captured, that did not come again, and nothing is gathered any more.
+    pub(super) fn pass(&mut self, offset: u64, streams: &mut Streams) {
+        if self.cut {
+            self.cut = false;
+            if offset > self.end(streams) {
+                self.stop(streams);
+            }
+        }
+    }
+
+    /// A missing segment hides what it held; a later request on the same connection still speaks for itself.
+    fn stop(&mut self, streams: &mut Streams) {
         self.between = self.races(HTTP);
         self.racing = if self.between { HTTP } else { 0 };
         self.let_go(streams);
     }
 
-    /// What half a message says already.
-    pub(super) fn partial(&self, ready: &[u8], harvest: &mut Harvest) {
-        if self.races(TLS) {
-            harvest.seen.extend(tls::partial(ready).map(|hello| ("tls", seen(hello))));
+    /// Tells what is held, since no more of it will come: what half a message says already, or a whole one that was only supposed.
+    pub(super) fn conclude(&mut self, stream: &Stream, harvest: &mut Harvest) {
+        let before = harvest.seen.len();
+        let bytes = [stream.ready(), stream.supposed()].concat();
+        let whole =
+            among(self.racing).filter(|_| !stream.supposed().is_empty()).find_map(|(_, dissector)| match (dissector.read)(&bytes) {
+                Verdict::Saw { seen, .. } => Some((dissector.name, seen)),
+                _ => None,
+            });
+        if whole.is_some() {
+            harvest.seen.extend(whole);
+        } else {
+            if self.races(TLS) {
+                harvest.seen.extend(tls::partial(&bytes).map(|hello| ("tls", seen(hello))));
+            }
+            if self.races(HTTP) {
+                harvest.seen.extend(http::partial(&bytes).map(|request| ("http", Observation::Request(Box::new(request)))));
+            }
         }
-        if self.races(HTTP) {
-            harvest.seen.extend(http::partial(ready).map(|request| ("http", Observation::Request(Box::new(request)))));
-        }
+        self.told |= harvest.seen.len() > before;
     }
 
     /// Holds nothing any more.
@@ -245,7 +350,7 @@ pub(super) fn seen(hello: ClientHello) -> Observation {
 }
 
 /// The dissectors that may know what a flow between two ports says, one bit each.
-pub(super) fn race(over: Over, source: u16, target: u16) -> u16 {
+fn race(over: Over, source: u16, target: u16) -> u16 {
     let readers = if over == Over::Stream { SETS.stream } else { SETS.all & !SETS.stream };
     let limited = PORTS.iter().filter(|(port, _)| *port == source || *port == target).fold(0, |set, (_, bit)| set | bit);
     readers & (!LIMITED | limited)

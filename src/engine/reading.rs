@@ -7,9 +7,10 @@ use std::net::IpAddr;
 use arrayvec::ArrayVec;
 
 use crate::dissect::observation::{Name, Observation};
-use crate::dissect::{Over, Verdict, dns, http, quic, starttls, tls, tunnel};
+use crate::dissect::quic::Form;
+use crate::dissect::{Verdict, dns, http, quic, tls, tunnel};
 use crate::engine::flow::{Side, Sides};
-use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, race, seen};
+use crate::engine::lane::{CERTIFICATE, Harvest, LIMITED, Lane, Part, Streams, among, seen};
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
 use crate::packet::{Datagram, TCP, UDP};
@@ -20,6 +21,11 @@ const KEY_IDS: usize = quic::MAX_KEY_IDS;
 /// Questions of a flow that wait for an answer. A client has few under way from one port; one that asks without end forgets its
 /// first, whose answers then name nothing.
 const QUESTIONS: usize = 16;
+
+/// Datagrams in a row that were nobody's, on a flow whose ports say nothing, after which only QUIC's long header is still looked for: the
+/// thousands of a call or a game would each be looked through, and be kept whole in a recording of heads. A socket's next QUIC
+/// connection may come at any time, so the reading itself stays; the table of flows bounds how many there are.
+const STRANGE: u8 = 16;
 
 /// The boxes of readings that are over, for those that begin: flows come and go in tens of thousands, and to give each box back, which
 /// the allocator joins with its cold neighbours, cost more than to make it.
@@ -61,6 +67,7 @@ pub(super) struct Reading {
     quic_version: u32,
     versioned: bool,
     tried: u8,
+    strange: u8,
     requests: u8,
 }
 
@@ -71,17 +78,14 @@ impl Reading {
         if !matches!(packet.protocol, TCP | UDP) || packet.source.port() == 0 && packet.target.port() == 0 {
             return None;
         }
-        let over = if packet.protocol == TCP { Over::Stream } else { Over::Datagram };
-        let racing = race(over, packet.source.port(), packet.target.port());
-        let text = over == Over::Stream && [packet.source.port(), packet.target.port()].iter().any(|port| starttls::PORTS.contains(port));
-        let lane = || Lane { racing, text, ..Lane::default() };
         Some(Self {
             questions: ArrayVec::new(),
-            lanes: Sides::new(lane(), lane()),
+            lanes: Sides::new(Lane::of(packet), Lane::of(packet)),
             key_ids: ArrayVec::new(),
             quic_version: 0,
             versioned: false,
             tried: 0,
+            strange: 0,
             requests: 0,
         })
     }
@@ -107,11 +111,17 @@ impl Reading {
     #[inline]
     #[must_use]
     pub(super) fn concerns(&self, sender: Side, packet: &Datagram<'_>) -> bool {
-        let Some(tcp) = packet.tcp else { return !packet.payload.is_empty() };
-        if packet.payload.is_empty() {
-            return tcp.syn; // which says where the stream begins
-        }
         let lane = self.lanes.of(sender);
+        let Some(tcp) = packet.tcp else {
+            let by_any = self.strange < STRANGE || lane.racing & LIMITED != 0;
+            return !packet.payload.is_empty() && (by_any || quic::recognise(packet.payload).is_some());
+        };
+        if !tcp.is_taken() {
+            return false; // nobody takes it, and it would be read in place of what follows at its number
+        }
+        if packet.payload.is_empty() {
+            return tcp.syn || lane.taken; // where the stream begins, and that what came with that is to be read
+        }
         // Of a request's body only the beginning is looked at, whether it is another request.
         tcp.syn || !lane.is_over() && (!lane.between || http::looks_like_request(packet.payload))
     }
@@ -128,6 +138,14 @@ impl Reading {
             return self.datagram(part, streams, limits, harvest);
         }
         self.segment(part, streams, limits, harvest);
+        if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
+            // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
+            let other = self.lanes.of_mut(part.sender.other());
+            other.racing &= !CERTIFICATE;
+            if other.is_over() {
+                other.let_go(streams);
+            }
+        }
         let lane = self.lanes.of(part.sender);
         !(lane.is_over() && self.lanes.of(part.sender.other()).is_over())
     }
@@ -138,7 +156,7 @@ impl Reading {
             let lane = self.lanes.of_mut(side);
             if let Some((_, stream)) = lane.stream.take().and_then(|id| streams.take(id)) {
                 match self.quic_version {
-                    0 => lane.partial(stream.ready(), harvest),
+                    0 => lane.conclude(&stream, harvest),
                     version => {
                         harvest.seen.extend(tls::partial_handshake(stream.ready(), Some(version)).map(|hello| ("quic", seen(hello))))
                     }
@@ -174,9 +192,9 @@ impl Reading {
 
     /// A datagram between ports that say nothing: QUIC, or (if `form`) DNS by its form.
     fn any_port(&mut self, part: Part<'_>, form: bool, streams: &mut Streams, limits: &Limits, harvest: &mut Harvest) -> bool {
-        self.tried = self.tried.saturating_add(1);
+        let recognised = quic::recognise(part.packet.payload);
         if !self.versioned
-            && let Some(recognised) = quic::recognise(part.packet.payload)
+            && let Some(recognised) = &recognised
         {
             self.versioned = true;
             harvest.quic_version = Some(quic::version::name(recognised.version));
@@ -189,9 +207,18 @@ impl Reading {
             }
             (_, Some(message)) => {
                 harvest.seen.push(("dns", Observation::Dns(message)));
+                self.strange = 0;
                 true
             }
-            (_, None) => self.quic(part, streams, limits, harvest),
+            // Packets of these forms may have an Initial beside them, or be one; nothing else is tried.
+            (_, None) if recognised.is_some_and(|packet| matches!(packet.form, Form::Initial | Form::ZeroRtt | Form::Handshake)) => {
+                self.tried = self.tried.saturating_add(1);
+                self.quic(part, streams, limits, harvest)
+            }
+            (_, None) => {
+                self.strange = self.strange.saturating_add(1);
+                true
+            }
         };
         if more && self.tried < limits.datagrams {
             return true;
@@ -247,15 +274,25 @@ impl Reading {
         let Some(tcp) = part.packet.tcp else { return };
         let first = tcp.seq.wrapping_add(u32::from(tcp.syn));
         if tcp.syn && tcp.ack {
-            self.lanes.of_mut(part.sender).begin(first);
-            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged);
+            self.lanes.of_mut(part.sender).begin(first, part.packet, streams);
+            self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged, part.packet, streams);
         }
         let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;
+        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
+        if std::mem::take(&mut lane.taken) {
+            lane.race_held(streams, &mut self.requests, limits, harvest);
+        }
         if payload.is_empty() || lane.is_over() {
             return;
         }
-        let dns = part.packet.source.port() == 53 || part.packet.target.port() == 53;
+        if tcp.syn && !tcp.ack {
+            return lane.offer(first, part, streams, limit);
+        }
+        if part.packet.fragment && !lane.anchored {
+            return; // perhaps nobody's, so it must not say where the stream begins
+        }
         if lane.start.is_none() && payload == [0] && !dns {
             return; // a keep-alive probe (RFC 9293, 3.8.4) of a connection older than the capture: no part of the stream
         }
@@ -263,15 +300,21 @@ impl Reading {
         if offset.saturating_add(payload.len() as u64) <= lane.done || offset == u64::MAX {
             return; // known
         }
+        if part.packet.fragment {
+            if !lane.piece(offset, part, streams, limit) {
+                lane.give_up(streams, harvest);
+            }
+            return;
+        }
+        lane.pass(offset, streams);
         if lane.between {
-            // The rest of a request's body would not concern us: this segment begins like a request, and so is one.
-            if offset < lane.done {
+            // The rest of a request's body does not concern us.
+            if offset < lane.done || !http::looks_like_request(payload) {
                 return;
             }
             lane.between = false;
             lane.done = offset;
         }
-        let limit = if dns && streams.len() < limits.dns_streams { limits.dns_stream_bytes } else { limits.stream_bytes };
         if lane.stream.is_none() && offset == lane.done {
             let used = lane.race(payload, &mut self.requests, limits, harvest);
             lane.done = offset.saturating_add(used as u64);
@@ -285,15 +328,7 @@ impl Reading {
             lane.give_up(streams, harvest);
         }
         if part.packet.cut {
-            lane.give_up(streams, harvest); // what the snap length cut off never comes
-        }
-        if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
-            // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
-            let other = self.lanes.of_mut(part.sender.other());
-            other.racing &= !CERTIFICATE;
-            if other.is_over() {
-                other.let_go(streams);
-            }
+            lane.cut_off(streams, harvest);
         }
     }
 }

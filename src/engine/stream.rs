@@ -2,7 +2,7 @@
 //!
 //! Road taken: an in-order prefix and a few pieces that came early, because only the first flight of a connection is read.
 //! Road not taken: a full reassembler, which has to hold a window per connection. Bytes that came first win: a retransmission
-//! that says something else is what an evader sends.
+//! that says something else is what an evader sends. Of two early pieces at one place the longer wins, as at their receiver.
 
 /// Pieces that came early. Chromium cuts its hello into a dozen shuffled pieces for each of two or three datagrams on purpose;
 /// an attacker would cut it into single bytes.
@@ -16,6 +16,8 @@ pub(super) struct Stream {
     ready: Vec<u8>,
     /// Sorted by offset, not overlapping `ready`.
     early: Vec<(u64, Box<[u8]>)>,
+    /// What may follow `ready`, though nobody may have taken it. Kept apart, so that it hides nothing of what does come there.
+    loose: Box<[u8]>,
 }
 
 impl Stream {
@@ -28,7 +30,7 @@ impl Stream {
     /// Whether nothing at all is held.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.early.is_empty()
+        self.ready.is_empty() && self.early.is_empty() && self.loose.is_empty()
     }
 
     /// Where the next byte is expected.
@@ -53,9 +55,31 @@ impl Stream {
         if offset > end {
             return self.keep_early(offset, piece, limit);
         }
+        self.loose = Box::default();
         self.ready.extend_from_slice(piece);
         self.join_early();
         self.held() <= limit
+    }
+
+    /// Keeps what may follow [`Self::ready`], the first time; false when the stream must be given up.
+    pub(super) fn suppose(&mut self, piece: &[u8], limit: usize) -> bool {
+        if self.loose.is_empty() {
+            self.loose = piece.into();
+        }
+        self.held() <= limit
+    }
+
+    /// Bytes that may follow [`Self::ready`].
+    #[must_use]
+    pub(super) fn supposed(&self) -> &[u8] {
+        &self.loose
+    }
+
+    /// Of what may follow, so many bytes do, and no more.
+    pub(super) fn confirm(&mut self, count: usize) {
+        let loose = std::mem::take(&mut self.loose);
+        self.ready.extend_from_slice(loose.get(..count).unwrap_or(&loose));
+        self.join_early();
     }
 
     /// Forgets the first `count` bytes of [`Self::ready`].
@@ -68,6 +92,7 @@ impl Stream {
     /// Moves everything `by` bytes up: the stream turned out to begin earlier than where it was first seen.
     /// Only before anything was consumed.
     pub(super) fn shift(&mut self, by: u64) {
+        self.loose = Box::default();
         let ready = std::mem::take(&mut self.ready);
         if !ready.is_empty() {
             self.early.insert(0, (0, ready.into_boxed_slice()));
@@ -82,23 +107,20 @@ impl Stream {
         self.start = offset;
         self.ready.clear();
         self.early.clear();
+        self.loose = Box::default();
     }
 
     fn held(&self) -> usize {
-        self.early.iter().fold(self.ready.len(), |sum, (_, piece)| sum.saturating_add(piece.len()))
+        self.early.iter().fold(self.ready.len().saturating_add(self.loose.len()), |sum, (_, piece)| sum.saturating_add(piece.len()))
     }
 
     fn keep_early(&mut self, offset: u64, piece: &[u8], limit: usize) -> bool {
         let at = self.early.partition_point(|(other, _)| *other <= offset);
         let same = at.checked_sub(1).and_then(|before| self.early.get_mut(before)).filter(|(other, _)| *other == offset);
         match same {
-            // The longer of two at the same offset: its head is the same bytes unless somebody lies.
             Some((_, known)) if known.len() >= piece.len() => return true,
-            Some((_, known)) => {
-                let mut longer = known.to_vec();
-                longer.extend_from_slice(piece.get(known.len()..).unwrap_or_default());
-                *known = longer.into_boxed_slice();
-            }
+            // The longer takes its place, as in Linux's queue of early segments: a head kept of the shorter one would be the evader's.
+            Some((_, known)) => *known = piece.into(),
             None => self.early.insert(at, (offset, piece.into())),
         }
         self.early.len() <= MAX_HOLES && self.held() <= limit
@@ -171,6 +193,20 @@ mod tests {
         assert!(stream.push(0, b"abc", 100));
         assert!(stream.push(1, b"XYZ", 100));
         assert_eq!(stream.ready(), b"abcZ");
+    }
+
+    #[test]
+    fn of_two_early_pieces_at_one_place_the_longer_is_taken() {
+        for longer_first in [false, true] {
+            let mut stream = Stream::default();
+            let mut pieces = [&b"XY"[..], b"bcd"];
+            if longer_first {
+                pieces.reverse();
+            }
+            pieces.iter().for_each(|piece| assert!(stream.push(1, piece, 100)));
+            assert!(stream.push(0, b"a", 100));
+            assert_eq!(stream.ready(), b"abcd", "{longer_first}");
+        }
     }
 
     /// The pieces of two datagrams as a browser sent them, offsets and lengths.

@@ -21,6 +21,7 @@ const SYN: u8 = 1;
 const SYN_ACK: u8 = 2;
 const ACK: u8 = 3;
 const RST: u8 = 4;
+const BARE: u8 = 5;
 
 /// An engine, its time, and what every frame of it weighed.
 struct Lab {
@@ -143,6 +144,7 @@ fn tcp(macs: ([u8; 6], [u8; 6]), from: &str, to: &str, flags: u8, seq: u32, payl
         // Both sides number alike.
         SYN_ACK => step.syn().ack(seq + 1),
         RST => step.rst(),
+        BARE => step,
         _ => step.ack(1),
     };
     let mut data = Vec::new();
@@ -585,10 +587,216 @@ fn segments_far_outside_do_not_hide_a_hello() {
 }
 
 #[test]
-fn a_hello_in_the_syn_is_read() {
+fn what_no_tcp_takes_does_not_hide_a_hello() {
+    for flags in [BARE, RST] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, flags, 1001, &hello("decoy.example.org"));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{flags}");
+    }
+}
+
+#[test]
+fn what_comes_before_the_servers_syn_does_not_hide_a_hello() {
+    let decoy = hello("decoy.example.org");
+    for (seq, early) in [(77_777, &b"\0\x01\x02"[..]), (1001, b"junk"), (1001, &decoy[..20]), (1021, &decoy[20..])] {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 990, b"of an older connection");
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, early);
+        lab.tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{seq}");
+    }
+}
+
+#[test]
+fn a_servers_syn_that_is_seen_again_or_late_changes_nothing() {
+    let (bytes, syn) = (hello("www.example.org"), tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]));
+    for cut in 1..bytes.len() {
+        let mut lab = Lab::new();
+        if cut % 2 == 0 {
+            lab.open(A, PHONE, SERVER);
+        } else {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &bytes);
+        }
+        let (one, two) = bytes.split_at(cut);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, one);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(cut).unwrap(), two);
+        lab.frame(&syn);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &bytes);
+        assert_eq!(lab.hellos(), ["www.example.org"], "{cut}");
+    }
+}
+
+/// The server's SYN, which acknowledges the phone's at 1000 and so many bytes behind it.
+fn takes(bytes: usize) -> Vec<u8> {
+    let mut syn = tcp((ROUTER, A), SERVER, PHONE, SYN_ACK, 1000, &[]);
+    syn[42..46].copy_from_slice(&(1001 + u32::try_from(bytes).unwrap()).to_be_bytes());
+    syn
+}
+
+#[test]
+fn a_hello_in_the_syn_is_read_where_the_server_takes_it() {
+    let bytes = hello("early.example.org");
+    for taken in 0..=bytes.len() {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+        lab.frame(&takes(taken));
+        assert_eq!(lab.hellos(), [""; 0]);
+        let next = 1001 + u32::try_from(taken).unwrap();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, next, &[]);
+        assert_eq!(lab.hellos().len(), usize::from(taken == bytes.len()));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, next, &bytes[taken..]);
+        assert_eq!(lab.hellos(), ["early.example.org"], "{taken}");
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["early.example.org"], "{taken}");
+    }
+}
+
+#[test]
+fn a_hello_in_the_syn_that_the_server_did_not_take_hides_none() {
+    let (decoy, hello) = (hello("decoy.example.org"), hello("hidden.example.org"));
+    for early in [&decoy, &b"X"[..], &decoy[..60]] {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 500, b"junk");
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, early);
+        for decoy in 0..200 {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1200 + 70 * decoy, &[0x33; 60]);
+        }
+        lab.frame(&takes(0));
+        // As if it had been taken, which the server knows better.
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(early.len()).unwrap(), &[]);
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, early);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello);
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["hidden.example.org"], "{}", early.len());
+    }
+}
+
+#[test]
+fn what_a_snap_length_left_of_a_hello_in_the_syn_is_told() {
+    let bytes = hello("early.example.org");
+    let syn = tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &bytes);
+    for taken in [bytes.len(), 0] {
+        let mut lab = Lab::new();
+        lab.frame(&syn[..syn.len() - 10]);
+        lab.frame(&takes(taken));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001 + u32::try_from(taken).unwrap(), &[]);
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos().len(), usize::from(taken > 0));
+    }
+}
+
+/// Unless something else comes at its place.
+#[test]
+fn a_hello_in_the_syn_is_read_where_no_answer_is_seen() {
+    let (early, later) = (hello("early.example.org"), hello("later.example.org"));
+    let after = 1001 + u32::try_from(early.len()).unwrap();
+    let cases: [(u32, &[u8], &str); 5] = [
+        (after, &[], "early"),
+        (after, &[0x14, 3, 3, 0, 1, 1], "early"),
+        (77_777, b"junk", "early"),
+        (1001, &later, "later"),
+        (0, &[], "early"),
+    ];
+    for (seq, payload, name) in cases {
+        let mut lab = Lab::new();
+        lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &early);
+        if seq != 0 {
+            lab.tcp((A, ROUTER), PHONE, SERVER, ACK, seq, payload);
+        }
+        lab.engine.finish(|event| lab.events.push(event));
+        let told: Vec<String> = lab.hellos().iter().map(|told| told.split('.').next().unwrap_or_default().to_owned()).collect();
+        assert_eq!(told.join(" "), name, "{seq} {}", payload.len());
+    }
+}
+
+/// A segment as the first of two fragments.
+fn fragment(seq: u32, payload: &[u8]) -> Vec<u8> {
+    let mut first = tcp((A, ROUTER), PHONE, SERVER, ACK, seq, payload);
+    first[20] = 0x20;
+    first
+}
+
+#[test]
+fn a_fragment_without_its_rest_hides_no_hello() {
+    let (decoy, hello) = (hello("decoy.example.org"), hello("hidden.example.org"));
+    for length in [44, decoy.len() - 1, decoy.len()] {
+        for reversed in [false, true] {
+            let mut lab = Lab::new();
+            lab.open(A, PHONE, SERVER);
+            lab.frame(&fragment(1001, &decoy[..length]));
+            let (one, two) = hello.split_at(60);
+            let mut parts = [(1001, one), (1061, two)];
+            if reversed {
+                parts.reverse();
+            }
+            parts.iter().for_each(|(seq, part)| lab.tcp((A, ROUTER), PHONE, SERVER, ACK, *seq, part));
+            lab.engine.finish(|event| lab.events.push(event));
+            assert_eq!(lab.hellos(), ["hidden.example.org"], "{length}, reversed: {reversed}");
+        }
+    }
+}
+
+/// Nor is it a SYN's payload, however its number fits.
+#[test]
+fn a_fragment_before_the_servers_syn_hides_no_hello() {
+    let decoy = hello("decoy.example.org");
     let mut lab = Lab::new();
-    lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &hello("early.example.org"));
-    assert_eq!(lab.hellos(), ["early.example.org"]);
+    lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, &[]);
+    lab.frame(&fragment(1001 - u32::try_from(decoy.len()).unwrap(), &decoy));
+    lab.frame(&takes(0));
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("hidden.example.org"));
+    assert_eq!(lab.hellos(), ["hidden.example.org"]);
+}
+
+#[test]
+fn a_hello_of_which_a_fragment_is_all_that_was_seen_is_told() {
+    let hello = hello("www.example.org");
+    for before in [0, 20] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello[..before]);
+        lab.frame(&fragment(1001 + u32::try_from(before).unwrap(), &hello[before..]));
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 3001, b"later");
+        lab.engine.finish(|event| lab.events.push(event));
+        assert_eq!(lab.hellos(), ["www.example.org"], "{before}");
+    }
+}
+
+#[test]
+fn a_hello_that_a_snap_length_cut_is_told_once_though_it_is_sent_again_whole() {
+    let hello = hello("www.example.org");
+    let whole = tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello);
+    for cut in 1..hello.len() {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.frame(&whole[..whole.len() - cut]);
+        lab.frame(&whole[..whole.len() - cut]);
+        let early = lab.hellos();
+        lab.frame(&whole);
+        lab.frame(&whole);
+        assert_eq!(lab.hellos().len(), 1, "{cut}");
+        assert!(!early.is_empty() || lab.hellos() == ["www.example.org"], "{cut}");
+    }
+}
+
+#[test]
+fn a_request_behind_one_that_a_snap_length_cut_is_told() {
+    let mut lab = Lab::new();
+    let server = "203.0.113.9:80";
+    lab.open(A, PHONE, server);
+    let get = tcp((A, ROUTER), PHONE, server, ACK, 1001, b"GET /a HTTP/1.1\r\nHost: one.example.org\r\n\r\n");
+    lab.frame(&get[..get.len() - 34]);
+    lab.tcp((A, ROUTER), PHONE, server, ACK, 1045, b"body");
+    lab.tcp((A, ROUTER), PHONE, server, ACK, 1049, b"GET /b HTTP/1.1\r\nHost: two.example.org\r\n\r\n");
+    assert_eq!(lab.events.iter().filter(|event| matches!(event.detail, Detail::Request(..))).count(), 1);
+    assert_eq!(lab.snapshot().tables.iter().find(|row| row.table == "streams").unwrap().entries, 0);
 }
 
 #[test]
@@ -920,6 +1128,52 @@ fn a_port_of_another_protocol_does_not_hide_quic() {
         }
         assert_eq!(lab.hellos().len(), 1, "{from}");
     }
+}
+
+#[test]
+fn datagrams_that_are_nobodys_do_not_hide_quic() {
+    for junk in [&[0x40; 1200][..], b"x", &[0x80; 1200]] {
+        let mut lab = Lab::new();
+        for _ in 0..2_000 {
+            lab.udp((A, ROUTER), PHONE, SERVER, junk);
+            lab.udp((ROUTER, A), SERVER, PHONE, junk);
+        }
+        let is_kept = junk.len() > 1 && lab.engine.head().is_none();
+        assert!(!is_kept, "a recording of heads would hold all of them");
+        for datagram in initials() {
+            lab.udp((A, ROUTER), PHONE, SERVER, &datagram);
+        }
+        assert_eq!(lab.hellos().len(), 1, "{}", junk.len());
+    }
+}
+
+/// Each of them may cost a key derivation.
+#[test]
+fn so_many_initials_are_tried_and_no_more() {
+    let most = usize::from(Limits::default().datagrams);
+    for (forged, told) in [(most - 2, 1), (most, 0)] {
+        let mut lab = Lab::new();
+        let mut forgery = initials().remove(0);
+        *forgery.last_mut().unwrap() ^= 1;
+        for _ in 0..forged {
+            lab.udp((A, ROUTER), PHONE, SERVER, &forgery);
+        }
+        for datagram in initials() {
+            lab.udp((A, ROUTER), PHONE, SERVER, &datagram);
+        }
+        assert_eq!(lab.hellos().len(), told, "{forged}");
+    }
+}
+
+#[test]
+fn dns_on_another_port_is_told_as_long_as_it_is_dns() {
+    let mut lab = Lab::new();
+    for _ in 0..100 {
+        lab.udp((A, ROUTER), PHONE, "192.168.1.1:5300", &question("www.example.org"));
+        lab.udp((ROUTER, A), "192.168.1.1:5300", PHONE, &answer("www.example.org", [203, 0, 113, 9]));
+        lab.udp((A, ROUTER), PHONE, "192.168.1.1:5300", b"junk");
+    }
+    assert_eq!(lab.events.iter().filter(|event| matches!(event.detail, Detail::Dns { .. })).count(), 200);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub(super) fn read<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
                 tcp: transport.tcp,
                 payload: transport.payload,
                 cut,
+                fragment: false,
             }
         }
         IPV6 => {
@@ -47,6 +48,7 @@ pub(super) fn read<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
                 tcp: transport.tcp,
                 payload: transport.payload,
                 cut,
+                fragment: false,
             }
         }
         _ => return None,
