@@ -5,21 +5,25 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+mod file;
 pub mod quantity;
 
 use crate::mark::Phase;
 use crate::packet::Mac;
 
+pub use file::parse;
+use file::{MOST_KEPT, MOST_WORKERS};
+pub(crate) use file::{nearest, words};
 use quantity::{Age, Size};
 
 /// Where pages and metrics are served unless said otherwise: on this machine alone.
@@ -424,80 +428,6 @@ impl Common {
     }
 }
 
-/// The settings of a file, of which `path` is told in errors.
-///
-/// # Errors
-/// What is wrong with it, where, and for an unknown key the nearest one there is.
-pub fn parse(text: &str, path: &Path) -> Result<Common> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        anyhow!("{}, line {}: not TOML: {}", path.display(), before.split('\n').count(), words(error.message()))
-    })?;
-    for key in table.keys() {
-        if !KEYS.contains(&key.as_str()) {
-            bail!("{}: there is no setting `{key}`; did you mean `{}`?", path.display(), nearest(KEYS, key));
-        }
-    }
-    let wrong = |error: toml::de::Error| anyhow!("a setting in {} is not what it should be: {}", path.display(), words(&error.to_string()));
-    let common: Common = table.try_into().map_err(wrong)?;
-    for (key, given, most) in
-        [("workers", common.workers.map(u16::from), MOST_WORKERS.into()), ("events-keep", common.events_keep, MOST_KEPT)]
-    {
-        if given.is_some_and(|number| number == 0 || number > most) {
-            bail!("{}: `{key}` is a number from 1 to {most}", path.display());
-        }
-    }
-    Ok(common)
-}
-
-/// Engines that may share a capture: more have been tried nowhere.
-const MOST_WORKERS: u8 = 16;
-/// Older files of events that may stay: their number is in their names.
-const MOST_KEPT: u16 = 9_999;
-
-/// Of the keys there are, the one that was meant.
-pub(crate) fn nearest(keys: &[&'static str], key: &str) -> &'static str {
-    let nearest = keys.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-    nearest.copied().unwrap_or_default()
-}
-
-/// An error of several lines in one.
-pub(crate) fn words(error: &str) -> String {
-    error.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[rustfmt::skip] // one to a line: others are added beside them
-const KEYS: &[&str] = &[
-    "devices",
-    "geoip",
-    "watchlist",
-    "local-net",
-    "location",
-    "by-address",
-    "events",
-    "events-max-size",
-    "events-max-age",
-    "events-keep",
-    "sensor",
-    "state",
-    "learning",
-    "record",
-    "record-max-size",
-    "record-max-age",
-    "record-max-total",
-    "record-headers",
-    "record-device",
-    "mark-pipe",
-    "filter",
-    "listen",
-    "web-config-file",
-    "snaplen",
-    "buffer",
-    "workers",
-    "user",
-    "sandbox",
-];
-
 /// A place on the globe.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
@@ -585,6 +515,9 @@ fn speed(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::file::KEYS;
     use super::*;
     use std::io::Write as _;
 

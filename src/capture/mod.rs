@@ -5,6 +5,7 @@
 //! knows what they mean. The live way also answers what only this machine can know (`interface`): which interface to watch,
 //! and which addresses on it are ours.
 
+mod described;
 pub mod file;
 #[cfg(feature = "live")]
 pub mod interface;

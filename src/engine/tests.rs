@@ -663,7 +663,6 @@ fn a_hello_in_the_syn_that_the_server_did_not_take_hides_none() {
     let (decoy, hello) = (hello("decoy.example.org"), hello("hidden.example.org"));
     for early in [&decoy, &b"X"[..], &decoy[..60]] {
         let mut lab = Lab::new();
-        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 500, b"junk");
         lab.tcp((A, ROUTER), PHONE, SERVER, SYN, 1000, early);
         for decoy in 0..200 {
             lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1200 + 70 * decoy, &[0x33; 60]);
