@@ -172,7 +172,7 @@ impl Core {
             (None, None) => self.titles.of(record.name.as_str()),
         };
         let (by, seen) = ((context.number, context.time), context.now);
-        let answer = Answer { title, region: region.map(Box::new), ttl: record.ttl, by, seen, since: seen };
+        let answer = Answer { title, region: region.map(Box::new), ttl: record.ttl, by, seen, known_for: 0 };
         for address in addresses {
             self.names.learn(device, *address, answer.clone(), &self.limits);
         }

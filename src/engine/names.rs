@@ -38,11 +38,9 @@ struct Known {
     /// Those before, the oldest first. Apart, since nearly all addresses have one name, and tens of thousands of entries are written
     /// and read from memory that no cache holds.
     earlier: Vec<Answer>,
-    /// There were more.
-    forgot: bool,
 }
 
-/// What an answer says of an address: 56 bytes.
+/// What an answer says of an address: 48 bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// The name that was asked for.
@@ -55,8 +53,8 @@ pub(super) struct Answer {
     pub(super) by: (u64, Timestamp),
     /// When that came.
     pub(super) seen: Timestamp,
-    /// When the first one came of those that told the same, each before the time of the last was over.
-    pub(super) since: Timestamp,
+    /// How much earlier the first one came of those that told the same, each before the time of the last was over: milliseconds, rounded up.
+    pub(super) known_for: u32,
 }
 
 impl NameTable {
@@ -90,7 +88,7 @@ impl NameTable {
         if let Some((key, _)) = self.table.make_room(now, |_, silent| silent >= limits.stale) {
             self.left(key.0);
         }
-        if self.table.insert(key, Known { device, latest: answer, earlier: Vec::new(), forgot: false }, now).is_some() {
+        if self.table.insert(key, Known { device, latest: answer, earlier: Vec::new() }, now).is_some() {
             self.came(device, now);
         }
     }
@@ -119,13 +117,13 @@ impl NameTable {
     /// The names that `device` knew `address` by at a time, the latest first.
     pub(super) fn of(&self, device: Id, address: IpAddr, then: Timestamp) -> impl DoubleEndedIterator<Item = &Answer> + Clone {
         let known = self.known(device, address);
-        known.into_iter().flat_map(Known::names).filter(move |answer| answer.since <= then && answer.is_used(then, self.life))
+        known.into_iter().flat_map(Known::names).filter(move |answer| answer.since() <= then && answer.is_used(then, self.life))
     }
 
     /// Whether `device` was told a name of `address`, as far as is remembered: of an address with many names it may have been.
     #[must_use]
     pub(super) fn may_know(&self, device: Id, address: IpAddr, name: &str) -> bool {
-        self.known(device, address).is_some_and(|known| known.forgot || known.names().any(|answer| *answer.title.name == *name))
+        self.known(device, address).is_some_and(|known| known.is_full() || known.names().any(|answer| *answer.title.name == *name))
     }
 
     fn known(&self, device: Id, address: IpAddr) -> Option<&Known> {
@@ -172,25 +170,35 @@ impl Known {
         std::iter::once(&self.latest).chain(self.earlier.iter().rev())
     }
 
+    /// Whether there may have been more.
+    fn is_full(&self) -> bool {
+        self.earlier.len() + 1 >= CANDIDATES
+    }
+
     fn take_in(&mut self, mut answer: Answer, life: Duration) {
         let same = |known: &&Answer| known.title.name == answer.title.name && known.is_used(answer.seen, life);
         if let Some(known) = self.names().find(same) {
-            answer.since = known.since;
+            let known_for = answer.seen.since(known.since()).as_nanos().div_ceil(1_000_000);
+            answer.known_for = u32::try_from(known_for).unwrap_or(u32::MAX);
         }
         let before = std::mem::replace(&mut self.latest, answer);
         if before.title.name == self.latest.title.name {
             return;
         }
         self.earlier.retain(|other| other.title.name != self.latest.title.name);
-        if self.earlier.len() + 1 >= CANDIDATES {
+        if self.is_full() {
             self.earlier.remove(0);
-            self.forgot = true;
         }
         self.earlier.push(before);
     }
 }
 
 impl Answer {
+    /// Since when its device has known it.
+    fn since(&self) -> Timestamp {
+        Timestamp::from_nanos(self.seen.as_nanos().saturating_sub(u64::from(self.known_for).saturating_mul(1_000_000)))
+    }
+
     /// Its lifetime as answered.
     pub(super) fn ttl(&self) -> Duration {
         Duration::from_secs(u64::from(self.ttl))
@@ -219,7 +227,7 @@ mod tests {
 
     fn answer(name: &str, seen: Timestamp) -> Answer {
         let title = Title { name: name.into(), domain: None, region: None, hidden: None, is_host: true };
-        Answer { title: Arc::new(title), region: None, ttl: 0, by: (1, seen), seen, since: seen }
+        Answer { title: Arc::new(title), region: None, ttl: 0, by: (1, seen), seen, known_for: 0 }
     }
 
     fn address(number: u32) -> IpAddr {
