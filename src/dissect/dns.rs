@@ -75,14 +75,30 @@ fn read_stream(prefix: &[u8]) -> Verdict {
     }
     // Told by its header, so that a web server on port 53 is not waited for: "GE" alone would be a length of 18,245.
     let Some(header) = Header::parse(body) else { return Verdict::NeedMore(PREFIX.saturating_add(Header::SIZE)) };
-    if !header.plausible(length) {
+    if !header.fits(length) {
         return Verdict::NotMine;
     }
     let Some(message) = body.get(..length) else { return Verdict::NeedMore(whole) };
     match read(message) {
         Verdict::Saw { seen, .. } => Verdict::Saw { seen, used: whole, more: true },
+        // Its counts fit.
+        Verdict::NotMine => Verdict::Malformed("opcode"),
         other => other,
     }
+}
+
+/// What is no message where others were read before, once all of it is there: servers answer it with an error and go on.
+#[must_use]
+pub fn unreadable(prefix: &[u8]) -> Verdict {
+    let end = end(prefix);
+    if prefix.len() < end { Verdict::NeedMore(end) } else { Verdict::Malformed("no-message") }
+}
+
+/// Where the first message of a stream ends by its length, which holds whatever the message is (RFC 1035, 4.2.2).
+#[must_use]
+pub fn end(prefix: &[u8]) -> usize {
+    let length = prefix.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    PREFIX.saturating_add(length)
 }
 
 /// The header of a message (RFC 1035, 4.1.1).
@@ -116,13 +132,18 @@ impl Header {
 
     /// Whether this can be the header of a message of at most `length` bytes: an assigned opcode, and counts that fit.
     fn plausible(&self, length: usize) -> bool {
+        matches!(self.opcode(), 0..=2 | 4..=6) && self.fits(length)
+    }
+
+    /// Whether what it counts fits into a message of `length` bytes.
+    fn fits(&self, length: usize) -> bool {
         let records =
             [self.answers, self.authority, self.additional].iter().fold(0, |sum: usize, count| sum.saturating_add(usize::from(*count)));
         let least = usize::from(self.questions)
             .saturating_mul(Self::LEAST_QUESTION)
             .saturating_add(records.saturating_mul(Self::LEAST_RECORD))
             .saturating_add(Self::SIZE);
-        matches!(self.opcode(), 0..=2 | 4..=6) && least <= length
+        least <= length
     }
 
     /// 0 is QUERY. NOTIFY and UPDATE name their zone where a query has its question; their records answer nothing.
@@ -355,6 +376,15 @@ mod tests {
         assert_eq!((asked(&message), used), (vec![("a.example", 1)], first.len() + 2));
         let Verdict::Saw { seen: Observation::Dns(message), .. } = read_stream(&stream[used..]) else { panic!() };
         assert_eq!(asked(&message), [("b.example", 65)]);
+    }
+
+    #[test]
+    fn a_message_on_a_stream_with_an_opcode_of_nobody_is_malformed_once_it_is_whole() {
+        let mut message = samples::query("www.example", 1);
+        message[2] |= 3 << 3;
+        let stream = [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat();
+        assert_eq!(read_stream(&stream[..stream.len() - 1]), Verdict::NeedMore(stream.len()));
+        assert_eq!(read_stream(&stream), Verdict::Malformed("opcode"));
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub enum Verdict {
     NotMine,
     /// It may be: ask again when the prefix has at least this many bytes (always more than were shown).
     NeedMore(usize),
-    /// This protocol, but a message that cannot be read (the reason, for the counter). It leaves the race.
+    /// This protocol, but a message that cannot be read (the reason, for the counter). It leaves the race, except where the next message is known to
+    /// begin behind this one ([`dns::end`]).
     Malformed(&'static str),
     /// It saw something.
     Saw {

@@ -3,7 +3,7 @@
 
 use crate::dissect::observation::{ClientHello, Observation};
 use crate::dissect::starttls::Upgrade;
-use crate::dissect::{DISSECTORS, Dissector, Over, Verdict, http, starttls, tls};
+use crate::dissect::{DISSECTORS, Dissector, Over, Verdict, dns, http, starttls, tls};
 use crate::engine::flow::Side;
 use crate::engine::limits::Limits;
 use crate::engine::stream::Stream;
@@ -15,6 +15,10 @@ pub(super) type Streams = Table<(Id, Side), Stream>;
 
 /// A segment this far before the first one that was seen still moves the beginning; no packet carries more.
 const MAX_SHIFT: u32 = 65_536;
+
+/// Messages of DNS in a row that cannot be read and are stepped over. One of them would hide all behind it; a tunnel on port 53 whose
+/// frames have a length too would be read for ever.
+const MAX_UNREAD: u8 = 64;
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -30,6 +34,8 @@ pub(super) struct Lane {
     pub(super) done: u64,
     /// Bytes that must be there before asking again.
     pub(super) need: usize,
+    /// DNS, once there was a message of it: how many in a row could not be read.
+    pub(super) unread: Option<u8>,
     /// What is held, if anything is.
     pub(super) stream: Option<Id>,
     /// An HTTP connection between two requests.
@@ -241,15 +247,24 @@ impl Lane {
         let mut need = usize::MAX;
         let may_come_back = *requests > 0 && self.races(HTTP) || !self.anchored;
         for (mask, dissector) in among(self.racing) {
-            match (dissector.read)(rest) {
+            let verdict = match (dissector.read)(rest) {
+                Verdict::NotMine if mask == DNS && self.unread.is_some() => dns::unreadable(rest),
+                verdict => verdict,
+            };
+            match verdict {
                 Verdict::NotMine | Verdict::Carries(_) => self.racing &= !mask,
                 Verdict::NeedMore(more) => need = need.min(more),
                 Verdict::Malformed(reason) => {
                     harvest.malformed = Some((dissector.name, reason));
+                    if mask == DNS && self.steps_over() {
+                        self.racing = mask;
+                        return Some(dns::end(rest));
+                    }
                     self.racing &= !mask;
                 }
                 Verdict::Saw { seen, used, more } => {
                     self.racing = if more { mask } else { 0 };
+                    self.unread = (mask == DNS).then_some(0);
                     if matches!(&seen, Observation::Request(request) if request.method.as_str() == "CONNECT") {
                         self.racing |= TLS; // what goes through the tunnel
                     }
@@ -275,6 +290,13 @@ impl Lane {
         }
         self.need = if need == usize::MAX { 0 } else { need };
         None
+    }
+
+    /// Whether one more message of DNS that cannot be read is stepped over.
+    fn steps_over(&mut self) -> bool {
+        let unread = self.unread.unwrap_or(0).saturating_add(1);
+        self.unread = Some(unread);
+        unread <= MAX_UNREAD
     }
 
     /// Stops gathering: what half a message says already is told, and a later request may still be read.
@@ -399,6 +421,8 @@ struct Sets {
     http: u16,
     tls: u16,
     certificate: u16,
+    /// DNS over TCP.
+    dns: u16,
     /// Those that read streams.
     stream: u16,
     /// Those limited to some ports.
@@ -409,13 +433,14 @@ struct Sets {
 const SETS: Sets = sets();
 const HTTP: u16 = SETS.http;
 const TLS: u16 = SETS.tls;
+const DNS: u16 = SETS.dns;
 /// What names a TLS server by its certificate.
 pub(super) const CERTIFICATE: u16 = SETS.certificate;
 /// Those limited to some ports.
 pub(super) const LIMITED: u16 = SETS.limited;
 
 const fn sets() -> Sets {
-    let mut sets = Sets { http: 0, tls: 0, certificate: 0, stream: 0, limited: 0, all: 0 };
+    let mut sets = Sets { http: 0, tls: 0, certificate: 0, dns: 0, stream: 0, limited: 0, all: 0 };
     let mut rows: &[Dissector] = &DISSECTORS;
     let mut bit: u16 = 1;
     while let [row, rest @ ..] = rows {
@@ -423,6 +448,7 @@ const fn sets() -> Sets {
             b"http" => sets.http |= bit,
             b"tls" => sets.tls |= bit,
             b"certificate" => sets.certificate |= bit,
+            b"dns" if matches!(row.over, Over::Stream) => sets.dns |= bit,
             _ => {}
         }
         if matches!(row.over, Over::Stream) {

@@ -1266,6 +1266,48 @@ fn messages_of_a_dns_connection_are_told_wherever_they_are_cut() {
 }
 
 #[test]
+fn a_dns_message_that_cannot_be_read_hides_none_behind_it() {
+    let framed = |message: &[u8]| [&u16::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat();
+    let readable = framed(&question("one.example.org"));
+    let mut opcode = question("two.example.org");
+    opcode[2] |= 3 << 3;
+    let mut label = question("three.example.org");
+    label[12] = 0x45;
+    let mut counts = question("four.example.org");
+    counts[6] = 0xff;
+    let unreadable = [opcode, label, counts, vec![7; 5], vec![]].map(|message| framed(&message));
+    let told = |segments: &[&[u8]]| {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, "203.0.113.53:53");
+        let mut seq = 1001;
+        for segment in segments {
+            lab.tcp((A, ROUTER), PHONE, "203.0.113.53:53", ACK, seq, segment);
+            seq += u32::try_from(segment.len()).unwrap();
+        }
+        let told = lab.events.iter().filter(|event| matches!(event.detail, Detail::Dns { .. })).count();
+        (told, lab.snapshot().malformed.iter().map(|(_, _, count)| count).sum::<u64>())
+    };
+    // The first ones look like DNS, the others do only where DNS is known to be.
+    for bad in &unreadable[..2] {
+        assert_eq!(told(&[bad, &readable]), (1, 1), "{bad:?}");
+        assert_eq!(told(&[&bad.repeat(64), &readable]), (1, 1), "{bad:?}");
+        assert_eq!(told(&[&bad.repeat(65), &readable]).0, 0, "{bad:?}");
+    }
+    for bad in &unreadable {
+        let bytes = [&readable[..], bad, bad, &readable, bad, &readable].concat();
+        for cut in 1..bytes.len() {
+            let (one, two) = bytes.split_at(cut);
+            assert_eq!(told(&[one, two]).0, 3, "{bad:?} cut at {cut}");
+        }
+        assert_eq!(told(&[&readable, &bad.repeat(64), &readable, &bad.repeat(64), &readable]), (3, 2), "{bad:?}");
+        assert_eq!(told(&[&readable, &bad.repeat(65), &readable]).0, 1, "{bad:?}");
+    }
+    for bad in &unreadable[2..] {
+        assert_eq!(told(&[bad, &readable]), (0, 0), "{bad:?}");
+    }
+}
+
+#[test]
 fn frames_joined_by_offload_cut_or_tagged_count_with_what_was_on_the_wire() {
     let mut lab = Lab::new();
     let mut joined = tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &[0x40; 3000]);
