@@ -83,45 +83,31 @@ pub fn read(datagram: &[u8]) -> Verdict {
 #[must_use]
 pub fn open(datagram: &[u8], key_ids: &[&[u8]]) -> Verdict {
     let mut rest = datagram;
-    let mut opener: Option<Keys> = None;
+    let mut ring = Ring::default();
     let mut found = Pieces::default();
-    let (mut room, mut unopened) = (MAX_CRYPTO, 0_u8);
+    let mut room = MAX_CRYPTO;
     for _ in 0..MAX_PACKETS {
         let Some(packet) = Packet::read(&mut rest) else { break };
-        if !packet.initial {
-            continue;
-        }
         let begin = found.plain.len();
-        let opened = match &opener {
-            Some(keys) => keys.open(&packet, &mut found.plain),
-            None => packet.key_ids(key_ids).find_map(|id| {
-                let secret = Secret::derive(packet.scheme, id)?;
-                opener = secret.open(&packet, &mut found.plain);
-                found.version = packet.version;
-                found.key_id = id.iter().copied().collect();
-                opener.is_some().then_some(())
-            }),
-        };
-        // A receiver passes over what does not open (RFC 9000, 12.2), so it must not hide what follows.
-        if opened.is_none() {
-            unopened = unopened.saturating_add(u8::from(opener.is_none()));
-            if unopened == MAX_UNOPENED {
-                break;
-            }
-            continue;
+        // One that does not open says nothing of those behind it: receivers go on as well (RFC 9000, 12.2).
+        if packet.initial && ring.open(&packet, key_ids, &mut found.plain).is_some() {
+            let _ = collect(&mut found, begin, packet.scheme.crypto, &mut room);
         }
-        let _ = collect(&mut found, begin, packet.scheme.crypto, &mut room);
     }
-    if opener.is_some() { Verdict::Carries(found) } else { Verdict::NotMine }
+    let Some(opener) = ring.openers.first().filter(|_| ring.fits) else { return Verdict::NotMine };
+    found.version = opener.version;
+    found.key_id = opener.id.iter().copied().collect();
+    Verdict::Carries(found)
 }
 
-/// Packets looked at in one datagram: 65,507 bytes could hold thousands of the shortest. Clients send at most four.
-const MAX_PACKETS: usize = 8;
-/// Packets of one datagram for which keys are derived in vain: a forger's eight would cost 24 derivations.
-const MAX_UNOPENED: u8 = 2;
-/// Remembered connection IDs tried on one packet, so that a forger pays for at most three key derivations with each: the client's
-/// first choice and, after a Retry, the server's.
+/// Packets looked at in one datagram: a forger would fill 65,507 bytes with thousands, to have the cipher set up for each. Clients send
+/// at most four; one that hides its hello behind packets that do not open has no room for it in a frame of Ethernet behind as many
+/// as these of the shortest that can be sealed, 37 bytes.
+const MAX_PACKETS: usize = 32;
+/// Remembered connection IDs tried on one datagram: the client's first choice and, after a Retry, the server's.
 pub const MAX_KEY_IDS: usize = 2;
+/// Key derivations spent on one datagram, whatever connection IDs and versions its packets bear: a forger changes them with each.
+const MAX_KEYS: usize = MAX_KEY_IDS + 1;
 /// CRYPTO frames taken from one datagram: frames of one byte would turn a datagram into thousands of allocations.
 const MAX_FRAMES: usize = 64;
 /// CRYPTO bytes taken from one datagram: no datagram on a real path is longer, a jumbogram of forgeries is.
@@ -277,17 +263,71 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// The keys that were tried on one datagram, each derived once.
+#[derive(Default)]
+struct Ring<'a> {
+    openers: ArrayVec<Opener<'a>, MAX_KEYS>,
+    /// The packets of a datagram share their keys: once one opened, its are the only ones left.
+    fits: bool,
+}
+
+impl<'a> Ring<'a> {
+    /// Puts the frames of a packet behind `plain`, if one of the keys opens it.
+    fn open(&mut self, packet: &Packet<'a>, remembered: &'a [&'a [u8]], plain: &mut Vec<u8>) -> Option<()> {
+        if self.fits {
+            return self.openers.first_mut()?.open(packet, plain);
+        }
+        for id in packet.key_ids(remembered) {
+            let at = match self.openers.iter().position(|opener| opener.version == packet.version && opener.id == id) {
+                Some(known) => known,
+                None if self.openers.is_full() => continue,
+                None => {
+                    let secret = Secret::derive(packet.scheme, id)?;
+                    self.openers.push(Opener { version: packet.version, id, secret, keys: None });
+                    self.openers.len().saturating_sub(1)
+                }
+            };
+            if self.openers.get_mut(at)?.open(packet, plain).is_some() {
+                self.openers.swap(0, at);
+                self.openers.truncate(1);
+                self.fits = true;
+                return Some(());
+            }
+        }
+        None
+    }
+}
+
+/// What the keys of a version and a connection ID open.
+struct Opener<'a> {
+    version: u32,
+    id: &'a [u8],
+    secret: Secret,
+    /// Derived only for a packet whose header makes sense.
+    keys: Option<Keys>,
+}
+
+impl Opener<'_> {
+    /// Puts the frames of a packet behind `plain`, if its tag is right (RFC 9001, 5.3).
+    fn open(&mut self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Option<()> {
+        let unmasked = packet.unmask(&self.secret.header)?;
+        if self.keys.is_none() {
+            self.keys = self.secret.keys(packet.scheme);
+        }
+        self.keys.as_ref()?.decipher(packet, &unmasked, plain)
+    }
+}
+
 /// The secret of a client's Initial packets (RFC 9001, 5.2), and the first key of it.
 struct Secret {
     client: Hkdf<Sha256>,
     header: Aes128Enc,
 }
 
-/// All keys of it.
+/// The other keys of it.
 struct Keys {
     cipher: Cipher,
     vector: [u8; 12],
-    header: Aes128Enc,
 }
 
 /// AES-128-GCM. GCM only ever encrypts with AES, so the schedule of the other direction is not made.
@@ -311,21 +351,9 @@ impl Secret {
         Some(Self { client, header })
     }
 
-    /// As [`Keys::open`]. The other keys are derived only for a packet whose header makes sense.
-    fn open(self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Option<Keys> {
-        let unmasked = packet.unmask(&self.header)?;
-        let keys = self.keys(packet.scheme)?;
-        keys.decipher(packet, &unmasked, plain)?;
-        Some(keys)
-    }
-
-    fn keys(self, scheme: &Scheme) -> Option<Keys> {
+    fn keys(&self, scheme: &Scheme) -> Option<Keys> {
         let [key, vector, _] = scheme.labels;
-        Some(Keys {
-            cipher: Cipher::new(&Array::from(expand::<16>(&self.client, key)?)),
-            vector: expand(&self.client, vector)?,
-            header: self.header,
-        })
+        Some(Keys { cipher: Cipher::new(&Array::from(expand::<16>(&self.client, key)?)), vector: expand(&self.client, vector)? })
     }
 }
 
@@ -348,11 +376,6 @@ impl Packet<'_> {
 }
 
 impl Keys {
-    /// Puts the frames of a packet behind `plain`, if its tag is right (RFC 9001, 5.3).
-    fn open(&self, packet: &Packet<'_>, plain: &mut Vec<u8>) -> Option<()> {
-        self.decipher(packet, &packet.unmask(&self.header)?, plain)
-    }
-
     /// The packet number is taken as it was sent, without its upper bytes: an Initial's is small.
     fn decipher(&self, packet: &Packet<'_>, unmasked: &Unmasked<'_>, plain: &mut Vec<u8>) -> Option<()> {
         let mut nonce = self.vector;
@@ -531,21 +554,23 @@ mod tests {
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }
 
-    fn keys(version: u32, id: &[u8]) -> Keys {
+    fn keys(version: u32, id: &[u8]) -> (Aes128Enc, Keys) {
         let scheme = scheme(version).unwrap();
-        Secret::derive(scheme, id).unwrap().keys(scheme).unwrap()
+        let secret = Secret::derive(scheme, id).unwrap();
+        let keys = secret.keys(scheme).unwrap();
+        (secret.header, keys)
     }
 
-    /// Protects a packet as its sender does: the reverse of [`Keys::open`], a packet number of four bytes.
+    /// Protects a packet as its sender does: the reverse of [`Opener::open`], a packet number of four bytes.
     fn seal(version: u32, key_id: &[u8], header: &[u8], frames: &[u8]) -> Vec<u8> {
-        let keys = keys(version, key_id);
+        let (protection, keys) = keys(version, key_id);
         let (number_at, number) = (header.len() - 4, &header[header.len() - 4..]);
         let mut nonce = keys.vector;
         nonce[8..].iter_mut().zip(number).for_each(|(byte, number)| *byte ^= number);
         let sealed = keys.cipher.encrypt(&Array::from(nonce), Payload { msg: frames, aad: header }).unwrap();
         let mut packet = [header, &sealed].concat();
         let mut mask = Array::from(*packet[number_at + 4..].first_chunk::<16>().unwrap());
-        keys.header.encrypt_block(&mut mask);
+        protection.encrypt_block(&mut mask);
         packet[0] ^= mask[0] & 0x0f;
         packet[number_at..number_at + 4].iter_mut().zip(&mask[1..]).for_each(|(byte, mask)| *byte ^= mask);
         packet
@@ -624,7 +649,7 @@ mod tests {
             (0xff00_0017, "8681359410a70bb9c92f0420"),
             (0x5430_3531, "efdd37eda34f2f7080bb140c"),
         ] {
-            assert_eq!(keys(version, &ID).vector[..], bytes(expected), "{version:x}");
+            assert_eq!(keys(version, &ID).1.vector[..], bytes(expected), "{version:x}");
         }
     }
 
@@ -664,12 +689,29 @@ mod tests {
         let early = [&[0xd0, 0, 0, 0, 1, 8][..], &ID, &[0, 0x10], &[7; 16]].concat();
         let datagram = [&early[..], &one, &two, &[0x40, 1, 2, 3]].concat();
         assert_eq!(told(&pieces(read(&datagram))), [(0, b"hello".to_vec()), (5, b"world".to_vec())]);
-        // Also one that does not open, before them and between them.
-        let mut junk = one.clone();
-        *junk.last_mut().unwrap() ^= 1;
-        let datagram = [&junk[..], &one, &junk, &two].concat();
-        assert_eq!(told(&pieces(read(&datagram))), [(0, b"hello".to_vec()), (5, b"world".to_vec())]);
-        assert_eq!(read(&[&junk[..], &junk, &one].concat()), Verdict::NotMine);
+    }
+
+    #[test]
+    fn one_that_does_not_open_hides_none_behind_it() {
+        let hello = initial(1, &ID, &ID, &crypto(0, b"hello"));
+        // The last byte is of the tag.
+        let mut forged = hello.clone();
+        *forged.last_mut().unwrap() ^= 1;
+        for strangers in
+            [forged.clone(), [&initial(1, &ID, b"another id", &[0; 40])[..], &initial(1, b"", b"another id", &[0; 40])].concat()]
+        {
+            let datagram = [&strangers[..], &hello].concat();
+            assert_eq!(told(&pieces(read(&datagram))), [(0, b"hello".to_vec())]);
+            let later = [&strangers[..], &initial(1, &ID, b"first id", &crypto(0, b"hello"))].concat();
+            assert_eq!(pieces(open(&later, &[b"unused id", b"first id"])).key_id[..], *b"first id");
+            let between = [&hello[..], &strangers, &initial(1, &ID, &ID, &crypto(5, b"world"))].concat();
+            assert_eq!(pieces(read(&between)).beginning().unwrap()[..], *b"helloworld");
+        }
+        let other = |version: u32| initial(version, &ID, b"another id", &[0; 40]);
+        assert_eq!(pieces(read(&[other(0x6b33_43cf), other(0xff00_001d), hello.clone()].concat())).version, 1);
+        assert_eq!(read(&[other(0x6b33_43cf), other(0xff00_001d), other(0xff00_001e), hello.clone()].concat()), Verdict::NotMine);
+        assert_eq!(read(&[forged.repeat(MAX_PACKETS), hello.clone()].concat()), Verdict::NotMine);
+        assert_eq!(pieces(read(&[forged.repeat(MAX_PACKETS - 1), hello].concat())).iter().len(), 1);
     }
 
     #[test]
@@ -709,7 +751,7 @@ mod tests {
         let frames: Vec<u8> = (0..200).flat_map(|at| crypto(at, b"x")).collect();
         assert_eq!(pieces(read(&initial(1, &ID, &ID, &frames))).iter().len(), MAX_FRAMES);
         let packet = initial(1, &ID, &ID, &crypto(0, b"hello"));
-        assert_eq!(pieces(read(&packet.repeat(20))).iter().len(), MAX_PACKETS);
+        assert_eq!(pieces(read(&packet.repeat(MAX_PACKETS + 1))).iter().len(), MAX_PACKETS);
         let long = initial(1, &ID, &ID, &crypto(0, &[7; 9000]));
         assert_eq!(pieces(read(&long.repeat(3))).iter().len(), 1);
     }
