@@ -78,7 +78,8 @@ const RECORD_HEADER: usize = 5;
 const MAX_RECORD: u16 = 16_384 + 2_048;
 /// Alerts and changes of cipher before a hello (the second one, after HelloRetryRequest): a stream of nothing else is left alone.
 const MAX_SKIPPED: u8 = 4;
-/// Empty handshake records before a hello and in it: forbidden (RFC 8446, 5.1), but OpenSSL passes over 32 in a row.
+/// Records without a byte in a row, which nobody may send (RFC 8446, 5.1) and OpenSSL takes this many of: an evader puts them before and
+/// into its hello. A stream of nothing else is left alone.
 const MAX_EMPTY: u8 = 32;
 /// Protocols kept of one hello: a list of 30,000 one-letter protocols fits into an extension.
 const MAX_PROTOCOLS: usize = 16;
@@ -118,7 +119,7 @@ pub(super) struct Joined<'a> {
 pub(super) fn join(prefix: &[u8], length: fn(&[u8]) -> Option<usize>) -> Joined<'_> {
     let mut message: Cow<'_, [u8]> = Cow::Borrowed(&[]);
     let mut rest = prefix;
-    let (mut skipped, mut empty) = (0_u8, 0_u8);
+    let (mut skipped, mut empty) = (0, 0);
     let end = loop {
         let missing = length(&message).unwrap_or(HANDSHAKE_HEADER).saturating_sub(message.len());
         let Ok((body, header)) = parse_tls_record_header(rest) else {
@@ -131,19 +132,20 @@ pub(super) fn join(prefix: &[u8], length: fn(&[u8]) -> Option<usize>) -> Joined<
         if header.version.0 >> 8 != 3 || header.len > MAX_RECORD {
             break foreign(&message);
         }
-        if header.len == 0 {
-            if header.record_type != TlsRecordType::Handshake || empty == MAX_EMPTY {
-                break foreign(&message);
-            }
-            (empty, rest) = (empty.saturating_add(1), body);
+        if header.len == 0 && header.record_type == TlsRecordType::Handshake && empty < MAX_EMPTY {
+            empty = empty.saturating_add(1);
+            rest = body;
             continue;
         }
+        empty = 0;
         let whole = usize::from(header.len);
         let (data, after) = body.split_at_checked(whole).unwrap_or((body, &[]));
         let lacking = whole.saturating_sub(data.len());
         match header.record_type {
-            TlsRecordType::Handshake => append(&mut message, data),
-            TlsRecordType::Alert | TlsRecordType::ChangeCipherSpec if message.is_empty() && whole <= 2 && skipped < MAX_SKIPPED => {
+            TlsRecordType::Handshake if whole > 0 => append(&mut message, data),
+            TlsRecordType::Alert | TlsRecordType::ChangeCipherSpec
+                if message.is_empty() && matches!(whole, 1 | 2) && skipped < MAX_SKIPPED =>
+            {
                 skipped = skipped.saturating_add(1);
             }
             _ => break foreign(&message),
@@ -206,6 +208,9 @@ fn message_length(bytes: &[u8]) -> Option<usize> {
 /// 16 MiB would otherwise keep its memory until it ends.
 const PLAUSIBLE: std::ops::Range<usize> = 38..0x2_0000;
 
+/// SSL 3. A hello may bear any version above it: servers take the highest that they know, or the extension's (RFC 8446, 4.2.1).
+const LEAST_VERSION: u16 = 0x0300;
+
 /// The verdict on a whole message.
 fn told(message: &[u8], quic_version: Option<u32>, used: usize) -> Verdict {
     let body = message.get(HANDSHAKE_HEADER..).unwrap_or_default();
@@ -246,11 +251,6 @@ fn version2(prefix: &[u8]) -> Verdict {
     Verdict::Saw { seen: Observation::Hello(Box::new(hello)), used: whole, more: false }
 }
 
-/// Whether a hello may bear this version: a server with TLS 1.3 goes by the list in its extensions, and takes a later one too.
-fn is_version(legacy: u16) -> bool {
-    matches!(legacy >> 8, 3 | 4)
-}
-
 /// The fields of a hello that are used, its extensions unread.
 struct Fields<'a> {
     version: u16,
@@ -264,7 +264,7 @@ impl<'a> Fields<'a> {
     /// A whole message, without its header.
     fn read(body: &'a [u8]) -> Option<Self> {
         match parse_tls_handshake_client_hello(body) {
-            Ok((rest, hello)) if is_version(hello.version.0) && (hello.ext.is_some() || rest.is_empty()) => Some(Self {
+            Ok((rest, hello)) if hello.version.0 >= LEAST_VERSION && (hello.ext.is_some() || rest.is_empty()) => Some(Self {
                 version: hello.version.0,
                 ciphers: hello.ciphers.into_iter().map(|cipher| cipher.0).collect(),
                 extensions: hello.ext.unwrap_or_default(),
@@ -277,7 +277,7 @@ impl<'a> Fields<'a> {
     /// A message that is cut off or has lengths that the library refuses; its extensions as far as they are there.
     fn leniently(body: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(body);
-        let version = reader.u16().filter(|version| is_version(*version))?;
+        let version = reader.u16().filter(|version| *version >= LEAST_VERSION)?;
         reader.take(32)?;
         reader.vec8()?;
         let ciphers = reader.vec16()?;
@@ -451,17 +451,6 @@ mod tests {
     }
 
     #[test]
-    fn empty_records_and_a_later_version_hide_no_hello() {
-        let (whole, empty) = (records(&browser(b"example.com"), 400), [0x16, 3, 1, 0, 0]);
-        let between = whole.chunks(405).flat_map(|record| [&empty[..], record].concat()).collect::<Vec<_>>();
-        assert_eq!(seen(read(&between)), (seen(read(&whole)).0, between.len()));
-        assert_eq!(read(&empty.repeat(33)), Verdict::NotMine);
-        let mut later = browser(b"example.com");
-        later[4..6].copy_from_slice(&[4, 0]);
-        assert_eq!(name(&later).as_deref(), Some("example.com"));
-    }
-
-    #[test]
     fn a_cut_stream_asks_for_more_and_never_in_vain_nor_for_too_much() {
         for size in [1, 5, 300, 16_384] {
             let stream = records(&browser(b"example.com"), size);
@@ -528,6 +517,28 @@ mod tests {
     }
 
     #[test]
+    fn a_version_above_all_that_exist_hides_nothing() {
+        let with = |major: u8, extensions: &[Vec<u8>]| {
+            let mut message = hello(extensions);
+            message[4] = major;
+            message
+        };
+        let names = [server_name(0, b"example.com"), extension(43, &[4, 3, 4, 3, 3])];
+        let usual = seen(handshake(&with(3, &names), None)).0;
+        for major in [4, 0x7f, 0xff] {
+            assert_eq!(seen(handshake(&with(major, &names), None)).0, usual, "{major}");
+            let alone = seen(handshake(&with(major, &names[..1]), None)).0;
+            assert_eq!((alone.name.unwrap().as_str(), alone.version), ("example.com", u16::from_be_bytes([major, 3])));
+            assert!(alone.ja4.unwrap().as_str().starts_with("t00d0201"));
+            let cut = with(major, &names);
+            assert!(partial_handshake(&cut[..cut.len() - 1], None).unwrap().name.is_some());
+        }
+        for major in [0, 2] {
+            assert_eq!(handshake(&with(major, &names), None), Verdict::Malformed("hello"));
+        }
+    }
+
+    #[test]
     fn a_hello_that_the_library_refuses_still_gives_its_name_but_no_fingerprint() {
         let mut message = hello(&[server_name(0, b"example.com")]);
         // One byte more in the cipher list, and in the message.
@@ -551,9 +562,41 @@ mod tests {
     }
 
     #[test]
+    fn empty_records_are_stepped_over() {
+        let message = browser(b"example.com");
+        let whole = records(&message, 16_384);
+        let empty = [22, 3, 3, 0, 0];
+        for at in [0, 1, 4, 700] {
+            let (before, behind) = message.split_at(at);
+            let stream = |count: usize| [records(before, 500), empty.repeat(count), records(behind, 500)].concat();
+            let most = stream(32);
+            assert_eq!(seen(read(&most)), (seen(read(&whole)).0, most.len()), "at {at}");
+            for cut in 0..most.len() {
+                assert!(matches!(read(&most[..cut]), Verdict::NeedMore(wanted) if wanted > cut && wanted <= most.len()), "cut {cut}");
+            }
+            let more = if at == 0 { Verdict::NotMine } else { Verdict::Malformed("record inside a hello") };
+            assert_eq!(read(&stream(33)), more, "at {at}");
+        }
+        let apart: Vec<u8> = records(&message, 50).chunks(55).flat_map(|record| [&empty[..], &empty, record].concat()).collect();
+        assert_eq!(seen(read(&apart)).1, apart.len(), "more than 32, but not in a row");
+        // Only those of the handshake: an empty alert or change of cipher is an error to servers as well.
+        assert_eq!(read(&[&[21, 3, 3, 0, 0][..], &whole].concat()), Verdict::NotMine);
+    }
+
+    #[test]
     fn what_is_not_a_clients_beginning_leaves_the_race_at_once() {
         let server_hello = [22, 3, 3, 0, 4, 2, 0, 0, 0];
-        for bytes in [&b"GET / HTTP/1.1"[..], b"\x16\x02", b"\x17\x03\x03\0\x10", b"SSH-2.0-x", &server_hello, b"\x16\x03\x01\xff\xff"] {
+        for bytes in [
+            &b"GET / HTTP/1.1"[..],
+            b"\x16\x02",
+            b"\x17\x03\x03\0\x10",
+            b"SSH-2.0-x",
+            &server_hello,
+            b"\x16\x02\x01\0\0",
+            b"\x17\x03\x01\0\0",
+            b"\x16\x03\x01\0\0GET / HTTP/1.1",
+            b"\x16\x03\x01\xff\xff",
+        ] {
             assert_eq!(read(bytes), Verdict::NotMine, "{bytes:?}");
         }
         assert_eq!(read(b"\x16\x03\x01\x02\x00\x01\xff\xff\xff"), Verdict::NotMine, "no hello has 16 MiB");
