@@ -164,6 +164,7 @@ impl Core {
         self.flush(key, flow);
         self.audit(key, flow);
         flow.settled = false;
+        flow.changes_hands(now);
         flow.name = flow.name.take().filter(|named| !matches!(named.origin, Origin::Dns | Origin::Ech));
     }
 
@@ -303,9 +304,10 @@ impl Core {
         }
         let Some(side) = SIDES.into_iter().find(|side| flow.ends.of(*side).is_some()) else { return 0 };
         let Some(end) = flow.ends.of(side) else { return 0 };
-        let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), flow.first);
+        let since = flow.owned_since();
+        let (latest, count) = self.names.best(end.device, key.endpoint(side.other()).ip(), since);
         if let Some(trail) = &mut flow.trail {
-            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), flow.first).map(Told::from).collect();
+            trail.answers = self.names.fitting(end.device, key.endpoint(side.other()).ip(), since).map(Told::from).collect();
         }
         if let Some(answer) = latest {
             let origin = if flow.hidden == Some(Class::Ech) { Origin::Ech } else { Origin::Dns };

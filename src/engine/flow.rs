@@ -101,8 +101,12 @@ pub(super) struct Flow {
     pub(super) seen: Sides<Tally>,
     /// Transport payload that each side sent, bytes, as on the wire.
     pub(super) payload: Sides<u64>,
-    /// Packets with payload so far, and the first one's time.
-    pub(super) waited: (u8, Timestamp),
+    /// When the first packet with payload came.
+    pub(super) waited_since: Timestamp,
+    /// Packets with payload so far.
+    pub(super) waited: u8,
+    /// How long after its first packet it came to whom it belongs now, milliseconds, rounded up.
+    pub(super) owned_after: u32,
     /// The sequence number of the client's first SYN, and whether another came later.
     pub(super) opened: (Option<u32>, bool),
     /// Its protocol, once something of it was read: an index of [`crate::engine::snapshot::PROTOCOLS`].
@@ -275,6 +279,7 @@ impl Flow {
             name: None,
             protocol: None,
             packet: number,
+            owned_after: 0,
             hidden: None,
             class: Class::Bare,
             settled: false,
@@ -285,7 +290,8 @@ impl Flow {
             verdict: None,
             rare: None,
             disputed: false,
-            waited: (0, now),
+            waited_since: now,
+            waited: 0,
             reading: None,
             trail: None,
         }
@@ -303,6 +309,18 @@ impl Flow {
     #[must_use]
     pub(super) fn marks(&self) -> Marks<'_> {
         Marks { class: self.class, verdict: self.verdict, service: self.service(), disputed: self.disputed }
+    }
+
+    /// It belongs to somebody else from now on.
+    pub(super) fn changes_hands(&mut self, now: Timestamp) {
+        let after = now.since(self.first).as_nanos().div_ceil(1_000_000);
+        self.owned_after = u32::try_from(after).unwrap_or(u32::MAX);
+    }
+
+    /// Since when it belongs to whom it belongs to now: what he was told later is not why it is there.
+    #[must_use]
+    pub(super) fn owned_since(&self) -> Timestamp {
+        self.first.plus(Duration::from_millis(self.owned_after.into()))
     }
 
     /// What its destination is for; meant once it is settled.
@@ -388,10 +406,10 @@ impl Flow {
         self.seen.of_mut(sender).add(Tally { packets: 1, bytes: u64::from(packet.wire_len) });
         // Also payload that the capture does not hold: a flow waits for its name no longer because of that.
         if payload > 0 {
-            if self.waited.0 == 0 {
-                self.waited.1 = now;
+            if self.waited == 0 {
+                self.waited_since = now;
             }
-            self.waited.0 = self.waited.0.saturating_add(1);
+            self.waited = self.waited.saturating_add(1);
             let carried = self.payload.of_mut(sender);
             *carried = carried.saturating_add(payload as u64);
         }
@@ -438,7 +456,7 @@ impl Flow {
         if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() && self.asked.is_none() {
             return true; // nothing more will be read of it
         }
-        let (packets, since) = self.waited;
+        let (packets, since) = (self.waited, self.waited_since);
         let gathering = self.reading.as_ref().is_some_and(|reading| reading.is_gathering());
         let span = if gathering { limits.naming.saturating_mul(5) } else { limits.naming };
         packets > 0 && (packets >= limits.naming_packets && !gathering || now.since(since) >= span)

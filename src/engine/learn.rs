@@ -68,7 +68,7 @@ impl Core {
         if let Some((protocol, reason)) = harvest.malformed {
             self.health.refuse(protocol, reason);
         }
-        if harvest.first_flight && flow.waited.0 == 1 {
+        if harvest.first_flight && flow.waited == 1 {
             flow.client = context.sender;
             flow.asked = Some(context.time);
         }
