@@ -31,7 +31,8 @@ impl Interface {
         }
     }
 
-    /// As a pcapng block describes it; none where its units of time are finer than 64 bits count: every packet of it would have a made-up time. libpcap refuses it too.
+    /// As a pcapng block describes it; none where its units of time are finer than 64 bits count: every packet of it would have a
+    /// made-up time.
     pub(super) fn of_block(big: bool, block: &InterfaceDescriptionBlock<'_>) -> Option<Self> {
         Some(Self {
             linktype: block.linktype.0,

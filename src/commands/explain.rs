@@ -24,7 +24,7 @@ use whither::sandbox;
 
 use super::filter::Filter;
 use super::progress::Progress;
-use super::{Opened, Way, captures, engine, watchlists};
+use super::{Opened, Way, captures, engine, readable, watchlists};
 
 /// Tells the evidence, and writes it where that was asked.
 pub(crate) fn run(mut asked: Explain) -> Result<()> {
@@ -102,13 +102,7 @@ impl<'a> Inputs<'a> {
         let (mut damages, mut left) = (Vec::new(), self.frames);
         for (path, file) in self.open()? {
             captures.begin(&(self.called)(path));
-            let mut file = match file {
-                Ok(file) => file,
-                Err(words) => {
-                    damages.push(format!("{}: {words}", path.display()));
-                    continue;
-                }
-            };
+            let Some(mut file) = readable(file, path, &mut damages) else { continue };
             engine.begin();
             let mut progress = Progress::of(path, self.way);
             let read = file.read(&mut |item| match item {

@@ -73,6 +73,11 @@ impl Way<'_> {
     }
 }
 
+/// The capture, if it can be read; else what is wrong with it stands among the damages.
+fn readable(opened: Opened, path: &Path, damages: &mut Vec<String>) -> Option<File> {
+    opened.map_err(|words| damages.push(format!("{}: {words}", path.display()))).ok()
+}
+
 /// The address databases: the person's before the embedded ones.
 fn databases(files: &[impl AsRef<Path>]) -> Result<GeoDb> {
     let mut geo = GeoDb::embedded()?;

@@ -25,7 +25,7 @@ use super::explain::refuse_input;
 use super::filter::Filter;
 use super::progress::Progress;
 use super::serve::{Pages, Replay};
-use super::{Opened, Way, captures, engine, recall, watchlists, web};
+use super::{Opened, Way, captures, engine, readable, recall, watchlists, web};
 
 /// Reads the captures and tells what they hold.
 pub(crate) fn run(mut asked: Read) -> Result<()> {
@@ -106,13 +106,7 @@ fn pass(
 ) -> Vec<String> {
     let mut damages = Vec::new();
     for (file, path) in files {
-        let mut file = match file {
-            Ok(file) => file,
-            Err(words) => {
-                damages.push(format!("{}: {words}", path.display()));
-                continue;
-            }
-        };
+        let Some(mut file) = readable(file, &path, &mut damages) else { continue };
         engine.begin();
         let mut progress = Progress::of(&path, Way::Patient);
         let read = file.read(&mut |item| match item {

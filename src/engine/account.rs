@@ -296,8 +296,8 @@ impl Core {
         own < self.limits.accounts_per_device.min(free)
     }
 
-    /// Gives a flow without a name the latest one that its device was told for the address before it began, since what was told later
-    /// cannot be why; how many there were.
+    /// Gives a flow without a name the latest one that its device was told for the address before it began, or came to this device, since
+    /// what was told later cannot be why; how many there were.
     fn name_by_dns(&self, key: &FlowKey, flow: &mut Flow) -> usize {
         if flow.name.is_some() || matches!(flow.place, Place::Local | Place::Multicast) {
             return 0;
