@@ -184,7 +184,9 @@ pub(super) enum Life {
     Opening(Timestamp, bool),
     /// Both sides have spoken.
     Open,
-    /// FIN or RST was seen.
+    /// This side will send no more, as its FIN says; the other may, and often says so itself only minutes later.
+    Closing(Side),
+    /// Both have sent a FIN, or one a RST.
     Closed,
 }
 
@@ -420,11 +422,14 @@ impl Flow {
     pub(super) fn follow(&mut self, sender: Side, tcp: Tcp, now: Timestamp) -> bool {
         if tcp.syn && !tcp.ack && sender == self.client {
             // Also where none was seen before: the one that it follows is older than the capture.
-            self.opened.1 |= self.opened.0 != Some(tcp.seq) && self.life == Life::Open;
+            self.opened.1 |= self.opened.0 != Some(tcp.seq) && matches!(self.life, Life::Open | Life::Closing(_));
             self.opened.0.get_or_insert(tcp.seq);
         }
         match self.life {
-            _ if tcp.end => self.life = Life::Closed,
+            _ if tcp.reset => self.life = Life::Closed,
+            Life::Closed => {}
+            Life::Closing(side) if tcp.end && side != sender => self.life = Life::Closed,
+            _ if tcp.end => self.life = Life::Closing(sender),
             Life::Unknown if tcp.syn && !tcp.ack => self.life = Life::Opening(now, false),
             Life::Opening(since, _) if tcp.syn && !tcp.ack && sender == self.client => self.life = Life::Opening(since, true),
             Life::Opening(since, repeated) if tcp.syn && tcp.ack && sender != self.client => {
@@ -432,7 +437,7 @@ impl Flow {
                 self.life = Life::Open;
                 return !repeated;
             }
-            Life::Closed | Life::Open => {}
+            Life::Open | Life::Closing(_) => {}
             Life::Unknown | Life::Opening(..) if !tcp.syn => self.life = Life::Open,
             Life::Unknown | Life::Opening(..) => {}
         }
@@ -495,7 +500,8 @@ impl Flow {
                 Life::Closed => limits.closed_idle,
                 Life::Open => limits.tcp_idle,
                 // A client that nobody answers asks again after 1, 2, 4 to 32 seconds (RFC 6298, 5.5): one attempt, not several.
-                Life::Opening(..) | Life::Unknown => limits.flow_idle,
+                // Whom its peer has left closes when it likes, like a phone's pool of connections; Linux's conntrack waits one or two minutes.
+                Life::Opening(..) | Life::Closing(_) | Life::Unknown => limits.flow_idle,
             }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Lane {
     pub(super) text: bool,
     /// The server took what came in the SYN, which is read at the sender's next segment.
     pub(super) taken: bool,
+    /// Where a request begins behind what was not captured; it is read at the sender's next segment.
+    pub(super) behind: Option<u64>,
     /// What follows what is held was not captured.
     cut: bool,
     /// Something was seen in it.
@@ -150,6 +152,27 @@ impl Lane {
     /// Keeps what a packet says comes next, of which nobody knows whether it was taken; false when the stream must be given up.
     fn suppose(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize) -> bool {
         self.gather(part, streams).is_some_and(|stream| stream.suppose(part.packet.payload, limit))
+    }
+
+    /// The other side has everything before a sequence number. What is missing here of that was not captured, and nobody sends it again
+    /// (RFC 9293, 3.8): a request behind it speaks for itself. One that the other side does not have may be a decoy.
+    pub(super) fn acknowledge(&mut self, number: u32, streams: &Streams) {
+        let (Some(start), Some(stream)) = (self.start, self.stream.and_then(|id| streams.get(id))) else { return };
+        let acknowledged = number.wrapping_sub(start);
+        if self.races(HTTP) && acknowledged < 1 << 31 {
+            let mut early = stream.early().take_while(|(offset, _)| *offset < u64::from(acknowledged));
+            self.behind = early.find(|(_, piece)| http::looks_like_request(piece)).map(|(offset, _)| *offset);
+        }
+    }
+
+    /// Goes on behind what was not captured, unless that came meanwhile.
+    pub(super) fn go_on_behind(&mut self, streams: &mut Streams, requests: &mut u8, limits: &Limits, harvest: &mut Harvest) {
+        let Some(behind) = self.behind.take() else { return };
+        let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)).filter(|stream| stream.end() < behind) else { return };
+        self.conclude(stream, harvest);
+        stream.skip_to(behind);
+        (self.done, self.need, self.racing) = (behind, 0, HTTP);
+        self.race_held(streams, requests, limits, harvest);
     }
 
     /// Where in the stream a sequence number is; a segment before the first one that was seen moves the beginning.

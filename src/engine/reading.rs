@@ -119,8 +119,12 @@ impl Reading {
         if !tcp.is_taken() {
             return false; // nobody takes it, and it would be read in place of what follows at its number
         }
+        if self.lanes.of(sender.other()).stream.is_some() {
+            return true; // it acknowledges what may be missing there
+        }
         if packet.payload.is_empty() {
-            return tcp.syn || lane.taken; // where the stream begins, and that what came with that is to be read
+            // Where the stream begins, and that what came with that or behind a hole is to be read.
+            return tcp.syn || lane.taken || lane.behind.is_some();
         }
         // Of a request's body only the beginning is looked at, whether it is another request.
         tcp.syn || !lane.is_over() && (!lane.between || http::looks_like_request(packet.payload))
@@ -138,6 +142,7 @@ impl Reading {
             return self.datagram(part, streams, limits, harvest);
         }
         self.segment(part, streams, limits, harvest);
+        self.lanes.of_mut(part.sender).go_on_behind(streams, &mut self.requests, limits, harvest);
         if harvest.seen.iter().any(|(_, seen)| names_for_good(seen)) {
             // Its certificate would come in two or three segments more, to be kept until it is whole, and change nothing.
             let other = self.lanes.of_mut(part.sender.other());
@@ -276,6 +281,8 @@ impl Reading {
         if tcp.syn && tcp.ack {
             self.lanes.of_mut(part.sender).begin(first, part.packet, streams);
             self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged, part.packet, streams);
+        } else if tcp.ack {
+            self.lanes.of_mut(part.sender.other()).acknowledge(tcp.acknowledged, streams);
         }
         let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;

@@ -106,8 +106,14 @@ impl Stream {
     pub(super) fn skip_to(&mut self, offset: u64) {
         self.start = offset;
         self.ready.clear();
-        self.early.clear();
+        self.early.retain(|(early, _)| *early >= offset);
         self.loose = Box::default();
+        self.join_early();
+    }
+
+    /// Pieces that came before what lies between them and [`Self::ready`], by their offsets.
+    pub(super) fn early(&self) -> impl Iterator<Item = &(u64, Box<[u8]>)> {
+        self.early.iter()
     }
 
     fn held(&self) -> usize {

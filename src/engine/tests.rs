@@ -798,6 +798,98 @@ fn a_request_behind_one_that_a_snap_length_cut_is_told() {
     assert_eq!(lab.snapshot().tables.iter().find(|row| row.table == "streams").unwrap().entries, 0);
 }
 
+/// Hosts of the requests that were told.
+fn hosts(lab: &Lab) -> Vec<String> {
+    let host = |event: &Event| match &event.detail {
+        Detail::Request(request, _) => Some(request.host.as_ref().map_or(String::new(), |host| host.as_str().to_owned())),
+        _ => None,
+    };
+    lab.events.iter().filter_map(host).collect()
+}
+
+/// A web server's acknowledgement of what the phone sent before a sequence number.
+fn acknowledges(server: &str, number: u32) -> Vec<u8> {
+    let mut data = tcp((ROUTER, A), server, PHONE, ACK, 1001, &[]);
+    data[42..46].copy_from_slice(&number.to_be_bytes());
+    data
+}
+
+#[test]
+fn a_request_behind_one_that_was_not_captured_is_told() {
+    let (server, second) = ("203.0.113.9:80", b"GET /b HTTP/1.1\r\nHost: two.example.org\r\n\r\n");
+    let first = b"GET /a HTTP/1.1\r\nHost: one.example.org\r\n\r\n";
+    let next = 1001 + u32::try_from(first.len()).unwrap();
+    // What is captured of the first one, whether a body's end comes before the second, and what is told.
+    for (captured, body, told) in [(0, 0, &["two"][..]), (40, 0, &["one", "two"]), (first.len(), 0, &["one", "two"]), (0, 5, &["two"])] {
+        for missing in [0, 100] {
+            let mut lab = Lab::new();
+            lab.open(A, PHONE, server);
+            if captured > 0 {
+                lab.tcp((A, ROUTER), PHONE, server, ACK, 1001, &first[..captured]);
+            }
+            let at = next + missing;
+            lab.tcp((A, ROUTER), PHONE, server, ACK, at, &b"abcde"[..body]);
+            lab.frame(&acknowledges(server, at));
+            lab.tcp((A, ROUTER), PHONE, server, ACK, at + u32::try_from(body).unwrap(), second);
+            lab.frame(&acknowledges(server, at + 43));
+            lab.tcp((A, ROUTER), PHONE, server, ACK, at + 43, &[]);
+            let told: Vec<String> = told.iter().map(|name| format!("{name}.example.org")).collect();
+            assert_eq!(hosts(&lab), told, "{captured} {body} {missing}");
+        }
+    }
+}
+
+/// Unless the server has it, it may be a decoy; and what comes late is still read first.
+#[test]
+fn a_request_behind_a_hole_hides_none_that_fills_it() {
+    let (server, first) = ("203.0.113.9:80", b"GET /a HTTP/1.1\r\nHost: one.example.org\r\n\r\n");
+    let next = 1001 + u32::try_from(first.len()).unwrap();
+    for acknowledged in [0, 1001, next, next + 43] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, server);
+        lab.tcp((A, ROUTER), PHONE, server, ACK, next, b"GET /b HTTP/1.1\r\nHost: two.example.org\r\n\r\n");
+        lab.frame(&acknowledges(server, acknowledged));
+        if acknowledged <= next {
+            lab.tcp((A, ROUTER), PHONE, server, ACK, next, &[]);
+            assert_eq!(hosts(&lab), [""; 0], "{acknowledged}");
+        }
+        lab.tcp((A, ROUTER), PHONE, server, ACK, 1001, first);
+        assert_eq!(hosts(&lab), ["one.example.org", "two.example.org"], "{acknowledged}");
+    }
+}
+
+#[test]
+fn a_connection_that_one_side_has_closed_goes_on() {
+    let fin = |data: Vec<u8>| {
+        let mut data = data;
+        data[47] |= 1;
+        data
+    };
+    let (phone, server) = (tcp((A, ROUTER), PHONE, SERVER, ACK, 1200, &[]), tcp((ROUTER, A), SERVER, PHONE, ACK, 1001, b"rest"));
+    let flows = |lab: &mut Lab| {
+        lab.engine.finish(|event| lab.events.push(event));
+        lab.events.iter().filter(|event| matches!(event.detail, Detail::Flow(_))).count()
+    };
+    for (first, late) in [(fin(phone.clone()), server.clone()), (fin(server.clone()), fin(phone.clone()))] {
+        let mut lab = Lab::new();
+        lab.open(A, PHONE, SERVER);
+        lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("www.example.org"));
+        lab.frame(&first);
+        lab.wait(120);
+        lab.frame(&late);
+        assert_eq!(lab.sent(A).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["example.org"]);
+        assert_eq!(flows(&mut lab), 1);
+    }
+    // Closed by both, it is over.
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    lab.frame(&fin(phone.clone()));
+    lab.frame(&fin(server.clone()));
+    lab.wait(20);
+    lab.frame(&phone);
+    assert_eq!(flows(&mut lab), 2);
+}
+
 #[test]
 fn each_hello_of_a_connection_is_told() {
     let mut lab = Lab::new();
@@ -1230,12 +1322,7 @@ fn every_request_of_a_connection_is_told_whatever_lies_between() {
         lab.tcp((A, ROUTER), PHONE, server, ACK, seq, part);
         seq += u32::try_from(part.len()).unwrap();
     }
-    let hosts = lab.events.iter().filter_map(|event| match &event.detail {
-        Detail::Request(request, _) => request.host.as_ref().map(|host| host.as_str().to_owned()),
-        _ => None,
-    });
-    let hosts: Vec<String> = hosts.collect();
-    assert_eq!(hosts, ["one", "two", "three", "four", "five", "six"].map(|name| format!("{name}.example.org")));
+    assert_eq!(hosts(&lab), ["one", "two", "three", "four", "five", "six"].map(|name| format!("{name}.example.org")));
 }
 
 #[test]
