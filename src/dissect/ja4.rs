@@ -3,10 +3,9 @@
 //! It sorts cipher suites and extensions, so a client that shuffles them, as browsers do, keeps its fingerprint.
 //! Written from the published definition over the fields of a hello; the `ja4` crate wants a TLS record, which QUIC does not have.
 
-use arrayvec::ArrayVec;
 use sha2::{Digest, Sha256};
 
-use super::observation::Text;
+use super::observation::Ja4;
 
 /// The fields of a ClientHello that JA4 is made of, in the order of the wire, GREASE still inside.
 #[derive(Clone, Debug, Default)]
@@ -16,13 +15,13 @@ pub(super) struct Fields<'a> {
     /// The highest version offered, 0 if none is known.
     pub(super) version: u16,
     /// The cipher suites.
-    pub(super) ciphers: &'a [u16],
+    pub(super) ciphers: Vec<u16>,
     /// The types of all extensions.
-    pub(super) extensions: &'a [u16],
+    pub(super) extensions: Vec<u16>,
     /// The first protocol of ALPN.
     pub(super) alpn: Option<&'a [u8]>,
-    /// The signature algorithms.
-    pub(super) signatures: &'a [u16],
+    /// The signature algorithms, in network order.
+    pub(super) signatures: &'a [[u8; 2]],
 }
 
 /// Reserved values that clients send to keep servers tolerant (RFC 8701): both bytes equal, low nibble A.
@@ -32,48 +31,40 @@ pub(super) const fn is_grease(value: u16) -> bool {
 }
 
 /// The fingerprint.
-pub(super) fn of(fields: &Fields<'_>) -> Option<Text> {
-    // One list and one text serve for both halves.
-    let mut values = Vec::with_capacity(fields.ciphers.len().max(fields.extensions.len()));
-    let mut text =
-        Vec::with_capacity(fields.extensions.len().saturating_add(fields.signatures.len()).max(fields.ciphers.len()).saturating_mul(5));
-    values.extend(without_grease(fields.ciphers));
-    values.sort_unstable();
-    let cipher_count = values.len();
-    list(&values, &mut text);
-    let ciphers = hash(&text);
+pub(super) fn of(fields: Fields<'_>) -> Ja4 {
+    let Fields { quic, version: highest, mut ciphers, mut extensions, alpn, signatures } = fields;
+    // One text serves for both halves.
+    let mut text = Vec::with_capacity(extensions.len().saturating_add(signatures.len()).max(ciphers.len()).saturating_mul(5));
+    ciphers.retain(|cipher| !is_grease(*cipher));
+    ciphers.sort_unstable();
+    list(ciphers.iter().copied(), &mut text);
+    let first_half = hash(&text);
 
-    values.clear();
     text.clear();
-    let named = fields.extensions.contains(&SERVER_NAME);
-    let extension_count = without_grease(fields.extensions).count();
-    values.extend(without_grease(fields.extensions).filter(|kind| !matches!(**kind, SERVER_NAME | ALPN)));
-    values.sort_unstable();
-    list(&values, &mut text);
-    values.clear();
-    values.extend(without_grease(fields.signatures));
-    if !values.is_empty() {
+    let named = extensions.contains(&SERVER_NAME);
+    extensions.retain(|kind| !is_grease(*kind));
+    let extension_count = extensions.len();
+    extensions.retain(|kind| !matches!(*kind, SERVER_NAME | ALPN));
+    extensions.sort_unstable();
+    list(extensions.iter().copied(), &mut text);
+    let mut signatures = signatures.iter().copied().map(u16::from_be_bytes).filter(|signature| !is_grease(*signature)).peekable();
+    if signatures.peek().is_some() {
         text.push(b'_');
-        list(&values, &mut text);
+        list(signatures, &mut text);
     }
-    let second = hash(&text);
+    let second_half = hash(&text);
 
-    let (first, last) = ends(fields.alpn);
-    let mut text = ArrayVec::<u8, LENGTH>::new();
-    text.push(if fields.quic { b'q' } else { b't' });
-    text.extend(version(fields.version));
-    text.push(if named { b'd' } else { b'i' });
-    text.extend(decimal(cipher_count));
-    text.extend(decimal(extension_count));
-    text.extend([first, last, b'_']);
-    text.extend(ciphers);
-    text.push(b'_');
-    text.extend(second);
-    Text::from_bytes(&text)
+    let (first, last) = ends(alpn);
+    let mut print = Ja4::new();
+    print.push(if quic { 'q' } else { 't' });
+    let [major, minor] = version(highest);
+    let ([a, b], [c, d]) = (decimal(ciphers.len()), decimal(extension_count));
+    let beginning = [major, minor, if named { b'd' } else { b'i' }, a, b, c, d, first, last, b'_'];
+    for byte in beginning.into_iter().chain(first_half).chain([b'_']).chain(second_half) {
+        print.push(char::from(byte));
+    }
+    print
 }
-
-/// Bytes of a fingerprint.
-const LENGTH: usize = 36;
 
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
@@ -101,23 +92,20 @@ fn ends(alpn: Option<&[u8]>) -> (u8, u8) {
     (digit(first >> 4), digit(last & 0x0f))
 }
 
-fn without_grease(values: &[u16]) -> impl Iterator<Item = &u16> {
-    values.iter().filter(|value| !is_grease(**value))
-}
-
 /// Four hexadecimal digits each, joined by commas.
 ///
 /// By hand: a hello has a hundred digits, and a formatter or a `char` for each took most of the fingerprint's time.
-fn list(values: &[u16], text: &mut Vec<u8>) {
+fn list(values: impl Iterator<Item = u16>, text: &mut Vec<u8>) {
+    let before = text.len();
     for value in values {
         // A digit in each byte: of those that are letters the sum with six reaches the next bit.
-        let value = u32::from(*value);
+        let value = u32::from(value);
         let nibbles = value >> 12 | (value & 0x0f00) | (value & 0x00f0) << 12 | (value & 0x000f) << 24;
         let letters = (nibbles + 0x0606_0606) >> 4 & 0x0101_0101;
         let [a, b, c, d] = (nibbles + 0x3030_3030 + letters * u32::from(b'a' - b'0' - 10)).to_le_bytes();
         text.extend_from_slice(&[a, b, c, d, b',']);
     }
-    if !values.is_empty() {
+    if text.len() > before {
         text.pop();
     }
 }
@@ -154,45 +142,44 @@ mod tests {
         0x1a1a, 0x001b, 0x0000, 0x0033, 0x0010, 0x4469, 0x0017, 0x002d, 0x000d, 0x0005, 0x0023, 0x0012, 0x002b, 0xff01, 0x000b, 0x000a,
         0x0015, 0xdada,
     ];
-    const SIGNATURES: [u16; 8] = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
+    const SIGNATURES: [[u8; 2]; 8] = [[4, 3], [8, 4], [4, 1], [5, 3], [8, 5], [5, 1], [8, 6], [6, 1]];
 
     fn chrome() -> Fields<'static> {
-        Fields { quic: false, version: 0x0304, ciphers: &CIPHERS, extensions: &EXTENSIONS, alpn: Some(b"h2"), signatures: &SIGNATURES }
+        let (ciphers, extensions) = (CIPHERS.to_vec(), EXTENSIONS.to_vec());
+        Fields { quic: false, version: 0x0304, ciphers, extensions, alpn: Some(b"h2"), signatures: &SIGNATURES }
     }
 
-    fn text(fields: &Fields<'_>) -> String {
-        of(fields).unwrap().as_str().to_owned()
+    fn text(fields: Fields<'_>) -> String {
+        of(fields).as_str().to_owned()
     }
 
     #[test]
     fn the_published_example() {
-        assert_eq!(text(&chrome()), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert_eq!(text(chrome()), "t13d1516h2_8daaf6152771_e5627efa2ab1");
     }
 
     #[test]
     fn the_order_of_ciphers_and_extensions_does_not_matter_but_that_of_signatures_does() {
-        let mut ciphers = CIPHERS;
-        ciphers.reverse();
-        let mut extensions = EXTENSIONS;
-        extensions.reverse();
-        let shuffled = Fields { ciphers: &ciphers, extensions: &extensions, ..chrome() };
-        assert_eq!(text(&shuffled), text(&chrome()));
+        let mut shuffled = chrome();
+        shuffled.ciphers.reverse();
+        shuffled.extensions.reverse();
+        assert_eq!(text(shuffled), text(chrome()));
         let mut signatures = SIGNATURES;
         signatures.reverse();
-        assert_ne!(text(&Fields { signatures: &signatures, ..chrome() }), text(&chrome()));
+        assert_ne!(text(Fields { signatures: &signatures, ..chrome() }), text(chrome()));
     }
 
     #[test]
     fn without_signatures_there_is_no_underscore_and_without_lists_there_are_zeros() {
         // The published general rule: a field that would be the hash of nothing is zeros.
-        assert_eq!(text(&Fields { version: 0x0303, ..Fields::default() }), "t12i000000_000000000000_000000000000");
-        let bare = text(&Fields { signatures: &[], ..chrome() });
+        assert_eq!(text(Fields { version: 0x0303, ..Fields::default() }), "t12i000000_000000000000_000000000000");
+        let bare = text(Fields { signatures: &[], ..chrome() });
         assert!(bare.starts_with("t13d1516h2_8daaf6152771_") && !bare.ends_with("e5627efa2ab1"), "{bare}");
     }
 
     #[test]
     fn protocols_that_are_not_text_are_written_in_hexadecimal() {
-        let with = |alpn: &'static [u8]| text(&Fields { alpn: Some(alpn), ..chrome() }).chars().skip(8).take(2).collect::<String>();
+        let with = |alpn: &'static [u8]| text(Fields { alpn: Some(alpn), ..chrome() }).chars().skip(8).take(2).collect::<String>();
         assert_eq!(with(b"http/1.1"), "h1");
         assert_eq!(with(b"h"), "hh");
         assert_eq!(with(&[0xab]), "ab");
@@ -211,6 +198,6 @@ mod tests {
     #[test]
     fn counts_stop_at_99() {
         let many: Vec<u16> = (0x4000..0x4000 + 150).filter(|value| !is_grease(*value)).collect();
-        assert!(text(&Fields { ciphers: &many, extensions: &many, ..chrome() }).starts_with("t13i9999h2_"));
+        assert!(text(Fields { ciphers: many.clone(), extensions: many, ..chrome() }).starts_with("t13i9999h2_"));
     }
 }

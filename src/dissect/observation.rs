@@ -2,11 +2,12 @@
 //!
 //! Everything here is owned, bounded and free of protocol state; `engine::learn` has the single exhaustive match over it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use arrayvec::ArrayVec;
+use arrayvec::{ArrayString, ArrayVec};
 
 /// Something a dissector read in a device's traffic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +146,7 @@ impl fmt::Debug for Name {
 
 /// Text chosen by a device (a host name, a user agent): at most [`Text::MAX`] bytes, control characters replaced.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text(Box<str>);
+pub struct Text(Cow<'static, str>);
 
 impl Text {
     /// The longest text kept, in bytes.
@@ -157,11 +158,11 @@ impl Text {
         let head = bytes.get(..Self::MAX.min(bytes.len())).unwrap_or(bytes);
         let odd = head.iter().fold(false, |odd, byte| odd | !matches!(byte, b' '..=b'~'));
         if let (false, Ok(plain)) = (odd, std::str::from_utf8(head)) {
-            return (!plain.is_empty()).then(|| Self(plain.into())); // as nearly all are
+            return (!plain.is_empty()).then(|| Self(usual(plain).map_or_else(|| plain.to_owned().into(), Cow::Borrowed))); // as nearly all are
         }
         let text: String =
             String::from_utf8_lossy(head).trim_matches('\0').chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
-        (!text.is_empty()).then(|| Self(text.into_boxed_str()))
+        (!text.is_empty()).then(|| Self(text.into()))
     }
 
     /// The text itself.
@@ -181,6 +182,11 @@ impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
     }
+}
+
+/// What most hellos and requests say, which need not be copied.
+fn usual(text: &str) -> Option<&'static str> {
+    ["h2", "http/1.1", "h3", "GET", "POST"].into_iter().find(|word| *word == text)
 }
 
 /// Makes text lower-case, if it is graphic ASCII without a backslash, as nearly all names are; with the dots in it.
@@ -307,6 +313,9 @@ pub enum RecordData {
     Other(u16),
 }
 
+/// A fingerprint of a TLS client, such as `t13d1516h2_8daaf6152771_e5627efa2ab1`.
+pub type Ja4 = ArrayString<36>;
+
 /// A TLS ClientHello (RFC 8446, 4.1.2), as far as a passive observer uses it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHello {
@@ -319,7 +328,7 @@ pub struct ClientHello {
     /// The encrypted_client_hello extension is there (RFC 9849). GREASE sends it too, so it proves nothing by itself.
     pub ech: bool,
     /// JA4 of the hello (TLS client, BSD-3-Clause part), `t...` over TCP and `q...` over QUIC.
-    pub ja4: Option<Text>,
+    pub ja4: Option<Ja4>,
     /// The QUIC version that carried it, if one did.
     pub quic_version: Option<u32>,
 }

@@ -287,9 +287,9 @@ impl<'a> Fields<'a> {
     }
 
     /// What the hello says.
-    fn observed(&self, quic_version: Option<u32>) -> ClientHello {
+    fn observed(self, quic_version: Option<u32>) -> ClientHello {
         let mut hello = ClientHello { version: self.version, quic_version, ..ClientHello::default() };
-        let (mut kinds, mut versions, mut signatures, mut protocol) = (Vec::with_capacity(USUAL), &[][..], Vec::new(), None);
+        let (mut kinds, mut versions, mut signatures, mut protocol) = (Vec::with_capacity(USUAL), &[][..], &[][..], None);
         let mut reader = Reader::new(self.extensions);
         while let (Some(kind), Some(content)) = (reader.u16(), reader.vec16()) {
             kinds.push(kind);
@@ -303,25 +303,25 @@ impl<'a> Fields<'a> {
                     }
                 }
                 // The library's reading of this one makes its list grow number by number, and of the next one is not public.
-                SIGNATURE_ALGORITHMS => signatures = Reader::new(content).vec16().map_or(signatures, numbers),
-                SUPPORTED_VERSIONS => versions = Reader::new(content).vec8().unwrap_or_default(),
+                SIGNATURE_ALGORITHMS => signatures = Reader::new(content).vec16().map_or(signatures, |list| list.as_chunks().0),
+                SUPPORTED_VERSIONS => versions = Reader::new(content).vec8().unwrap_or_default().as_chunks().0,
                 ENCRYPTED_CLIENT_HELLO => hello.ech = true,
                 _ => {}
             }
         }
-        let versions = || versions.as_chunks::<2>().0.iter().copied().map(u16::from_be_bytes).filter(|version| !ja4::is_grease(*version));
+        let versions = || versions.iter().copied().map(u16::from_be_bytes).filter(|version| !ja4::is_grease(*version));
         let highest = versions().max().unwrap_or(self.version);
         // Drafts of TLS 1.3 have numbers above it (0x7f1a), which say nothing to a reader of an event.
         hello.version = versions().filter(|version| version >> 8 == 3).max().unwrap_or(highest);
         if self.sound {
-            hello.ja4 = ja4::of(&ja4::Fields {
+            hello.ja4 = Some(ja4::of(ja4::Fields {
                 quic: quic_version.is_some(),
                 version: highest,
-                ciphers: &self.ciphers,
-                extensions: &kinds,
+                ciphers: self.ciphers,
+                extensions: kinds,
                 alpn: protocol,
-                signatures: &signatures,
-            });
+                signatures,
+            }));
         }
         hello
     }

@@ -105,6 +105,8 @@ pub(super) struct Flow {
     pub(super) waited_since: Timestamp,
     /// Packets with payload so far.
     pub(super) waited: u8,
+    /// Its reading was given back until its next packet.
+    pub(super) rests: bool,
     /// How long after its first packet it came to whom it belongs now, milliseconds, rounded up.
     pub(super) owned_after: u32,
     /// The sequence number of the client's first SYN, and whether another came later.
@@ -285,6 +287,7 @@ impl Flow {
             hidden: None,
             class: Class::Bare,
             settled: false,
+            rests: false,
             life: Life::Unknown,
             opened: (None, false),
             rtt: None,
@@ -458,7 +461,7 @@ impl Flow {
         if self.name.is_some() && self.asked.is_none() || matches!(self.place, Place::Local | Place::Multicast) {
             return true;
         }
-        if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() && self.asked.is_none() {
+        if !matches!(protocol, TCP | crate::packet::UDP) || self.reading.is_none() && !self.rests && self.asked.is_none() {
             return true; // nothing more will be read of it
         }
         let (packets, since) = (self.waited, self.waited_since);

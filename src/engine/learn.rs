@@ -16,7 +16,7 @@ use crate::engine::region::{Region, Whose};
 use crate::engine::snapshot::{Class, Origin, PROTOCOLS, Place};
 use crate::engine::table::Id;
 use crate::engine::title::{Title, Titles};
-use crate::packet::{Datagram, Mac, Macs, Timestamp};
+use crate::packet::{Datagram, Mac, Macs, Timestamp, UDP};
 
 /// The packet that an observation was read from.
 #[derive(Clone, Copy, Debug)]
@@ -104,17 +104,28 @@ impl Core {
         if !message.response && protocol == "dns" {
             self.stranger(flow, context, client);
         }
-        match (message.response, &mut flow.reading) {
-            (false, Some(reading)) => reading.asks(message.id),
+        let answered = match (message.response, &mut flow.reading) {
             // Who answers without being asked, from the port of a resolver, must not name anything.
-            (true, Some(reading)) if protocol == "dns" && reading.has_asked(message.id) => {
-                if let Some(end) = flow.ends.of(client)
-                    && self.names_for(end)
-                {
-                    self.answers(end.device, &message, context);
-                }
+            (true, Some(reading)) if protocol == "dns" => reading.answers(message.id),
+            (false, Some(reading)) => {
+                reading.asks(message.id);
+                false
             }
-            _ => {}
+            _ => false,
+        };
+        if answered {
+            if let Some(end) = flow.ends.of(client)
+                && self.names_for(end)
+            {
+                self.answers(end.device, &message, context);
+            }
+            // Most ports ask once; given back while it is in the cache, it is the next one's.
+            if context.key.protocol() == UDP
+                && let Some(reading) = flow.reading.take_if(|reading| reading.may_rest())
+            {
+                self.spare.put(reading);
+                flow.rests = true;
+            }
         }
         if protocol == "mdns" {
             self.own_names(&message, flow, context);

@@ -224,6 +224,9 @@ impl Engine {
         if let Some(end) = flow.ends.of(sender) {
             self.core.speaks(end.device, (packet.number, packet.time), now);
         }
+        if std::mem::take(&mut flow.rests) {
+            flow.reading = self.core.spare.begin(datagram);
+        }
         let reads = flow.reads(sender, datagram);
         if !reads && !flow.looks_at(datagram) {
             self.head = head(frame.data, datagram.payload);

@@ -90,21 +90,24 @@ impl Reading {
         })
     }
 
-    /// Notes the identifier of a DNS question.
+    /// Notes the identifier of a DNS question. Two may bear the same, so each waits for an answer of its own.
     pub(super) fn asks(&mut self, id: u16) {
-        if self.questions.contains(&id) {
-            return;
-        }
         if self.questions.is_full() {
             self.questions.remove(0);
         }
         self.questions.push(id);
     }
 
-    /// Whether a DNS question with this identifier was seen: who forges answers can guess neither it nor the port.
+    /// Whether a DNS question with this identifier waits for an answer, and is answered now: who forges answers can guess neither it nor
+    /// the port, and a second answer is as late for the device as it is for us.
+    pub(super) fn answers(&mut self, id: u16) -> bool {
+        self.questions.iter().position(|asked| *asked == id).map(|at| self.questions.remove(at)).is_some()
+    }
+
+    /// Whether a new reading would know as much: no question waits, and no part of a message.
     #[must_use]
-    pub(super) fn has_asked(&self, id: u16) -> bool {
-        self.questions.contains(&id)
+    pub(super) fn may_rest(&self) -> bool {
+        self.questions.is_empty() && !self.is_gathering()
     }
 
     /// Whether a packet of `sender` says anything to it: most of a connection's do not, and need not be shown to it.

@@ -1325,6 +1325,35 @@ fn every_request_of_a_connection_is_told_whatever_lies_between() {
     assert_eq!(hosts(&lab), ["one", "two", "three", "four", "five", "six"].map(|name| format!("{name}.example.org")));
 }
 
+/// One port asks again and again, two questions at once with one identifier among them; an answer counts for one question.
+#[test]
+fn every_question_of_a_port_may_be_answered_once() {
+    let (resolver, from) = ("203.0.113.53:53", "192.168.1.10:40053");
+    let mut lab = Lab::new();
+    let ask = |lab: &mut Lab, name: &str| lab.udp((A, ROUTER), from, resolver, &question(name));
+    let tell = |lab: &mut Lab, name: &str, last: u8| lab.udp((ROUTER, A), resolver, from, &answer(name, [203, 0, 113, last]));
+    ask(&mut lab, "one.example.org");
+    tell(&mut lab, "one.example.org", 1);
+    ask(&mut lab, "two.example.org");
+    ask(&mut lab, "three.example.org");
+    tell(&mut lab, "two.example.org", 2);
+    tell(&mut lab, "three.example.org", 3);
+    tell(&mut lab, "late.example.org", 4);
+    for last in 1..=4 {
+        let server = format!("203.0.113.{last}:9000");
+        lab.udp((A, ROUTER), "192.168.1.10:40000", &server, b"anything");
+    }
+    lab.wait(5);
+    lab.engine.finish(|event| lab.events.push(event));
+    let told = lab.events.iter().filter_map(|event| match &event.detail {
+        Detail::Flow(flow) if event.ends.is_some_and(|ends| ends.server.port() == 9000) => Some(flow.name.clone()),
+        _ => None,
+    });
+    let told: Vec<_> = told.map(|name| name.as_deref().map(str::to_owned)).collect();
+    assert_eq!(told, [Some("one"), Some("two"), Some("three"), None].map(|name| name.map(|name| format!("{name}.example.org"))));
+    assert_eq!(lab.events.iter().filter(|event| matches!(event.detail, Detail::Dns { .. })).count(), 7);
+}
+
 #[test]
 fn messages_of_a_dns_connection_are_told_wherever_they_are_cut() {
     let mut bytes = Vec::new();

@@ -462,7 +462,7 @@ mod tests {
             alpn: vec![text("h2"), text("http/1.1")],
             version: 0x0304,
             ech: false,
-            ja4: Some(text("t13d1516h2_8daaf6152771_b186095e22b6")),
+            ja4: "t13d1516h2_8daaf6152771_b186095e22b6".parse().ok(),
             quic_version: None,
         };
         let names = r#""tls.client.server_name":"www.example.org","destination.domain":"www.example.org""#;
