@@ -144,6 +144,10 @@ pub(super) fn liken(newer: Side<'_>, older: Side<'_>, packet: u64, told: Timesta
     if !newer.local && !older.local || newer.named && older.named {
         return None;
     }
+    // Without one of these nothing more would do; asked first, since a thousand forged devices are held against each other.
+    if ![Kind::ClientId, Kind::Duid, Kind::Hostname].into_iter().any(|kind| agreement(kind, newer, older).is_some()) {
+        return None;
+    }
     let evidence: Vec<Fact> = TELLING.iter().filter_map(|kind| agreement(*kind, newer, older)).cloned().collect();
     let has = |kind: Kind| evidence.iter().any(|fact| fact.kind == kind);
     let unique = has(Kind::ClientId) || has(Kind::Duid);
