@@ -391,8 +391,10 @@ impl Flow {
 
     /// Whether a packet of `sender` is to be shown to its reading.
     #[inline]
-    pub(super) fn reads(&self, sender: Side, datagram: &Datagram<'_>) -> bool {
-        self.reading.as_ref().is_some_and(|reading| reading.concerns(sender, datagram))
+    pub(super) fn reads(&mut self, sender: Side, datagram: &Datagram<'_>) -> bool {
+        let Some(reading) = &mut self.reading else { return false };
+        reading.hears(sender, datagram);
+        reading.concerns(sender, datagram)
     }
 
     /// Whether anybody else looks at a packet's payload: a QUIC server's first answer is looked at beside the readers, neighbour

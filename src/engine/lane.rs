@@ -44,8 +44,8 @@ pub(super) struct Lane {
     pub(super) text: bool,
     /// The server took what came in the SYN, which is read at the sender's next segment.
     pub(super) taken: bool,
-    /// Where a request begins behind what was not captured; it is read at the sender's next segment.
-    pub(super) behind: Option<u64>,
+    /// Where a request is held behind a hole, and whether the other side has it: then what is missing was not captured.
+    behind: Option<(u64, bool)>,
     /// What follows what is held was not captured.
     cut: bool,
     /// Something was seen in it.
@@ -156,18 +156,21 @@ impl Lane {
 
     /// The other side has everything before a sequence number. What is missing here of that was not captured, and nobody sends it again
     /// (RFC 9293, 3.8): a request behind it speaks for itself. One that the other side does not have may be a decoy.
-    pub(super) fn acknowledge(&mut self, number: u32, streams: &Streams) {
-        let (Some(start), Some(stream)) = (self.start, self.stream.and_then(|id| streams.get(id))) else { return };
-        let acknowledged = number.wrapping_sub(start);
-        if self.races(HTTP) && acknowledged < 1 << 31 {
-            let mut early = stream.early().take_while(|(offset, _)| *offset < u64::from(acknowledged));
-            self.behind = early.find(|(_, piece)| http::looks_like_request(piece)).map(|(offset, _)| *offset);
+    #[inline]
+    pub(super) fn acknowledge(&mut self, number: u32) {
+        if let (Some(start), Some((offset, acknowledged))) = (self.start, &mut self.behind) {
+            *acknowledged |= (*offset + 1..1 << 31).contains(&u64::from(number.wrapping_sub(start)));
         }
+    }
+
+    /// Whether a request is to be read behind what was not captured, with the next segment.
+    pub(super) fn goes_on_behind(&self) -> bool {
+        matches!(self.behind, Some((_, true)))
     }
 
     /// Goes on behind what was not captured, unless that came meanwhile.
     pub(super) fn go_on_behind(&mut self, streams: &mut Streams, requests: &mut u8, limits: &Limits, harvest: &mut Harvest) {
-        let Some(behind) = self.behind.take() else { return };
+        let Some((behind, _)) = self.behind.take_if(|(_, acknowledged)| *acknowledged) else { return };
         let Some(stream) = self.stream.and_then(|id| streams.get_mut(id)).filter(|stream| stream.end() < behind) else { return };
         self.conclude(stream, harvest);
         stream.skip_to(behind);
@@ -198,11 +201,19 @@ impl Lane {
     /// Keeps a piece; false when the stream must be given up.
     pub(super) fn hold(&mut self, part: Part<'_>, streams: &mut Streams, limit: usize, offset: u64, bytes: &[u8]) -> bool {
         let anchored = self.anchored;
-        self.gather(part, streams).is_some_and(|stream| {
-            // Whether a SYN's payload was taken decides where reading goes on: what is sent behind it meanwhile only fills the stream.
-            let waits = !anchored && !stream.supposed().is_empty() && offset > stream.end();
-            waits || stream.push(offset, bytes, limit)
-        })
+        let Some(stream) = self.gather(part, streams) else { return false };
+        // Whether a SYN's payload was taken decides where reading goes on: what is sent behind it meanwhile only fills the stream.
+        let waits = !anchored && !stream.supposed().is_empty() && offset > stream.end();
+        let held = waits || stream.push(offset, bytes, limit);
+        let (end, early) = (stream.end(), stream.is_early(offset));
+        if early
+            && self.races(HTTP)
+            && http::looks_like_request(bytes)
+            && self.behind.is_none_or(|(known, _)| known <= end || offset < known)
+        {
+            self.behind = Some((offset, false));
+        }
+        held
     }
 
     /// The stream to keep a packet's bytes in.
@@ -383,6 +394,7 @@ impl Lane {
 
     /// Holds nothing any more.
     pub(super) fn let_go(&mut self, streams: &mut Streams) {
+        self.behind = None;
         if let Some(id) = self.stream.take() {
             streams.take(id);
         }

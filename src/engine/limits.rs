@@ -59,9 +59,9 @@ pub struct Limits {
     pub naming_packets: u8,
     /// When a TCP connection without packets is over. Push connections are silent for half an hour; re-opening one loses its name.
     pub tcp_idle: Duration,
-    /// When any other flow without packets is over.
+    /// When any other flow without packets is over, also a connection that one side has closed, or that never opened.
     pub flow_idle: Duration,
-    /// When a connection that has closed, or never opened, is over; and the age from which it may be pushed out.
+    /// When a connection that both sides have closed, or one has reset, is over.
     pub closed_idle: Duration,
     /// How long a flow or name must be silent before a newcomer may push it out.
     pub stale: Duration,

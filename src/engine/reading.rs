@@ -110,6 +110,14 @@ impl Reading {
         self.questions.is_empty() && !self.is_gathering()
     }
 
+    /// Notes what a segment of `sender` acknowledges. Its head says that, so nobody looks at the rest for it.
+    #[inline]
+    pub(super) fn hears(&mut self, sender: Side, packet: &Datagram<'_>) {
+        if let Some(tcp) = packet.tcp.filter(|tcp| tcp.ack && tcp.is_taken()) {
+            self.lanes.of_mut(sender.other()).acknowledge(tcp.acknowledged);
+        }
+    }
+
     /// Whether a packet of `sender` says anything to it: most of a connection's do not, and need not be shown to it.
     #[inline]
     #[must_use]
@@ -122,12 +130,9 @@ impl Reading {
         if !tcp.is_taken() {
             return false; // nobody takes it, and it would be read in place of what follows at its number
         }
-        if self.lanes.of(sender.other()).stream.is_some() {
-            return true; // it acknowledges what may be missing there
-        }
         if packet.payload.is_empty() {
             // Where the stream begins, and that what came with that or behind a hole is to be read.
-            return tcp.syn || lane.taken || lane.behind.is_some();
+            return tcp.syn || lane.taken || lane.goes_on_behind();
         }
         // Of a request's body only the beginning is looked at, whether it is another request.
         tcp.syn || !lane.is_over() && (!lane.between || http::looks_like_request(packet.payload))
@@ -284,8 +289,6 @@ impl Reading {
         if tcp.syn && tcp.ack {
             self.lanes.of_mut(part.sender).begin(first, part.packet, streams);
             self.lanes.of_mut(part.sender.other()).begin(tcp.acknowledged, part.packet, streams);
-        } else if tcp.ack {
-            self.lanes.of_mut(part.sender.other()).acknowledge(tcp.acknowledged, streams);
         }
         let lane = self.lanes.of_mut(part.sender);
         let payload = part.packet.payload;

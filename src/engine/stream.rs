@@ -111,9 +111,10 @@ impl Stream {
         self.join_early();
     }
 
-    /// Pieces that came before what lies between them and [`Self::ready`], by their offsets.
-    pub(super) fn early(&self) -> impl Iterator<Item = &(u64, Box<[u8]>)> {
-        self.early.iter()
+    /// Whether a piece is held that begins at `offset`, behind a hole.
+    #[must_use]
+    pub(super) fn is_early(&self, offset: u64) -> bool {
+        self.early.binary_search_by_key(&offset, |(early, _)| *early).is_ok()
     }
 
     fn held(&self) -> usize {

@@ -839,6 +839,18 @@ fn a_request_behind_one_that_was_not_captured_is_told() {
     }
 }
 
+/// Of a segment that only acknowledges, nobody looks at the payload: what a page answers stays out of a recording of heads.
+#[test]
+fn half_a_message_does_not_have_its_answers_looked_at() {
+    let mut lab = Lab::new();
+    lab.open(A, PHONE, SERVER);
+    lab.tcp((ROUTER, A), SERVER, PHONE, ACK, 1001, b"220 ready");
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1001, &hello("www.example.org")[..40]);
+    lab.tcp((A, ROUTER), PHONE, SERVER, ACK, 1200, b"GET / HTTP/1.1\r\nHost: www.example.org\r\n\r\n");
+    lab.tcp((ROUTER, A), SERVER, PHONE, ACK, 1010, &[b'x'; 500]);
+    assert_eq!(lab.engine.head(), Some(54));
+}
+
 /// Unless the server has it, it may be a decoy; and what comes late is still read first.
 #[test]
 fn a_request_behind_a_hole_hides_none_that_fills_it() {
