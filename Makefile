@@ -5,7 +5,7 @@
 # make lab     only the live test, which then must not be skipped; make lab-wifi the one on a virtual access point
 # make mutated CORPUS=DIR   reads every capture below DIR, whole and damaged at random
 # make fuzz    each fuzz target for FUZZ_SECONDS        make soak    floods, a fleet of sensors, a day of Wi-Fi, and the live test for SOAK_SECONDS
-# make fmt     formats                                  make lint    formatting and clippy
+# make fmt     formats                                  make lint    formatting and clippy; whether the fuzz targets compile
 # make deny    advisories, licences and sources of dependencies       make sbom    what it is built from, as CycloneDX
 # make reproducible   builds twice in different folders and compares the bytes
 # make deps    only installs what the tests need        ARGS="..."   more for run and demo: ARGS=wlan0, ARGS="--listen 127.0.0.1:9900"
@@ -94,8 +94,10 @@ fmt:
 	cargo fmt
 
 lint: build-deps
+	@$(call need,c++:g++)
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	cargo check --quiet --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target
 
 # The advisories come from the network: without it the others are checked still.
 deny: build-deps

@@ -61,7 +61,8 @@ pub fn observed(seen: &Observation) {
         }
         Observation::Hello(hello) => {
             hello.name.iter().for_each(name);
-            hello.alpn.iter().chain(&hello.ja4).for_each(text);
+            hello.alpn.iter().for_each(text);
+            assert!(hello.ja4.iter().all(|print| print.len() == 36 && print.is_ascii()));
             assert!(hello.alpn.len() <= 16);
         }
         Observation::Request(request) => {
